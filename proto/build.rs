@@ -1,0 +1,24 @@
+//! Compiles the contract with protox, so that no `protoc` and no generated code is needed in the tree.
+
+use std::error::Error;
+
+const FILES: [&str; 6] = [
+    "checkrein/policy/v1/bundle.proto",
+    "checkrein/policy/v1/policy.proto",
+    "checkrein/decision/v1/decision.proto",
+    "checkrein/hold/v1/hold.proto",
+    "checkrein/task/v1/task.proto",
+    "checkrein/fleet/v1/fleet.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=checkrein");
+    let descriptors = protox::compile(FILES, ["."])?;
+    tonic_prost_build::configure()
+        .build_client(cfg!(feature = "client"))
+        .build_server(cfg!(feature = "server"))
+        .build_transport(false)
+        .bytes(".")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

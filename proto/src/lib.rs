@@ -1,0 +1,36 @@
+//! The contract: one module per package, generated from `checkrein/**.proto` at build time.
+//!
+//! **Invariant**: no logic. Meaning lives in `checkrein-shared`, which turns these messages into domain types.
+
+/// One noun of the contract, in its first version.
+macro_rules! package {
+    ($noun:ident) => {
+        #[doc = concat!("`checkrein.", stringify!($noun), ".v1`")]
+        #[allow(
+            missing_docs,
+            unreachable_pub,
+            clippy::all,
+            clippy::pedantic,
+            clippy::allow_attributes,
+            clippy::allow_attributes_without_reason,
+            reason = "generated code"
+        )]
+        pub mod $noun {
+            /// The first version of this package.
+            pub mod v1 {
+                include!(concat!(
+                    env!("OUT_DIR"),
+                    "/checkrein.",
+                    stringify!($noun),
+                    ".v1.rs"
+                ));
+            }
+        }
+    };
+}
+
+package!(decision);
+package!(fleet);
+package!(hold);
+package!(policy);
+package!(task);
