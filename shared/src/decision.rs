@@ -1,0 +1,306 @@
+//! Decisions: what a verdict is, how one is recorded, and the chain that makes a record tamper-evident.
+//!
+//! **Invariant**: the chain covers the encoded bytes of each record, in order, so that any change, removal or reordering
+//! of an acknowledged record can be found offline.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::action::{MaskedArguments, Sha256};
+use crate::id::{DecisionId, Generation, GrantId, HoldId, TaskId};
+use crate::identity::SpiffeId;
+
+/// What may happen now. Ordered: more labels, more risk or older policy never lower one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Do it.
+    Permit,
+    /// Wait for people.
+    Hold,
+    /// Don't.
+    Deny,
+}
+
+/// How much has to be true at the moment of release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// Touches no data and no state; rules still deny.
+    Static,
+    /// Reads and reversible writes: decided wholly locally.
+    Light,
+    /// Policy fresh, task confirmed live online, the record on stable storage before release.
+    Full,
+}
+
+/// Why a verdict is what it is, in one word for machines. The list only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// A rule permits it and none forbids it.
+    Permitted,
+    /// A forbidding rule is satisfied.
+    Forbidden,
+    /// No permitting rule is satisfied.
+    NoPermit,
+    /// A forbidding rule could not be evaluated.
+    RuleErred,
+    /// A rule wants people to look.
+    Held,
+    /// People approved, and the approval was used for this release.
+    Approved,
+    /// People said no.
+    DeniedByPerson,
+    /// Nobody answered in time.
+    HoldExpired,
+    /// The approval was not used in time.
+    HoldLapsed,
+    /// The hold was cancelled or taken back.
+    HoldCancelled,
+    /// Too many holds are open.
+    HoldsExhausted,
+    /// A person said no to this tool on this resource in this task before.
+    DeniedBefore,
+    /// The approved action and the one presented are not the same.
+    ActionChanged,
+    /// The approval of this very call was used before.
+    AlreadyReleased,
+    /// There is no policy yet.
+    NoPolicy,
+    /// Policy is older than the tier allows.
+    PolicyStale,
+    /// The control plane could not be asked.
+    ControlPlaneUnreachable,
+    /// The grant is not one that can be believed, or it does not hold now.
+    InvalidGrant,
+    /// The grant is another agent's.
+    WrongAgent,
+    /// This enforcer may not speak for the agent.
+    UnknownAgent,
+    /// The task ended, expired or was revoked.
+    TaskEnded,
+    /// The tool is not in the task's scope.
+    OutOfScope,
+    /// The catalog does not know the tool.
+    UnknownTool,
+    /// The arguments are not what the catalog says they may be.
+    InvalidArguments,
+    /// The key that masks secret arguments has not come yet.
+    NoMaskingKey,
+    /// The decision could not be recorded.
+    JournalFull,
+}
+
+/// Whether a verdict is enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// It is.
+    Enforce,
+    /// It is only recorded.
+    Observe,
+}
+
+/// How a permitted call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutcomeResult {
+    /// The tool did it.
+    Done,
+    /// The tool did not do it.
+    Failed,
+    /// Sent, and nobody knows.
+    Unknown,
+}
+
+/// One entry of an enforcer's journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A verdict.
+    Decision(Box<Decision>),
+    /// What happened afterwards.
+    Outcome(Outcome),
+}
+
+/// The record of a verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Its id.
+    pub id: DecisionId,
+    /// When, by the enforcer's wall clock.
+    pub decided_ms: u64,
+    /// Who wanted to act.
+    pub agent: SpiffeId,
+    /// Nobody proved it: the embedding process said so.
+    pub agent_asserted: bool,
+    /// For whom; empty if the grant could not be read.
+    pub user: String,
+    /// Inside which task; none if the grant could not be read.
+    pub task: Option<TaskId>,
+    /// Under which grant.
+    pub grant: Option<GrantId>,
+    /// The caller's own name for the call.
+    pub call_id: String,
+    /// With which tool.
+    pub tool: String,
+    /// How; empty if the arguments could not be read or masked.
+    pub arguments: MaskedArguments,
+    /// The action's hash, if it could be made.
+    pub action: Option<Sha256>,
+    /// What the tool's catalog entry demands; full for an unknown tool.
+    pub tier: Tier,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Why, for machines.
+    pub cause: Cause,
+    /// Why, for people.
+    pub reason: String,
+    /// The rules that decided, sorted.
+    pub rules: Vec<String>,
+    /// Whether it was enforced.
+    pub mode: Mode,
+    /// The epoch of the policy it was decided under.
+    pub epoch: u64,
+    /// The generation, pinned.
+    pub generation: Generation,
+    /// The revocation sequence, pinned with it.
+    pub revocation_sequence: u64,
+    /// How long ago that policy was confirmed to be the newest.
+    pub policy_age_ms: u64,
+    /// The hold that this verdict opened, released or ended.
+    pub hold: Option<HoldId>,
+    /// Where the task runs.
+    pub environment: String,
+    /// What the user wants.
+    pub intent: String,
+}
+
+/// The record of what happened after a permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The decision that permitted it.
+    pub decision: DecisionId,
+    /// When, by the enforcer's wall clock.
+    pub completed_ms: u64,
+    /// How it ended.
+    pub result: OutcomeResult,
+    /// What went wrong.
+    pub detail: String,
+    /// The hold whose approval was used.
+    pub hold: Option<HoldId>,
+    /// The task.
+    pub task: Option<TaskId>,
+}
+
+/// The head of a journal's hash chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Chain {
+    /// How many records it covers: the sequence of the next.
+    pub next_sequence: u64,
+    /// The hash over all of them.
+    pub hash: Sha256,
+}
+
+/// A word that names no verdict, tier or cause.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{word}` is not a {kind}")]
+pub struct InvalidWord {
+    kind: &'static str,
+    word: String,
+}
+
+impl Chain {
+    /// The chain after one more record.
+    #[must_use]
+    pub fn extend(self, record: &[u8]) -> Self {
+        Self {
+            next_sequence: self.next_sequence + 1,
+            hash: Sha256::of_parts(&[&self.hash.0, record]),
+        }
+    }
+}
+
+impl Decision {
+    /// Whether the record must be on disk before anyone acts on it, whatever happens to the process: denials, holds and
+    /// whatever a full-tier action was told.
+    pub const fn is_class_a(&self) -> bool {
+        !matches!(
+            (self.verdict, self.tier),
+            (Verdict::Permit, Tier::Static | Tier::Light)
+        )
+    }
+}
+
+macro_rules! words {
+    ($name:ident, $kind:literal, $($variant:ident = $word:literal),+ $(,)?) => {
+        impl $name {
+            /// Every one of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word for it, on the wire and in rows.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidWord;
+
+            fn from_str(word: &str) -> Result<Self, InvalidWord> {
+                let found = Self::ALL.iter().copied().find(|known| known.as_str() == word);
+                found.ok_or_else(|| InvalidWord { kind: $kind, word: word.chars().take(64).collect() })
+            }
+        }
+    };
+}
+
+words!(
+    Verdict,
+    "verdict",
+    Permit = "permit",
+    Hold = "hold",
+    Deny = "deny"
+);
+words!(Tier, "tier", Static = "static", Light = "light", Full = "full");
+words!(Mode, "mode", Enforce = "enforce", Observe = "observe");
+words!(
+    OutcomeResult,
+    "outcome",
+    Done = "done",
+    Failed = "failed",
+    Unknown = "unknown"
+);
+words!(
+    Cause,
+    "cause",
+    Permitted = "permitted",
+    Forbidden = "forbidden",
+    NoPermit = "no_permit",
+    RuleErred = "rule_erred",
+    Held = "held",
+    Approved = "approved",
+    DeniedByPerson = "denied_by_person",
+    HoldExpired = "hold_expired",
+    HoldLapsed = "hold_lapsed",
+    HoldCancelled = "hold_cancelled",
+    HoldsExhausted = "holds_exhausted",
+    DeniedBefore = "denied_before",
+    ActionChanged = "action_changed",
+    AlreadyReleased = "already_released",
+    NoPolicy = "no_policy",
+    PolicyStale = "policy_stale",
+    ControlPlaneUnreachable = "control_plane_unreachable",
+    InvalidGrant = "invalid_grant",
+    WrongAgent = "wrong_agent",
+    UnknownAgent = "unknown_agent",
+    TaskEnded = "task_ended",
+    OutOfScope = "out_of_scope",
+    UnknownTool = "unknown_tool",
+    InvalidArguments = "invalid_arguments",
+    NoMaskingKey = "no_masking_key",
+    JournalFull = "journal_full",
+);

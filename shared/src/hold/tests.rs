@@ -1,0 +1,78 @@
+//! The state machine has no way out of a terminal state, and one way to a release.
+
+use super::*;
+
+const STEPS: [Step; 8] = [
+    Step::Approve,
+    Step::Deny,
+    Step::Expire,
+    Step::Cancel,
+    Step::Consume,
+    Step::Settle(OutcomeResult::Done),
+    Step::Settle(OutcomeResult::Failed),
+    Step::Settle(OutcomeResult::Unknown),
+];
+
+#[test]
+fn no_step_leads_out_of_a_terminal_state() {
+    for state in State::ALL.into_iter().filter(|state| state.is_terminal()) {
+        for step in STEPS {
+            assert_eq!(state.after(step), Err(InvalidTransition { from: state, step }));
+        }
+    }
+}
+
+#[test]
+fn every_other_state_can_still_end() {
+    for state in State::ALL.into_iter().filter(|state| !state.is_terminal()) {
+        assert!(state.after(Step::Expire).is_ok_and(State::is_terminal), "{state}");
+    }
+}
+
+#[test]
+fn only_an_approved_hold_can_be_consumed_and_only_once() {
+    for state in State::ALL {
+        assert_eq!(
+            state.after(Step::Consume).is_ok(),
+            state == State::Approved,
+            "{state}"
+        );
+    }
+    assert!(
+        State::Approved
+            .after(Step::Consume)
+            .and_then(|used| used.after(Step::Consume))
+            .is_err()
+    );
+}
+
+#[test]
+fn a_state_is_named_as_it_is_parsed() {
+    for state in State::ALL {
+        assert_eq!(state.as_str().parse(), Ok(state));
+    }
+}
+
+#[test]
+fn nobody_who_asked_may_answer_whatever_hat_they_wear() {
+    let id = |text: &str| text.parse::<SpiffeId>().unwrap();
+    let agent = id("spiffe://acme.example/agent/billing");
+    let starter = id("spiffe://acme.example/operator/olga");
+    let askers = Askers {
+        agent: &agent,
+        started_by: &starter,
+        user: "alice",
+    };
+    for asker in [
+        "agent/billing",
+        "operator/olga",
+        "approver/olga",
+        "approver/alice",
+    ] {
+        assert!(
+            askers.include(&id(&format!("spiffe://acme.example/{asker}"))),
+            "{asker}"
+        );
+    }
+    assert!(!askers.include(&id("spiffe://acme.example/approver/bob")));
+}

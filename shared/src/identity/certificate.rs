@@ -1,0 +1,54 @@
+//! The identity in a certificate that TLS has already verified: an X.509-SVID (SPIFFE X509-SVID, section 2).
+
+use thiserror::Error;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::{InvalidSpiffeId, SpiffeId};
+
+/// A certificate that names nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InvalidSvid {
+    /// Not a certificate.
+    #[error("the certificate can't be read")]
+    Undecodable,
+    /// No URI name, or several: an X.509-SVID has exactly one.
+    #[error("the certificate has {0} URI names; an X.509-SVID has exactly one")]
+    UriNames(usize),
+    /// It is a CA's: those sign, and don't speak.
+    #[error("the certificate is a CA's, and may not be used to connect")]
+    Authority,
+    /// Its URI is no SPIFFE ID.
+    #[error(transparent)]
+    SpiffeId(#[from] InvalidSpiffeId),
+}
+
+impl SpiffeId {
+    /// Reads the one SPIFFE ID of a leaf certificate, DER. The chain must have been verified before.
+    pub fn from_verified_certificate(der: &[u8]) -> Result<Self, InvalidSvid> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| InvalidSvid::Undecodable)?;
+        if certificate.is_ca() {
+            return Err(InvalidSvid::Authority);
+        }
+        let names = certificate
+            .subject_alternative_name()
+            .map_err(|_| InvalidSvid::Undecodable)?;
+        let names = names
+            .map(|extension| extension.value.general_names.as_slice())
+            .unwrap_or_default();
+        let uris: Vec<&str> = names
+            .iter()
+            .filter_map(|name| {
+                if let GeneralName::URI(uri) = name {
+                    Some(*uri)
+                } else {
+                    None
+                }
+            })
+            .collect();
+        match uris.as_slice() {
+            [uri] => Ok(uri.parse()?),
+            several => Err(InvalidSvid::UriNames(several.len())),
+        }
+    }
+}

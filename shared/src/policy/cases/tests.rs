@@ -1,0 +1,106 @@
+//! A pack's cases say what they expected and what they got.
+
+use super::*;
+use crate::policy::fixture;
+
+#[test]
+fn the_example_pack_does_what_its_cases_say() {
+    let pack = Pack::parse(&fixture::payments())
+        .unwrap_or_else(|findings| panic!("{}", fixture::rendered(&findings)));
+    let results = run_cases(&pack, &fixture::bundle(&[&pack]));
+    assert_eq!(results.len(), 8);
+    for result in results {
+        assert!(
+            result.passed,
+            "{}: expected {}, found {} because {}",
+            result.name, result.expected, result.found, result.reason
+        );
+    }
+}
+
+const CASE: &str =
+    "- name: one\n  agent: spiffe://a.example/agent/b\n  task: { user: ann, scope: [c/d] }\n  tool: c/d\n";
+
+fn read(text: &str) -> Result<Vec<Case>, Finding> {
+    Case::parse_file(Place::new("tests/a.yaml", text))
+}
+
+#[test]
+fn a_case_that_is_not_understood_is_refused_at_its_place() {
+    let verdict = "  expect: { verdict: deny }\n";
+    for (text, line, said) in [
+        (
+            format!("{CASE}  expect: {{ verdict: maybe }}\n"),
+            5,
+            "`maybe` is not a verdict",
+        ),
+        (
+            format!("{CASE}  expect: {{ verdict: deny, cause: fate }}\n"),
+            5,
+            "`fate` is not a cause",
+        ),
+        (
+            format!("{CASE}  expect: {{ verdict: deny, because: x }}\n"),
+            5,
+            "unknown field `because`",
+        ),
+        (CASE.to_owned(), 1, "missing field `expect`"),
+        (
+            format!("{CASE}{verdict}  colour: red\n"),
+            6,
+            "unknown field `colour`",
+        ),
+        (
+            format!("{}{verdict}", CASE.replace("user: ann, ", "")),
+            3,
+            "missing field `user`",
+        ),
+        (
+            format!("{}{verdict}", CASE.replace("agent/b", "b")),
+            1,
+            "invalid path",
+        ),
+        (
+            format!("{}{verdict}", CASE.replace("[c/d]", "[c]")),
+            1,
+            "`c` is not a tool",
+        ),
+        (
+            format!("{CASE}{verdict}  now: yesterday\n"),
+            1,
+            "`now` is not a moment",
+        ),
+        (
+            format!("{CASE}{verdict}  now: 1950-01-01T00:00:00Z\n"),
+            1,
+            "`now` is not a moment",
+        ),
+        (format!("{CASE}{verdict}  arguments: [1]\n"), 6, "expected"),
+        (
+            format!("{CASE}{verdict}  arguments: {{ a: 1, a: 2 }}\n"),
+            6,
+            "duplicate",
+        ),
+    ] {
+        let finding = read(&text).unwrap_err();
+        assert_eq!(finding.line, line, "{}", finding.rendered);
+        assert!(finding.message.contains(said), "{}", finding.rendered);
+    }
+}
+
+#[test]
+fn a_case_says_what_it_expected_and_what_it_found() {
+    let pack = Pack::parse(&fixture::payments()).unwrap();
+    let text = "- name: wrong\n  agent: spiffe://acme.example/agent/billing\n  task: { user: alice, scope: [bank/*], named: [10], \
+                environment: production }\n  tool: bank/send_money\n  arguments: { recipient: US13, amount: 10.0 }\n  \
+                expect: { verdict: permit, rules: [pay-small], cause: permitted, groups: [] }\n";
+    let case = read(text).unwrap().remove(0);
+    let result = case.run(&fixture::bundle(&[&pack]));
+    assert!(!result.passed);
+    assert_eq!(result.expected, "permit (permitted) by pay-small for nobody");
+    assert_eq!(result.found, "hold (held) by pay-unnamed for treasury");
+    assert_eq!(
+        result.reason,
+        "the user did not name this account (rule `pay-unnamed`)"
+    );
+}

@@ -1,0 +1,243 @@
+//! A catalog on disk: `<name>.json`, tools as MCP's `tools/list` gives them, and `<name>.toml` beside it, what they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::definition::{Definition, definitions};
+use super::{Effect, ResourceSpec, Reversibility, Tool};
+use crate::policy::argument::{ArgumentType, Scalar};
+use crate::policy::finding::{Finding, Place};
+
+/// One catalog: both files, understood.
+#[derive(Debug, Default)]
+pub(in super::super) struct CatalogFile {
+    pub(in super::super) tools: Vec<Tool>,
+    /// What to know that refuses nothing.
+    pub(in super::super) warnings: Vec<Finding>,
+}
+
+/// What the TOML says of one tool.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    effects: Spanned<BTreeSet<Effect>>,
+    reversibility: Spanned<Reversibility>,
+    resource: Option<Spanned<Resource>>,
+    #[serde(default)]
+    secret: Vec<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resource {
+    #[serde(rename = "type")]
+    entity_type: String,
+    id: String,
+}
+
+/// Both files of one catalog, while they are read.
+struct Reader<'a> {
+    catalog: &'a str,
+    json: Place<'a>,
+    toml: Place<'a>,
+    errors: Vec<Finding>,
+    warnings: Vec<Finding>,
+}
+
+impl CatalogFile {
+    /// Reads both files of the catalog of this name.
+    pub(in super::super) fn parse(
+        catalog: &str,
+        json: Place<'_>,
+        toml: Place<'_>,
+    ) -> Result<Self, Vec<Finding>> {
+        let mut reader = Reader {
+            catalog,
+            json,
+            toml,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let (definitions, errors) = definitions(json);
+        reader.errors = errors;
+        let entries = reader.entries();
+        let (Some(definitions), Some(entries)) = (definitions, entries) else {
+            return Err(reader.errors);
+        };
+        let tools = reader.tools(&definitions, entries);
+        reader.warn_of_uncatalogued(&definitions, &tools);
+        if reader.errors.is_empty() {
+            Ok(Self {
+                tools,
+                warnings: reader.warnings,
+            })
+        } else {
+            Err(reader.errors)
+        }
+    }
+}
+
+impl Reader<'_> {
+    fn entries(&mut self) -> Option<BTreeMap<Spanned<String>, Entry>> {
+        match toml::from_str(self.toml.text) {
+            Ok(entries) => Some(entries),
+            Err(error) => {
+                let at = error.span().unwrap_or_default();
+                let help = "a tool needs `effects` and `reversibility`, and may have `resource = { type, id }` and `secret`";
+                self.errors
+                    .push(self.toml.error(at, error.message().trim_end(), help));
+                None
+            }
+        }
+    }
+
+    fn tools(
+        &mut self,
+        definitions: &BTreeMap<String, Definition<'_>>,
+        entries: BTreeMap<Spanned<String>, Entry>,
+    ) -> Vec<Tool> {
+        let mut tools = Vec::with_capacity(entries.len());
+        for (name, entry) in entries {
+            let at = name.span();
+            let name = name.into_inner();
+            let Some(definition) = definitions.get(&name) else {
+                let message = format!("`{}` does not list `{name}`", self.json.file);
+                self.errors.push(
+                    self.toml
+                        .error(at, message, "add its definition, or remove this entry"),
+                );
+                continue;
+            };
+            if let Some(tool) = self.tool(&name, definition, entry) {
+                tools.push(tool);
+            }
+        }
+        tools.sort_by(|left, right| left.id.cmp(&right.id));
+        tools
+    }
+
+    fn tool(&mut self, name: &str, definition: &Definition<'_>, entry: Entry) -> Option<Tool> {
+        let here = definition.at.clone();
+        let arguments = match definition.arguments(self.catalog, name) {
+            Ok(arguments) => arguments,
+            Err(message) => {
+                let message = format!("the argument types of `{name}` can't be used: {message}");
+                self.errors.push(self.json.error(here, message, ""));
+                return None;
+            }
+        };
+        let mut tool = Tool {
+            id: format!("{}/{name}", self.catalog),
+            effects: entry.effects.get_ref().clone(),
+            reversibility: *entry.reversibility.get_ref(),
+            resource: None,
+            secret: Vec::new(),
+            definition: definition.sha256,
+            arguments,
+        };
+        self.refuse_contradiction(&tool, &entry);
+        self.set_resource(&mut tool, entry.resource);
+        self.set_secret(&mut tool, entry.secret);
+        Some(tool)
+    }
+
+    fn refuse_contradiction(&mut self, tool: &Tool, entry: &Entry) {
+        let acting: Vec<_> = tool
+            .effects
+            .iter()
+            .filter(|effect| **effect != Effect::Read)
+            .collect();
+        if let (Reversibility::ReadOnly, [effect, ..]) = (tool.reversibility, acting.as_slice()) {
+            let message = format!("a tool that is `read_only` can't have the effect `{effect}`");
+            let finding = self
+                .toml
+                .error(entry.reversibility.span(), message, "say how it can be undone");
+            self.errors.push(finding);
+        }
+    }
+
+    fn set_resource(&mut self, tool: &mut Tool, resource: Option<Spanned<Resource>>) {
+        let Some(resource) = resource else { return };
+        let at = resource.span();
+        let Resource { entity_type, id } = resource.into_inner();
+        if !is_type_name(&entity_type) {
+            let message = format!("`{entity_type}` can't be the name of an entity type");
+            let finding = self.toml.error(
+                at.clone(),
+                message,
+                "use letters, digits and underscores: `Account`",
+            );
+            self.errors.push(finding);
+        }
+        match tool.arguments.member(&id) {
+            None => {
+                let message = format!("`{}` has no argument `{id}`", tool.id);
+                self.errors.push(self.toml.error(
+                    at,
+                    message,
+                    "name the argument whose value is the resource",
+                ));
+            }
+            Some(member) if !names_a_resource(&member.ty) => {
+                let message = format!("the value of `{id}` can't be the id of a resource");
+                let help = "only strings, numbers and enumerations name one; leave `resource` out to use the tool itself";
+                self.errors.push(self.toml.error(at, message, help));
+            }
+            Some(member) => {
+                if member.is_optional() {
+                    let message = format!(
+                        "`{id}` is optional: calls of `{}` without it will be denied",
+                        tool.id
+                    );
+                    let help = "name a required argument, or leave `resource` out to use the tool itself";
+                    self.warnings.push(self.toml.warning(at, message, help));
+                }
+                tool.resource = Some(ResourceSpec {
+                    entity_type,
+                    argument: id,
+                });
+            }
+        }
+    }
+
+    fn set_secret(&mut self, tool: &mut Tool, secret: Vec<Spanned<String>>) {
+        for name in secret {
+            if tool.argument(name.get_ref()).is_none() {
+                let message = format!("`{}` has no argument `{}`", tool.id, name.get_ref());
+                self.errors
+                    .push(self.toml.error(name.span(), message, "name a top-level argument"));
+            }
+            tool.secret.push(name.into_inner());
+        }
+        tool.secret.sort();
+        tool.secret.dedup();
+    }
+
+    fn warn_of_uncatalogued(&mut self, definitions: &BTreeMap<String, Definition<'_>>, tools: &[Tool]) {
+        for (name, definition) in definitions {
+            let id = format!("{}/{name}", self.catalog);
+            if !tools.iter().any(|tool| tool.id == id) {
+                let at = definition.at.clone();
+                let message = format!("`{id}` is not catalogued: every call of it will be denied");
+                let help = format!("say in `{}` what it is", self.toml.file);
+                self.warnings.push(self.json.warning(at, message, help));
+            }
+        }
+    }
+}
+
+const fn names_a_resource(ty: &ArgumentType) -> bool {
+    matches!(
+        ty,
+        ArgumentType::Enumeration(_) | ArgumentType::Scalar(Scalar::String | Scalar::Long | Scalar::Decimal)
+    )
+}
+
+fn is_type_name(text: &str) -> bool {
+    text != "Action"
+        && text
+            .parse::<cedar_policy_core::ast::Name>()
+            .is_ok_and(|name| name.is_unqualified())
+}

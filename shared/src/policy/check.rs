@@ -1,0 +1,184 @@
+//! Checks packs that will run together: collisions, groups, strict validation of every rule, and what is probably a mistake.
+//!
+//! **Invariant**: what passes here composes, and every rule in it can be evaluated on every call it may meet, but for
+//! entities that do not exist and numbers that overflow.
+
+mod collisions;
+mod lints;
+
+use std::collections::{BTreeSet, HashMap};
+
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+
+use super::catalog::Tool;
+use super::finding::{Finding, Severity};
+use super::pack::Pack;
+use super::rule::{Rule, RuleKind};
+use super::schema;
+
+/// Packs, and what is found in them.
+struct Check<'p> {
+    packs: &'p [&'p Pack],
+    /// Every entity that has something in it.
+    parents: BTreeSet<String>,
+    findings: Vec<(&'p str, Finding)>,
+}
+
+/// Checks packs that will run together. Errors refuse a push.
+pub fn check(packs: &[&Pack]) -> Vec<Finding> {
+    let mut check = Check {
+        packs,
+        parents: BTreeSet::new(),
+        findings: Vec::new(),
+    };
+    for pack in packs {
+        check
+            .findings
+            .extend(pack.warnings.iter().map(|warning| (pack.name(), warning.clone())));
+    }
+    check.collisions();
+    check.groups();
+    match schema::schema(packs) {
+        Ok(schema) => {
+            check.entities(&schema);
+            check.rules(schema);
+        }
+        Err(findings) => check
+            .findings
+            .extend(findings.into_iter().map(|finding| ("", finding))),
+    }
+    check.lints();
+    check.finish()
+}
+
+impl<'p> Check<'p> {
+    /// Every hold waits for people who exist.
+    fn groups(&mut self) {
+        for (pack, rule) in self.each_rule() {
+            let RuleKind::Hold(terms) = &rule.kind else {
+                continue;
+            };
+            let place = pack.place(&rule.origin.file);
+            let people = self.packs.iter().find_map(|pack| pack.groups.get(&terms.group));
+            let finding = match people {
+                None => {
+                    let help = "name its people under `[groups]` in `checkrein.toml`";
+                    place.error(
+                        rule.annotation("hold"),
+                        format!("the group `{}` does not exist", terms.group),
+                        help,
+                    )
+                }
+                Some(people) if people.len() < terms.quorum as usize => {
+                    let message = format!(
+                        "`{}` has {} people, and the rule asks for {}: it could never be approved",
+                        terms.group,
+                        people.len(),
+                        terms.quorum
+                    );
+                    place.error(rule.annotation("quorum"), message, "ask for fewer, or add people")
+                }
+                Some(_) => continue,
+            };
+            self.findings.push((pack.name(), finding));
+        }
+    }
+
+    fn entities(&mut self, schema: &Schema) {
+        let mut owners = collisions::Owners::default();
+        for pack in self.packs {
+            let place = pack.place(schema::ENTITIES_FILE);
+            let entities = match schema::pack_entities(pack, schema) {
+                Ok(entities) => entities,
+                Err(finding) => {
+                    self.findings.push((pack.name(), finding));
+                    continue;
+                }
+            };
+            self.parents
+                .extend(entities.values().flat_map(|json| lints::parents(json)));
+            for uid in entities.keys() {
+                let id = uid.split("::").nth(1).unwrap_or(uid);
+                let at = schema::find(place.text, id);
+                if let Some(finding) = owners.claim("entity", uid, pack.name(), place, at.clone()) {
+                    self.findings.push((pack.name(), finding));
+                }
+                let agent = uid
+                    .strip_prefix("Agent::\"")
+                    .and_then(|rest| rest.strip_suffix('"'));
+                self.findings.extend(
+                    agent
+                        .and_then(|agent| lints::unlike_an_agent(agent, place, at))
+                        .map(|f| (pack.name(), f)),
+                );
+            }
+        }
+    }
+
+    /// Strict validation, against the schema of everything that runs together.
+    fn rules(&mut self, schema: Schema) {
+        let mut policies = PolicySet::new();
+        let mut rules = HashMap::new();
+        for (pack, rule) in self.each_rule() {
+            // Ids that stand twice are reported as collisions; what the parser refuses was refused with the pack.
+            let policy = Policy::parse(Some(PolicyId::new(&rule.id)), &rule.text);
+            if policy.is_ok_and(|policy| policies.add(policy).is_ok()) {
+                rules.insert(rule.id.clone(), (pack, rule));
+            }
+        }
+        let result = Validator::new(schema).validate(&policies, ValidationMode::Strict);
+        let found = |id: &PolicyId| rules.get(AsRef::<str>::as_ref(id)).copied();
+        for error in result.validation_errors() {
+            let Some((pack, rule)) = found(error.policy_id()) else {
+                continue;
+            };
+            let finding = pack
+                .place(&rule.origin.file)
+                .diagnostic(Severity::Error, error, rule.offset);
+            self.findings.push((pack.name(), finding));
+        }
+        for warning in result.validation_warnings() {
+            let Some((pack, rule)) = found(warning.policy_id()) else {
+                continue;
+            };
+            if self.means_a_tool(rule) {
+                let finding =
+                    pack.place(&rule.origin.file)
+                        .diagnostic(Severity::Warning, warning, rule.offset);
+                self.findings.push((pack.name(), finding));
+            }
+        }
+    }
+
+    fn each_rule(&self) -> impl Iterator<Item = (&'p Pack, &'p Rule)> + use<'p> {
+        self.packs
+            .iter()
+            .flat_map(|pack| pack.rules.iter().map(move |rule| (*pack, rule)))
+    }
+
+    fn each_tool(&self) -> impl Iterator<Item = &'p Tool> + use<'p> {
+        self.packs.iter().flat_map(|pack| pack.tools.iter())
+    }
+
+    /// Errors first, then in the order of files and lines.
+    fn finish(self) -> Vec<Finding> {
+        let several = self.packs.len() > 1;
+        let name = |(pack, finding): (&str, Finding)| if several { finding.within(pack) } else { finding };
+        let mut findings: Vec<_> = self.findings.into_iter().map(name).collect();
+        findings.sort_by(|left, right| {
+            let key = |finding: &Finding| {
+                (
+                    finding.severity,
+                    finding.file.clone(),
+                    finding.line,
+                    finding.column,
+                )
+            };
+            key(left).cmp(&key(right))
+        });
+        findings
+    }
+}
+
+#[cfg(test)]
+mod tests;

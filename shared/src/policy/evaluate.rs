@@ -1,0 +1,279 @@
+//! The verdict: from a bundle and a situation to permit, hold or deny.
+//!
+//! Order: unknown tool, out of scope, arguments that are not what they may be; then the rules. Any forbid that erred denies,
+//! then any satisfied forbid, then the lack of a permit; what is left waits for people if a `@hold` is satisfied, and is
+//! permitted if none is.
+//!
+//! **Invariant**: each rule is satisfied, not, or erred exactly as Cedar evaluates it. An erring forbid is never skipped; an
+//! erring permit never counts.
+
+use cedar_policy_core::ast::{Literal, ValueKind};
+use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
+use cedar_policy_core::extensions::Extensions;
+
+use super::bundle::{Bundle, CompiledRule};
+use super::index::RuleAt;
+use super::request::Question;
+use super::rule::RuleKind;
+use super::value::Mismatch;
+use crate::action::Action;
+use crate::decision::{Cause, Tier, Verdict};
+use crate::grant::Grant;
+use crate::hold::Requirement;
+
+/// Everything a verdict depends on, apart from the bundle. Whether the caller is the grant's agent and whether the grant
+/// holds now is for the gate to say, before.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// What is asked for.
+    pub action: &'a Action,
+    /// Under which authority.
+    pub grant: &'a Grant,
+    /// The wall clock.
+    pub now_ms: u64,
+    /// How long ago the bundle was confirmed to be the newest.
+    pub policy_age_ms: u64,
+}
+
+/// A verdict, and what made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// What may happen.
+    pub verdict: Verdict,
+    /// Why, for machines.
+    pub cause: Cause,
+    /// Why, for people. Never holds the value of an argument.
+    pub reason: String,
+    /// The ids of the rules that decided, sorted.
+    pub rules: Vec<String>,
+    /// What the tool's catalog entry demands before release.
+    pub tier: Tier,
+    /// For a hold: whom it waits for, one per rule.
+    pub requirements: Vec<Requirement>,
+}
+
+/// The rules that mattered, by what they said. In the order of their ids.
+#[derive(Default)]
+struct Votes<'b> {
+    erred: Vec<(&'b CompiledRule, &'static str)>,
+    forbid: Vec<&'b CompiledRule>,
+    hold: Vec<&'b CompiledRule>,
+    permit: Vec<&'b CompiledRule>,
+}
+
+impl Bundle {
+    /// Judges a situation, evaluating only the rules that could apply.
+    pub fn judge(&self, situation: &Situation<'_>) -> Judgement {
+        self.judge_by(situation, |question| {
+            self.index.candidates(
+                &question.principal,
+                &question.action,
+                &question.resource,
+                &self.entities,
+            )
+        })
+    }
+
+    /// Judges a situation by every rule there is: what [`Bundle::judge`] is held to.
+    pub fn judge_unindexed(&self, situation: &Situation<'_>) -> Judgement {
+        let all = RuleAt::try_from(self.rules.len()).unwrap_or(RuleAt::MAX);
+        self.judge_by(situation, |_| (0..all).collect())
+    }
+
+    fn judge_by(
+        &self,
+        situation: &Situation<'_>,
+        candidates: impl FnOnce(&Question) -> Vec<RuleAt>,
+    ) -> Judgement {
+        let id = &situation.action.tool;
+        let Some(tool) = self.tools.get(id.as_str()) else {
+            let reason = format!("the catalog does not know the tool `{}`", shown(id));
+            return Judgement::deny(Cause::UnknownTool, reason, Tier::Full);
+        };
+        let tier = tool.tier;
+        if !situation.grant.scope.covers(id) {
+            let reason = format!("`{id}` is not in the scope of this task");
+            return Judgement::deny(Cause::OutOfScope, reason, tier);
+        }
+        let question = match Question::new(tool, situation) {
+            Ok(question) => question,
+            Err(mismatch) => return Judgement::deny(Cause::InvalidArguments, mismatch.reason(), tier),
+        };
+        let candidates = candidates(&question);
+        let rules = || candidates.iter().filter_map(|at| self.rules.get(*at as usize));
+        let evaluator = Evaluator::new(question.request(), &self.entities, Extensions::all_available());
+        if let Some(argument) = unreadable(&question, rules(), &evaluator) {
+            let reason = format!(
+                "argument `{argument}` has no exact value that rules could compare: at most four decimal places \
+                 and 19 digits, dates and durations as Cedar writes them"
+            );
+            return Judgement::deny(Cause::InvalidArguments, reason, tier);
+        }
+        Votes::collect(rules(), &evaluator).judgement(id, tier)
+    }
+}
+
+impl<'b> Votes<'b> {
+    fn collect(rules: impl Iterator<Item = &'b CompiledRule>, evaluator: &Evaluator<'_>) -> Self {
+        let mut votes = Self::default();
+        for rule in rules {
+            match (rule.evaluate(evaluator), &rule.kind) {
+                (Ok(false), _) | (Err(_), RuleKind::Permit) => {}
+                (Err(why), RuleKind::Forbid | RuleKind::Hold(_)) => votes.erred.push((rule, why)),
+                (Ok(true), RuleKind::Permit) => votes.permit.push(rule),
+                (Ok(true), RuleKind::Forbid) => votes.forbid.push(rule),
+                (Ok(true), RuleKind::Hold(_)) => votes.hold.push(rule),
+            }
+        }
+        votes
+    }
+
+    fn judgement(self, tool: &str, tier: Tier) -> Judgement {
+        if let [(rule, why), ..] = self.erred.as_slice() {
+            let reason = format!("rule `{}` could not be evaluated: {why}", rule.id);
+            let erred: Vec<_> = self.erred.iter().map(|(rule, _)| *rule).collect();
+            return Judgement::deny(Cause::RuleErred, reason, tier).by(&erred);
+        }
+        if let [rule, ..] = self.forbid.as_slice() {
+            let reason = rule.said("forbidden");
+            return Judgement::deny(Cause::Forbidden, reason, tier).by(&self.forbid);
+        }
+        let [permit, ..] = self.permit.as_slice() else {
+            let reason = format!("no rule permits `{tool}` here");
+            return Judgement::deny(Cause::NoPermit, reason, tier);
+        };
+        let (verdict, cause, rules, reason) = match self.hold.as_slice() {
+            [] => (
+                Verdict::Permit,
+                Cause::Permitted,
+                &self.permit,
+                permit.said("permitted"),
+            ),
+            [rule, ..] => (
+                Verdict::Hold,
+                Cause::Held,
+                &self.hold,
+                rule.said("waits for people"),
+            ),
+        };
+        let requirements = self.hold.iter().filter_map(|rule| rule.requirement()).collect();
+        Judgement {
+            verdict,
+            cause,
+            reason,
+            rules: Vec::new(),
+            tier,
+            requirements,
+        }
+        .by(rules)
+    }
+}
+
+impl Judgement {
+    fn deny(cause: Cause, reason: String, tier: Tier) -> Self {
+        Self {
+            verdict: Verdict::Deny,
+            cause,
+            reason,
+            rules: Vec::new(),
+            tier,
+            requirements: Vec::new(),
+        }
+    }
+
+    fn by(mut self, rules: &[&CompiledRule]) -> Self {
+        self.rules = rules.iter().map(|rule| rule.id.clone()).collect();
+        self
+    }
+}
+
+impl CompiledRule {
+    /// Whether it is satisfied, or why that can't be said.
+    fn evaluate(&self, evaluator: &Evaluator<'_>) -> Result<bool, &'static str> {
+        let value = evaluator
+            .interpret(&self.condition, &self.slots)
+            .map_err(|error| explain(&error))?;
+        match value.value_kind() {
+            ValueKind::Lit(Literal::Bool(satisfied)) => Ok(*satisfied),
+            _ => Err("its condition is neither true nor false"),
+        }
+    }
+
+    /// Whether its scope is satisfied. Comparing identities can't err.
+    fn applies(&self, evaluator: &Evaluator<'_>) -> bool {
+        let scope = evaluator.interpret(&self.scope, &self.slots);
+        !scope.is_ok_and(|scope| *scope.value_kind() == ValueKind::from(false))
+    }
+
+    /// Its reason, for people.
+    fn said(&self, what: &str) -> String {
+        if self.reason.is_empty() {
+            format!("{what} by rule `{}`", self.id)
+        } else {
+            format!("{} (rule `{}`)", self.reason, self.id)
+        }
+    }
+
+    fn requirement(&self) -> Option<Requirement> {
+        let RuleKind::Hold(terms) = &self.kind else {
+            return None;
+        };
+        Some(Requirement {
+            rule: self.id.clone(),
+            group: terms.group.clone(),
+            quorum: terms.quorum,
+            decide_within_ms: terms.decide_within_ms,
+            use_within_ms: terms.use_within_ms,
+            reason: self.reason.clone(),
+        })
+    }
+}
+
+impl Mismatch {
+    fn reason(&self) -> String {
+        let shown = shown(&self.path);
+        format!("argument `{shown}` {}", self.wrong)
+    }
+}
+
+/// The first argument without an exact value that a rule of this scope reads. Only scopes are asked, not keys of the index:
+/// the answer must not depend on how candidates were found.
+fn unreadable<'q, 'b>(
+    question: &'q Question,
+    rules: impl Iterator<Item = &'b CompiledRule>,
+    evaluator: &Evaluator<'_>,
+) -> Option<&'q str> {
+    if question.inexact.is_empty() {
+        return None;
+    }
+    let rules: Vec<_> = rules.collect();
+    let is_read = |argument: &&String| {
+        let reading = rules.iter().filter(|rule| rule.reads.may_read(argument));
+        reading.into_iter().any(|rule| rule.applies(evaluator))
+    };
+    question.inexact.iter().find(is_read).map(String::as_str)
+}
+
+/// What went wrong, without the values it went wrong with: they may be secret.
+const fn explain(error: &EvaluationError) -> &'static str {
+    match error {
+        EvaluationError::EntityDoesNotExist(_) => "it asks for an attribute of an entity that does not exist",
+        EvaluationError::EntityAttrDoesNotExist(_) => "it asks for an attribute that an entity does not have",
+        EvaluationError::RecordAttrDoesNotExist(_) => {
+            "it asks for something that is not there; test with `has` first"
+        }
+        EvaluationError::TypeError(_) => "it compares values of different types",
+        EvaluationError::IntegerOverflow(_) => "a number overflowed",
+        EvaluationError::FailedExtensionFunctionExecution(_) => "a function was given a value it can't read",
+        EvaluationError::RecursionLimit(_) => "it is nested too deep",
+        _ => "it is not a rule that can be evaluated",
+    }
+}
+
+/// A name that a caller chose, cut to a length that is safe to show.
+fn shown(name: &str) -> String {
+    name.chars().take(128).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! A pack is understood file by file, and refused for all that is wrong at once.
+
+use super::*;
+use crate::policy::fixture;
+
+fn settings(text: &str) -> Result<Pack, Vec<Finding>> {
+    Pack::parse(&fixture::source("pack", &[("checkrein.toml", text)]))
+}
+
+#[test]
+fn the_example_pack_is_read_whole() {
+    let pack = Pack::parse(&fixture::payments()).unwrap();
+    assert_eq!(
+        (pack.name(), pack.rules().len(), pack.tools().len()),
+        ("payments", 5, 2)
+    );
+    assert_eq!(pack.groups()["treasury"].len(), 2);
+    assert_eq!(
+        (pack.full_bound_ms, pack.light_bound_ms),
+        (Some(20_000), Some(600_000))
+    );
+    assert!(pack.warnings.is_empty(), "{}", fixture::rendered(&pack.warnings));
+}
+
+#[test]
+fn a_pack_is_run_by_the_enforcers_that_carry_all_its_labels() {
+    let pack = settings("namespace = \"org\"\n[selectors]\nteam = \"payments\"\nzone = \"eu\"\n").unwrap();
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert!(pack.selects(&[label("zone", "eu"), label("team", "payments"), label("x", "y")]));
+    assert!(!pack.selects(&[label("team", "payments")]));
+    assert!(!pack.selects(&[label("team", "payments"), label("zone", "us")]));
+    assert!(settings("namespace = \"org\"").unwrap().selects(&[]));
+}
+
+#[test]
+fn settings_that_are_not_understood_are_refused_at_their_place() {
+    let group = |people: &str| format!("namespace = \"org\"\n[groups]\nops = [{people}]\n");
+    for (text, line, said) in [
+        (
+            "namespace = \"org\"\nnamspace = \"org\"\n",
+            2,
+            "unknown field `namspace`",
+        ),
+        ("namespace = \"team\"\n", 1, "`team` does not exist"),
+        ("[selectors]\n", 1, "missing field `namespace`"),
+        (
+            "namespace = \"org\"\n[bounds]\nfull = \"30 seconds\"\n",
+            3,
+            "is not a duration",
+        ),
+        (
+            "namespace = \"org\"\n[bounds]\nmedium = \"30s\"\n",
+            3,
+            "unknown field `medium`",
+        ),
+        ("namespace = org\n", 1, ""),
+        (&group(""), 3, "nobody is in `ops`"),
+        (&group("\"bob\""), 3, "is not a SPIFFE ID"),
+        (
+            &group("\"spiffe://a.example/agent/bob\""),
+            3,
+            "is not an approver",
+        ),
+    ] {
+        let findings = settings(text).unwrap_err();
+        assert_eq!(
+            (findings.len(), findings[0].line),
+            (1, line),
+            "{}",
+            fixture::rendered(&findings)
+        );
+        assert!(
+            findings[0].message.contains(said),
+            "{}",
+            fixture::rendered(&findings)
+        );
+    }
+    let mut source = fixture::source("pack", &[]);
+    source.files.clear();
+    assert!(
+        Pack::parse(&source).unwrap_err()[0]
+            .message
+            .contains("no `checkrein.toml`")
+    );
+}
+
+#[test]
+fn everything_wrong_is_reported_at_once() {
+    let findings = fixture::refusal(&[
+        ("rules.cedar", "permit (principal, action, resource);"),
+        ("s.cedarschema", "entity Agent;\naction \"x\";\n"),
+        ("tests/a.yaml", "- name: x\n"),
+        ("catalog/a b.json", "[]"),
+        ("catalog/lonely.toml", ""),
+    ]);
+    let files: Vec<_> = findings
+        .iter()
+        .map(|finding| (finding.file.as_str(), finding.line))
+        .collect();
+    assert_eq!(
+        files,
+        [
+            ("catalog/a b.json", 0),
+            ("catalog/lonely.toml", 0),
+            ("rules.cedar", 1),
+            ("s.cedarschema", 2),
+            ("s.cedarschema", 1),
+            ("tests/a.yaml", 1),
+        ]
+    );
+}
+
+#[test]
+fn a_schema_that_is_no_schema_is_shown_with_a_caret() {
+    let findings = fixture::refusal(&[("s.cedarschema", "entity Account {\n  level Long,\n};\n")]);
+    assert_eq!(
+        (findings.len(), findings[0].line),
+        (1, 2),
+        "{}",
+        fixture::rendered(&findings)
+    );
+}

@@ -1,0 +1,128 @@
+//! What rules are asked about: principal, action, resource and context, built from a call and its grant.
+//!
+//! The context is put together as values, without JSON and without a schema: the catalog's types have already said what the
+//! arguments are, and a test holds what is built here to the schema that rules are validated against.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cedar_policy_core::ast::{Context, EntityUID, EntityUIDEntry, Request, Value};
+use smol_str::SmolStr;
+
+use super::argument::ArgumentType;
+use super::bundle::CompiledTool;
+use super::evaluate::Situation;
+use super::reads::INPUT;
+use super::value::{Mismatch, decimal_text};
+use super::{entity, extension, intent};
+use crate::action::Json;
+
+/// A call, as rules see it.
+pub(super) struct Question {
+    pub(super) principal: EntityUID,
+    pub(super) action: EntityUID,
+    pub(super) resource: EntityUID,
+    pub(super) context: Context,
+    /// Arguments that were sent, and that rules can't see: Cedar has no exact value for them.
+    pub(super) inexact: Vec<String>,
+}
+
+impl Question {
+    /// Builds it, or says what is wrong with the arguments.
+    pub(super) fn new(compiled: &CompiledTool, situation: &Situation<'_>) -> Result<Self, Mismatch> {
+        let arguments = &situation.action.arguments;
+        let mut inexact = Vec::new();
+        let types = &compiled.tool.arguments;
+        let input = types.members_of(arguments.members(), |name| inexact.push(name.to_owned()))?;
+        Ok(Self {
+            principal: entity::of(&entity::AGENT, situation.grant.agent.as_str()),
+            action: compiled.action.clone(),
+            resource: resource(compiled, situation)?,
+            context: context(compiled, situation, input),
+            inexact,
+        })
+    }
+
+    /// As the evaluator takes it.
+    pub(super) fn request(&self) -> Request {
+        let known = |uid: &EntityUID| EntityUIDEntry::known(uid.clone(), None);
+        Request::new_unchecked(
+            known(&self.principal),
+            known(&self.action),
+            known(&self.resource),
+            Some(self.context.clone()),
+        )
+    }
+}
+
+/// What the call touches. A tool with a resource is never judged without one: a rule about certain resources would be
+/// passed by.
+fn resource(compiled: &CompiledTool, situation: &Situation<'_>) -> Result<EntityUID, Mismatch> {
+    let Some(resource) = &compiled.tool.resource else {
+        return Ok(entity::of(&entity::TOOL, &compiled.tool.id));
+    };
+    let mismatch = |wrong: &str| Mismatch {
+        path: resource.argument.clone(),
+        wrong: wrong.to_owned(),
+    };
+    let is_long = matches!(
+        compiled.tool.argument(&resource.argument),
+        Some(ArgumentType::Scalar(super::argument::Scalar::Long))
+    );
+    let id = match situation.action.arguments.get(&resource.argument) {
+        Some(Json::String(text)) => text.clone(),
+        Some(Json::Number(number)) => {
+            let text = if is_long {
+                number.to_long().map(|value| value.to_string())
+            } else {
+                number.to_decimal_units().map(decimal_text)
+            };
+            text.ok_or_else(|| {
+                mismatch("names the resource, and has no exact value that rules could compare")
+            })?
+        }
+        None | Some(Json::Null) => return Err(mismatch("names the resource, and is missing")),
+        Some(_) => return Err(mismatch("names the resource, and is neither text nor number")),
+    };
+    Ok(entity::of(&compiled.resource_type, &id))
+}
+
+fn context(compiled: &CompiledTool, situation: &Situation<'_>, input: Vec<(SmolStr, Value)>) -> Context {
+    let grant = situation.grant;
+    let age_ms = situation.now_ms.saturating_sub(grant.issued_ms);
+    let text = |text: &str| Value::from(text);
+    let scope = grant.scope.patterns().iter().map(|pattern| text(pattern));
+    let task = [
+        ("id", Some(text(&grant.task.to_string()))),
+        ("intent", Some(text(&grant.intent))),
+        ("scope", Some(Value::set(scope, None))),
+        ("age", extension::milliseconds(age_ms)),
+    ];
+    let named = intent::named_arguments(
+        &situation.action.arguments,
+        &compiled.tool.arguments,
+        &grant.named,
+    );
+    let members = [
+        (INPUT, Some(Value::record(input, None))),
+        ("task", Some(Value::record(present(task), None))),
+        ("user", Some(Value::from(entity::of(&entity::USER, &grant.user)))),
+        ("environment", Some(text(&grant.environment))),
+        ("now", extension::moment(situation.now_ms)),
+        ("policy_age", extension::milliseconds(situation.policy_age_ms)),
+        ("arguments_from_intent", Some(Value::set(named.map(text), None))),
+    ];
+    Context::Value(Arc::new(present(members).collect::<BTreeMap<_, _>>()))
+}
+
+/// Members that have a value. A moment that Cedar can't express is absent, and a rule that reads it errs: a forbid denies.
+fn present<const N: usize>(
+    members: [(&'static str, Option<Value>); N],
+) -> impl Iterator<Item = (SmolStr, Value)> {
+    members
+        .into_iter()
+        .filter_map(|(name, value)| Some((SmolStr::new_static(name), value?)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! What a rule is asked about is the call, the grant and the clock, and a resource is never guessed.
+
+use super::*;
+use crate::decision::{Cause, Verdict};
+use crate::policy::trial::{Authority, Trial};
+use crate::policy::{Bundle, Pack, fixture};
+
+const JSON: &str = r#"[
+  {"name": "take", "inputSchema": {"type": "object", "required": ["n"],
+    "properties": {"n": {"type": "integer"}, "x": {"type": "number"}}}},
+  {"name": "pick", "inputSchema": {"type": "object",
+    "properties": {"which": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}}
+]"#;
+const TOML: &str = r#"
+[take]
+effects = ["write"]
+reversibility = "reversible"
+resource = { type = "Slot", id = "n" }
+[pick]
+effects = ["write"]
+reversibility = "reversible"
+resource = { type = "Slot", id = "which" }
+"#;
+
+fn pack(rules: &str) -> Pack {
+    fixture::pack(
+        "pack",
+        &[
+            ("catalog/c.json", JSON),
+            ("catalog/c.toml", TOML),
+            ("rules.cedar", rules),
+        ],
+    )
+}
+
+fn trial(tool: &str, arguments: &str) -> Trial {
+    let authority = Authority {
+        user: "ann".to_owned(),
+        scope: vec!["c/*".to_owned()],
+        named: vec!["1".to_owned()],
+        intent: "tidy up".to_owned(),
+        environment: "production".to_owned(),
+    };
+    let arguments = crate::action::Arguments::parse(arguments.as_bytes()).unwrap();
+    let agent = "spiffe://a.example/agent/ann".parse().unwrap();
+    Trial::new(
+        String::new(),
+        agent,
+        tool.to_owned(),
+        arguments,
+        authority,
+        1_700_000_000_000,
+    )
+    .unwrap()
+}
+
+fn bundle(rules: &str) -> Bundle {
+    let pack = pack(rules);
+    let errors: Vec<_> = crate::policy::check(&[&pack])
+        .into_iter()
+        .filter(crate::policy::Finding::is_error)
+        .collect();
+    assert!(errors.is_empty(), "{}", fixture::rendered(&errors));
+    fixture::bundle(&[&pack])
+}
+
+#[test]
+fn rules_read_the_task_the_user_the_place_and_the_time() {
+    let rules = r#"@id("all") permit (principal == Agent::"spiffe://a.example/agent/ann", action, resource == Slot::"1")
+      when {
+        context.task.id like "task_*" && context.task.intent == "tidy up" && context.task.scope == ["c/*"] &&
+        context.task.age == duration("5m") && context.user == User::"ann" && context.environment == "production" &&
+        context.now > datetime("2023-11-14T22:13:19Z") && context.now < datetime("2023-11-14T22:13:21Z") &&
+        context.policy_age == duration("7s") && context.arguments_from_intent == ["n"] &&
+        context.input has n && context.input.n == 1
+      };"#;
+    let bundle = bundle(rules);
+    let mut trial = trial("c/take", r#"{"n": 1.0, "x": 2}"#);
+    trial.grant.issued_ms = 1_700_000_000_000 - 300_000;
+    let situation = Situation {
+        policy_age_ms: 7_000,
+        ..trial.situation()
+    };
+    assert_eq!(bundle.judge(&situation).rules, ["all"]);
+    let later = Situation {
+        policy_age_ms: 7_001,
+        ..situation
+    };
+    assert!(bundle.judge(&later).rules.is_empty());
+}
+
+#[test]
+fn a_call_that_does_not_name_its_resource_is_denied_even_if_the_catalog_lets_it() {
+    let bundle = bundle("@id(\"all\") permit (principal, action, resource);");
+    for arguments in ["{}", r#"{"which":null}"#] {
+        let judged = trial("c/pick", arguments).judge(&bundle);
+        assert_eq!(
+            (judged.verdict, judged.cause),
+            (Verdict::Deny, Cause::InvalidArguments),
+            "{arguments}"
+        );
+        assert_eq!(
+            judged.reason,
+            "argument `which` names the resource, and is missing"
+        );
+    }
+    assert_eq!(
+        trial("c/pick", r#"{"which":""}"#).judge(&bundle).verdict,
+        Verdict::Permit
+    );
+}
+
+#[test]
+fn a_number_names_one_resource_however_it_is_written() {
+    let bundle = bundle("@id(\"ten\") permit (principal, action, resource == Slot::\"10\");");
+    for n in ["10", "10.0", "1e1"] {
+        assert_eq!(
+            trial("c/take", &format!("{{\"n\":{n}}}")).judge(&bundle).verdict,
+            Verdict::Permit,
+            "{n}"
+        );
+    }
+    let judged = trial("c/take", r#"{"n":1e300}"#).judge(&bundle);
+    assert_eq!(judged.cause, Cause::InvalidArguments);
+}
+
+#[test]
+fn an_inexact_number_denies_exactly_where_a_rule_of_its_scope_reads_it() {
+    let reading = r#"@id("all") permit (principal, action, resource);
+      @id("x") forbid (principal, action == Action::"c/take", resource == Slot::"1")
+      when { context.input has x && context.input.x.greaterThan(decimal("2.0")) };"#;
+    let bundle = bundle(reading);
+    let judged = trial("c/take", r#"{"n":1,"x":2.00004}"#).judge(&bundle);
+    assert_eq!(
+        (judged.verdict, judged.cause),
+        (Verdict::Deny, Cause::InvalidArguments)
+    );
+    assert!(judged.reason.contains("`x`"), "{}", judged.reason);
+    assert_eq!(
+        trial("c/take", r#"{"n":2,"x":2.00004}"#).judge(&bundle).verdict,
+        Verdict::Permit
+    );
+    assert_eq!(
+        trial("c/take", r#"{"n":1,"x":2.0000}"#).judge(&bundle).verdict,
+        Verdict::Permit
+    );
+    assert_eq!(
+        trial("c/take", r#"{"n":1,"x":2.0001}"#).judge(&bundle).cause,
+        Cause::Forbidden
+    );
+}

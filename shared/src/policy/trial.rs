@@ -1,0 +1,87 @@
+//! A call made up to see how a bundle judges it: by a case of a pack, or by the self-test.
+
+use uuid::Uuid;
+
+use super::bundle::Bundle;
+use super::evaluate::{Judgement, Situation};
+use crate::action::{Action, Arguments};
+use crate::grant::{Grant, InvalidScope, Scope};
+use crate::id::{GrantId, TaskId};
+use crate::identity::SpiffeId;
+
+/// A made-up call.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Trial {
+    pub(super) name: String,
+    pub(super) action: Action,
+    pub(super) grant: Grant,
+    pub(super) now_ms: u64,
+}
+
+/// What the task of a made-up call allows.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Authority {
+    pub(super) user: String,
+    pub(super) scope: Vec<String>,
+    pub(super) named: Vec<String>,
+    pub(super) intent: String,
+    pub(super) environment: String,
+}
+
+impl Trial {
+    pub(super) fn new(
+        name: String,
+        agent: SpiffeId,
+        tool: String,
+        arguments: Arguments,
+        authority: Authority,
+        now_ms: u64,
+    ) -> Result<Self, InvalidScope> {
+        let grant = Grant {
+            // No rule reads these but as text, and the same packs must give the same verdicts.
+            id: GrantId::from_uuid(Uuid::nil()),
+            task: TaskId::from_uuid(Uuid::nil()),
+            agent,
+            user: authority.user,
+            scope: Scope::parse(authority.scope)?,
+            named: authority.named,
+            intent: authority.intent,
+            environment: authority.environment,
+            issued_ms: now_ms,
+            expires_ms: u64::MAX,
+        };
+        let action = Action {
+            tool,
+            arguments,
+            call_id: String::new(),
+        };
+        Ok(Self {
+            name,
+            action,
+            grant,
+            now_ms,
+        })
+    }
+
+    /// The same call at another time, in a task that has just begun.
+    pub(super) fn at(mut self, now_ms: u64) -> Self {
+        self.now_ms = now_ms;
+        self.grant.issued_ms = now_ms;
+        self
+    }
+
+    /// The call as it is judged, policy fresh.
+    pub(super) fn situation(&self) -> Situation<'_> {
+        Situation {
+            action: &self.action,
+            grant: &self.grant,
+            now_ms: self.now_ms,
+            policy_age_ms: 0,
+        }
+    }
+
+    /// What the bundle says.
+    pub(super) fn judge(&self, bundle: &Bundle) -> Judgement {
+        bundle.judge(&self.situation())
+    }
+}

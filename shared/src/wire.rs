@@ -1,0 +1,65 @@
+//! The contract's messages to and from domain types. Wire types end here: a handler parses first and encodes last.
+
+mod decision;
+mod hold;
+
+use thiserror::Error;
+
+use crate::action::{InvalidArguments, InvalidSha256};
+use crate::id::InvalidId;
+use crate::identity::InvalidSpiffeId;
+
+/// A message that parsed as protobuf and does not mean anything.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InvalidMessage {
+    /// A field that must be set is not.
+    #[error("`{0}` is missing")]
+    Missing(&'static str),
+    /// An enum has a value this version does not know.
+    #[error("`{field}` has the unknown value {value}")]
+    UnknownValue {
+        /// Which field.
+        field: &'static str,
+        /// What it held.
+        value: String,
+    },
+    /// A record format this version does not read.
+    #[error("records of format {0} are not readable by this version")]
+    Format(u32),
+    /// An id.
+    #[error(transparent)]
+    Id(#[from] InvalidId),
+    /// An identity.
+    #[error(transparent)]
+    SpiffeId(#[from] InvalidSpiffeId),
+    /// A digest.
+    #[error(transparent)]
+    Sha256(#[from] InvalidSha256),
+    /// Arguments.
+    #[error(transparent)]
+    Arguments(#[from] InvalidArguments),
+    /// Text that is not UTF-8.
+    #[error("`{0}` is not UTF-8 text")]
+    Text(&'static str),
+}
+
+fn text(field: &'static str, bytes: &[u8]) -> Result<String, InvalidMessage> {
+    std::str::from_utf8(bytes)
+        .map(ToOwned::to_owned)
+        .map_err(|_| InvalidMessage::Text(field))
+}
+
+fn optional<T: std::str::FromStr<Err = InvalidId>>(id: &str) -> Result<Option<T>, InvalidMessage> {
+    if id.is_empty() {
+        Ok(None)
+    } else {
+        Ok(Some(id.parse()?))
+    }
+}
+
+fn or_empty<T: ToString>(id: Option<T>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

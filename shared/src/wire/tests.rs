@@ -1,0 +1,77 @@
+//! What is written comes back, and what means nothing is refused.
+
+use crate::action::{MaskedArguments, Sha256};
+use crate::clock::ManualClock;
+use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, Tier, Verdict};
+use crate::id::{DecisionId, Generation, GrantId, HoldId, TaskId};
+
+use super::InvalidMessage;
+
+fn decision() -> Decision {
+    let clock = ManualClock::at(5);
+    Decision {
+        id: DecisionId::new(&clock),
+        decided_ms: 5,
+        agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
+        agent_asserted: true,
+        user: "alice".into(),
+        task: Some(TaskId::new(&clock)),
+        grant: Some(GrantId::new(&clock)),
+        call_id: "call-1".into(),
+        tool: "bank/send_money".into(),
+        arguments: MaskedArguments("{}".into()),
+        action: Some(Sha256::of(b"action")),
+        tier: Tier::Full,
+        verdict: Verdict::Hold,
+        cause: Cause::Held,
+        reason: "people must look".into(),
+        rules: vec!["pay-unnamed".into()],
+        mode: Mode::Enforce,
+        epoch: 1,
+        generation: Generation(7),
+        revocation_sequence: 3,
+        policy_age_ms: 12,
+        hold: Some(HoldId::new(&clock)),
+        environment: "production".into(),
+        intent: "pay the rent".into(),
+    }
+}
+
+#[test]
+fn a_record_comes_back_as_it_was() {
+    let decision = Record::Decision(Box::new(decision()));
+    assert_eq!(Record::decode(&decision.encode()), Ok(decision));
+    let clock = ManualClock::at(6);
+    let outcome = Record::Outcome(Outcome {
+        decision: DecisionId::new(&clock),
+        completed_ms: 6,
+        result: OutcomeResult::Failed,
+        detail: "no such account".into(),
+        hold: None,
+        task: Some(TaskId::new(&clock)),
+    });
+    assert_eq!(Record::decode(&outcome.encode()), Ok(outcome));
+}
+
+#[test]
+fn a_record_cut_anywhere_or_of_another_format_never_decodes_to_something_else() {
+    let whole = Record::Decision(Box::new(decision()));
+    let bytes = whole.encode();
+    for end in 0..bytes.len() {
+        assert_ne!(
+            Record::decode(&bytes[..end]).ok().as_ref(),
+            Some(&whole),
+            "{end} bytes"
+        );
+    }
+    let mut other = bytes;
+    other[1] = 9;
+    assert_eq!(Record::decode(&other), Err(InvalidMessage::Format(9)));
+}
+
+#[test]
+fn every_cause_is_named_as_it_is_parsed() {
+    for cause in Cause::ALL {
+        assert_eq!(cause.as_str().parse(), Ok(*cause));
+    }
+}
