@@ -1,0 +1,166 @@
+//! The command line: a file, and a flag or a variable for each of its values.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use checkrein_enforcer::Config;
+use clap::{Args, Parser, Subcommand};
+use toml::{Table, Value};
+
+/// Decides, beside your service, whether an AI agent may do what it is about to do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "checkrein-enforcer",
+    version,
+    after_help = "Start:\n  checkrein fleet add payments-1 --agent spiffe://acme.example/agent/billing   (writes enforcer.toml, certificate and key)\n  checkrein-enforcer serve --config payments-1/enforcer.toml\n\nAgents then ask the GateService on the socket the file names: Authorize before a call, Complete after it.\nWithout its control plane the enforcer goes on from the policy it kept; what needs a fresh word is denied by name.\n\nLogs go to stderr; CHECKREIN_LOG=debug shows more."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Guards until it is told to stop (SIGTERM or SIGINT)
+    Serve(Serve),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// Print the line that says it is ready as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A flag wins over its variable, and that over the file.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// The file `checkrein fleet add` wrote; relative paths in it are relative to it
+    #[arg(
+        long,
+        env = "CHECKREIN_CONFIG",
+        value_name = "FILE",
+        default_value = "enforcer.toml"
+    )]
+    config: PathBuf,
+    /// A replica of the control plane; may be given several times
+    #[arg(
+        long,
+        env = "CHECKREIN_CONTROL_PLANE",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    control_plane: Vec<String>,
+    /// Where the journal and the last known good policy live
+    #[arg(long, env = "CHECKREIN_DIRECTORY", value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// The enforcer's certificate chain, PEM
+    #[arg(long, env = "CHECKREIN_CERTIFICATE", value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, env = "CHECKREIN_KEY", value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The CA of the control plane and the agents, PEM
+    #[arg(long, env = "CHECKREIN_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The pinned root public key, 64 hex digits
+    #[arg(long, env = "CHECKREIN_ROOT_KEY", value_name = "HEX")]
+    root_key: Option<String>,
+    /// Listen for agents with certificates
+    #[arg(long, env = "CHECKREIN_TCP_ADDRESS", value_name = "HOST:PORT")]
+    tcp_address: Option<String>,
+    /// The agent this process itself acts for
+    #[arg(long, env = "CHECKREIN_IN_PROCESS_AGENT", value_name = "SPIFFE-ID")]
+    in_process_agent: Option<String>,
+    /// How much the journal may hold; full, it denies
+    #[arg(long, env = "CHECKREIN_JOURNAL_MAX_BYTES", value_name = "BYTES")]
+    journal_max_bytes: Option<u64>,
+}
+
+impl Settings {
+    /// The file, with what flags and variables say instead.
+    pub(crate) fn read(&self) -> anyhow::Result<Config> {
+        let overrides = self.overrides()?;
+        if overrides.is_empty() {
+            return Ok(Config::load(&self.config)?);
+        }
+        let mut table = match std::fs::read_to_string(&self.config) {
+            Ok(text) => text
+                .parse::<Table>()
+                .with_context(|| format!("can't understand `{}`", self.config.display()))?,
+            // Everything may have been said by flags; what was not is missed below, by name.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Table::new(),
+            Err(error) => {
+                return Err(error).with_context(|| format!("can't read `{}`", self.config.display()));
+            }
+        };
+        merge(&mut table, overrides);
+        Ok(Config::from_table(
+            table,
+            self.config.parent().unwrap_or(Path::new("")),
+        )?)
+    }
+
+    fn overrides(&self) -> anyhow::Result<Table> {
+        let mut table = Table::new();
+        if !self.control_plane.is_empty() {
+            let urls = self.control_plane.iter().cloned().map(Value::String).collect();
+            table.insert("control_plane".into(), Value::Array(urls));
+        }
+        let paths = [
+            ("directory", &self.directory),
+            ("certificate", &self.certificate),
+            ("key", &self.key),
+            ("ca", &self.ca),
+        ];
+        for (name, path) in paths {
+            if let Some(path) = path {
+                // A path on the command line is relative to where the command is typed.
+                let path = std::path::absolute(path)?.into_os_string().into_string();
+                let path = path.map_err(|path| anyhow::anyhow!("`{}` is not UTF-8", path.display()))?;
+                table.insert(name.into(), Value::String(path));
+            }
+        }
+        if let Some(root_key) = &self.root_key {
+            table.insert("root_key".into(), Value::String(root_key.clone()));
+        }
+        let sections = [
+            ("tcp", "address", self.tcp_address.clone().map(Value::String)),
+            (
+                "in_process",
+                "agent",
+                self.in_process_agent.clone().map(Value::String),
+            ),
+            (
+                "journal",
+                "max_bytes",
+                self.journal_max_bytes
+                    .map(|bytes| i64::try_from(bytes).map(Value::Integer))
+                    .transpose()?,
+            ),
+        ];
+        for (section, name, value) in sections {
+            if let Some(value) = value {
+                table.insert(
+                    section.into(),
+                    Value::Table(Table::from_iter([(name.to_owned(), value)])),
+                );
+            }
+        }
+        Ok(table)
+    }
+}
+
+/// Puts the values of one table over those of another, sections member by member.
+fn merge(under: &mut Table, over: Table) {
+    for (name, value) in over {
+        match (under.get_mut(&name), value) {
+            (Some(Value::Table(section)), Value::Table(values)) => merge(section, values),
+            (_, value) => {
+                under.insert(name, value);
+            }
+        }
+    }
+}

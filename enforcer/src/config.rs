@@ -1,0 +1,209 @@
+//! What an enforcer is told when it starts: one TOML file, unknown fields refused, read whole before anything opens.
+//!
+//! The control plane's `fleet add` writes this file, so its names are part of the contract between the two. Relative
+//! paths are relative to the file, so that a directory can be moved whole.
+//!
+//! **Invariant**: a [`Config`] that exists is valid; TCP can't be configured without mutual TLS, because the certificate,
+//! key and CA are not optional.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use checkrein_shared::identity::{Role, SpiffeId};
+use checkrein_shared::key::{InvalidKey, VerifyingKey};
+use serde::Deserialize;
+use thiserror::Error;
+
+/// The smallest journal that leaves room for a few segments.
+pub const JOURNAL_BYTES_MIN: u64 = 1 << 20;
+const JOURNAL_BYTES_DEFAULT: u64 = 256 << 20;
+
+/// Everything an enforcer is told when it starts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `https://host:port` of each control-plane replica; one is chosen at random and kept while it answers.
+    pub control_plane: Vec<String>,
+    /// Where the journal, the last known good policy and this instance's identity live; locked while open.
+    pub directory: PathBuf,
+    /// The enforcer's certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// The CA that vouches for the control plane and for agents, PEM.
+    pub ca: PathBuf,
+    /// The pinned root public key, 64 hex digits.
+    pub root_key: RootKey,
+    /// Unix sockets, one agent each.
+    #[serde(default)]
+    pub unix: Vec<UnixSocket>,
+    /// TCP with mutual TLS.
+    pub tcp: Option<Tcp>,
+    /// The agent this process acts for through the library.
+    pub in_process: Option<InProcess>,
+    /// Bounds of the journal.
+    #[serde(default)]
+    pub journal: JournalBounds,
+}
+
+/// A socket whose callers are one agent.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnixSocket {
+    /// Where the socket is made.
+    pub path: PathBuf,
+    /// Who connects here is this agent.
+    pub agent: SpiffeId,
+    /// The user id the peer must have; absent: the enforcer's own.
+    pub uid: Option<u32>,
+}
+
+/// A port whose callers show a certificate.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tcp {
+    /// `host:port`; port 0 takes a free one.
+    pub address: SocketAddr,
+}
+
+/// The agent that the embedding process says it is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InProcess {
+    /// Recorded as asserted: nothing proves it.
+    pub agent: SpiffeId,
+}
+
+/// How much the journal may hold.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalBounds {
+    /// On disk, over all incarnations; full: every call is denied.
+    pub max_bytes: u64,
+}
+
+/// The root public key, from hex.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct RootKey(pub VerifyingKey);
+
+/// A configuration that can't be used.
+#[derive(Debug, Error)]
+pub enum InvalidConfig {
+    /// The file can't be read.
+    #[error("can't read `{}`; `checkrein fleet add` writes one", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, a field nobody knows, or a value that does not parse.
+    #[error("the configuration can't be understood")]
+    Toml(#[from] toml::de::Error),
+    /// No control plane is named.
+    #[error("`control_plane` is empty; name at least one `https://host:port`")]
+    NoControlPlane,
+    /// A control plane without TLS.
+    #[error("`{0}` is not an `https://host:port`; the control plane is only spoken to over mutual TLS")]
+    NotHttps(String),
+    /// Something that is no agent where an agent is named.
+    #[error("`{0}` is not an agent; expected `spiffe://<domain>/agent/<name>`")]
+    NotAnAgent(SpiffeId),
+    /// Too small a journal.
+    #[error("`journal.max_bytes` is {0}; at least {JOURNAL_BYTES_MIN} are needed")]
+    JournalTooSmall(u64),
+}
+
+/// A text that is not a root key.
+#[derive(Debug, Error)]
+pub enum InvalidRootKey {
+    /// Not hex, or not 64 digits.
+    #[error("`root_key` must be the 64 hex digits that `fleet add` gave")]
+    Hex,
+    /// Not a key.
+    #[error(transparent)]
+    Key(#[from] InvalidKey),
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn load(path: &Path) -> Result<Self, InvalidConfig> {
+        let text = std::fs::read_to_string(path).map_err(|source| InvalidConfig::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Reads TOML text whose relative paths are relative to `base`.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, InvalidConfig> {
+        toml::from_str::<Self>(text)?.settle(base)
+    }
+
+    /// From a table, as the binary puts it together from a file, flags and variables.
+    pub fn from_table(table: toml::Table, base: &Path) -> Result<Self, InvalidConfig> {
+        table.try_into::<Self>()?.settle(base)
+    }
+
+    fn settle(mut self, base: &Path) -> Result<Self, InvalidConfig> {
+        let paths = [
+            &mut self.directory,
+            &mut self.certificate,
+            &mut self.key,
+            &mut self.ca,
+        ];
+        for path in paths
+            .into_iter()
+            .chain(self.unix.iter_mut().map(|socket| &mut socket.path))
+        {
+            *path = base.join(&*path);
+        }
+        self.check()?;
+        Ok(self)
+    }
+
+    fn check(&self) -> Result<(), InvalidConfig> {
+        if self.control_plane.is_empty() {
+            return Err(InvalidConfig::NoControlPlane);
+        }
+        if let Some(url) = self.control_plane.iter().find(|url| !url.starts_with("https://")) {
+            return Err(InvalidConfig::NotHttps(url.clone()));
+        }
+        let agents = self.unix.iter().map(|socket| &socket.agent);
+        let agents = agents.chain(self.in_process.iter().map(|process| &process.agent));
+        for agent in agents {
+            if agent.role() != Some(Role::Agent) {
+                return Err(InvalidConfig::NotAnAgent(agent.clone()));
+            }
+        }
+        if self.journal.max_bytes < JOURNAL_BYTES_MIN {
+            return Err(InvalidConfig::JournalTooSmall(self.journal.max_bytes));
+        }
+        Ok(())
+    }
+}
+
+impl Default for JournalBounds {
+    fn default() -> Self {
+        Self {
+            max_bytes: JOURNAL_BYTES_DEFAULT,
+        }
+    }
+}
+
+impl TryFrom<String> for RootKey {
+    type Error = InvalidRootKey;
+
+    fn try_from(hex: String) -> Result<Self, InvalidRootKey> {
+        if hex.len() != 64 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(InvalidRootKey::Hex);
+        }
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| InvalidRootKey::Hex);
+        let bytes = (0..64).step_by(2).map(byte).collect::<Result<Vec<u8>, _>>()?;
+        Ok(Self(VerifyingKey::try_from(bytes.as_slice())?))
+    }
+}
+
+#[cfg(test)]
+mod tests;

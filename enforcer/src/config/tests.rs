@@ -1,0 +1,58 @@
+//! A configuration is read whole or refused with the reason.
+
+use super::*;
+
+const SAMPLE: &str = include_str!("../../../deploy/enforcer.toml");
+
+fn parse(text: &str) -> Result<Config, InvalidConfig> {
+    Config::parse(text, Path::new("/etc/checkrein"))
+}
+
+#[test]
+fn the_sample_file_is_a_configuration() {
+    let config = parse(SAMPLE).unwrap();
+    assert_eq!(config.control_plane, ["https://127.0.0.1:7443"]);
+    assert_eq!(
+        config.unix[0].agent.as_str(),
+        "spiffe://acme.example/agent/billing"
+    );
+    assert_eq!(config.tcp.unwrap().address.port(), 7500);
+    assert_eq!(config.journal.max_bytes, 268_435_456);
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_file() {
+    let config = parse(SAMPLE).unwrap();
+    assert_eq!(config.directory, Path::new("/etc/checkrein/state"));
+    assert_eq!(config.unix[0].path, Path::new("/etc/checkrein/gate.sock"));
+    let absolute = SAMPLE.replace("\"key.pem\"", "\"/run/key.pem\"");
+    assert_eq!(parse(&absolute).unwrap().key, Path::new("/run/key.pem"));
+}
+
+#[test]
+fn a_field_nobody_knows_is_refused() {
+    let error = parse(&SAMPLE.replace("[tcp]", "[tcp]\nplaintext = true")).unwrap_err();
+    assert!(
+        matches!(&error, InvalidConfig::Toml(inner) if inner.to_string().contains("plaintext")),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_would_fail_open_is_refused() {
+    let plain = SAMPLE.replace("https://", "http://");
+    assert!(matches!(parse(&plain), Err(InvalidConfig::NotHttps(_))));
+    let nobody = SAMPLE.replace("[\"https://127.0.0.1:7443\"]", "[]");
+    assert!(matches!(parse(&nobody), Err(InvalidConfig::NoControlPlane)));
+    let person = SAMPLE.replace("agent/billing", "operator/alice");
+    assert!(matches!(parse(&person), Err(InvalidConfig::NotAnAgent(_))));
+    let tiny = SAMPLE.replace("268435456", "1000");
+    assert!(matches!(parse(&tiny), Err(InvalidConfig::JournalTooSmall(1000))));
+    for key in ["", "zz", &"g".repeat(64), &"a".repeat(63)] {
+        let text = SAMPLE.replace(
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+            key,
+        );
+        assert!(parse(&text).is_err(), "{key}");
+    }
+}

@@ -1,0 +1,252 @@
+//! The control plane as an enforcer sees it: a few replicas, one of them spoken to at a time, over mutual TLS.
+//!
+//! The follower connects and publishes the connection here; everything else that needs the control plane takes it from
+//! here, so that one connection carries it all and a broken one is noticed once.
+//!
+//! **Invariant**: every call has a deadline, and a call that was not answered is an [`AskError`], never a yes.
+
+mod ask;
+mod backoff;
+
+use std::time::Duration;
+
+use checkrein_shared::Generation;
+use checkrein_shared::action::{ActionIdentity, Sha256};
+use checkrein_shared::decision::Cause;
+use checkrein_shared::hold::{Requirement, State};
+use checkrein_shared::id::{DecisionId, GrantId, HoldId, InstanceId, TaskId, random_bytes};
+use futures_util::future::BoxFuture;
+use thiserror::Error;
+use tokio::sync::watch;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+
+pub(crate) use ask::Replicas;
+pub(crate) use backoff::Backoff;
+
+use crate::config::Config;
+
+/// Longest wait for a connection, handshake included.
+pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a call waits for the follower to reconnect before it gives up.
+const RECONNECT_PATIENCE: Duration = Duration::from_millis(500);
+/// Longest wait for one answer, connection aside.
+const CALL_DEADLINE: Duration = Duration::from_secs(3);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What one stream may have unread: an eighth of the connection.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// What the gate asks the control plane. Everything it says binds; silence binds too.
+pub(crate) trait Authority: Send + Sync + std::fmt::Debug {
+    /// Whether a task is live now, and what is newest.
+    fn confirm(&self, ask: Confirm) -> BoxFuture<'_, Result<Confirmation, AskError>>;
+    /// Lets an action wait for people, or finds the hold it has.
+    fn open_hold(&self, ask: OpenHold) -> BoxFuture<'_, Result<Opened, AskError>>;
+    /// Uses an approval for one release.
+    fn consume(&self, ask: Consume) -> BoxFuture<'_, Result<Consumption, AskError>>;
+}
+
+/// Which task, judged under what.
+#[derive(Debug, Clone)]
+pub(crate) struct Confirm {
+    pub(crate) task: TaskId,
+    pub(crate) grant: GrantId,
+    pub(crate) generation: Generation,
+    pub(crate) revocation_sequence: u64,
+}
+
+/// What the primary says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Confirmation {
+    pub(crate) live: bool,
+    pub(crate) generation: Generation,
+}
+
+/// The action that shall wait.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenHold {
+    pub(crate) decision: DecisionId,
+    pub(crate) call_id: String,
+    pub(crate) action: ActionIdentity,
+    pub(crate) requirements: Vec<Requirement>,
+    pub(crate) generation: Generation,
+    pub(crate) grant: GrantId,
+    pub(crate) environment: String,
+    pub(crate) intent: String,
+    pub(crate) reason: String,
+    pub(crate) denial_class: String,
+    pub(crate) instance: InstanceId,
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub(crate) enum Opened {
+    /// It has a hold, new or not.
+    Held(HoldNotice),
+    /// It may not even wait.
+    Refused(Refusal),
+}
+
+/// A hold as far as an enforcer needs it.
+#[derive(Debug, Clone)]
+pub(crate) struct HoldNotice {
+    pub(crate) id: HoldId,
+    pub(crate) state: State,
+    pub(crate) version: u64,
+    pub(crate) action_sha256: Sha256,
+    pub(crate) groups: Vec<String>,
+    pub(crate) decide_by_ms: u64,
+    /// What a person said when denying.
+    pub(crate) said: String,
+}
+
+/// A no, with its cause.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) cause: Cause,
+    pub(crate) reason: String,
+}
+
+/// The approval that shall be used.
+#[derive(Debug, Clone)]
+pub(crate) struct Consume {
+    pub(crate) hold: HoldId,
+    pub(crate) action_sha256: Sha256,
+    pub(crate) generation: Generation,
+    pub(crate) requirements: Vec<Requirement>,
+    pub(crate) instance: InstanceId,
+    pub(crate) incarnation: u64,
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub(crate) enum Consumption {
+    /// It is used up: release.
+    Consumed { approvers: Vec<String> },
+    /// Judge again under this generation; the approval is intact.
+    Refresh(Generation),
+    /// It can't be used.
+    Refused(Refusal),
+}
+
+/// The control plane did not answer, or not in a way that can be understood.
+#[derive(Debug, Clone, Error)]
+pub(crate) enum AskError {
+    /// No replica is connected.
+    #[error("no control plane is connected")]
+    NotConnected,
+    /// It did not answer in time.
+    #[error("the control plane did not answer in time")]
+    Deadline,
+    /// It answered with an error.
+    #[error("the control plane failed")]
+    Failed(#[source] tonic::Status),
+    /// Its answer means nothing.
+    #[error("the control plane's answer can't be understood: {0}")]
+    Answer(String),
+}
+
+/// A URL or a TLS file that no connection can be made with.
+#[derive(Debug, Error)]
+#[error("can't speak to `{url}`; check the address and the certificate files")]
+pub struct InvalidReplica {
+    /// Which.
+    pub url: String,
+    /// Why not.
+    pub source: tonic::transport::Error,
+}
+
+/// Where the control plane may be found. The choice is random and then kept, until it fails or asks us to leave.
+#[derive(Debug)]
+pub(crate) struct Endpoints {
+    endpoints: Vec<Endpoint>,
+    chosen: usize,
+}
+
+/// Publishes the connection in use.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Connection(watch::Sender<Option<Channel>>);
+
+impl Refusal {
+    pub(crate) fn new(cause: Cause, reason: impl Into<String>) -> Self {
+        Self {
+            cause,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl Endpoints {
+    pub(crate) fn new(config: &Config, tls: &ClientTlsConfig) -> Result<Self, InvalidReplica> {
+        let endpoints: Vec<Endpoint> = config
+            .control_plane
+            .iter()
+            .map(|url| endpoint(url, tls))
+            .collect::<Result<_, _>>()?;
+        let chosen = u64::from_le_bytes(random_bytes()) % endpoints.len().max(1) as u64;
+        Ok(Self {
+            endpoints,
+            chosen: usize::try_from(chosen).unwrap_or_default(),
+        })
+    }
+
+    /// Connects to the chosen replica.
+    pub(crate) async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
+        self.endpoints[self.chosen].connect().await
+    }
+
+    /// The address of the chosen replica.
+    pub(crate) fn address(&self) -> String {
+        self.endpoints[self.chosen].uri().to_string()
+    }
+
+    /// Chooses the next.
+    pub(crate) fn leave(&mut self) {
+        self.chosen = (self.chosen + 1) % self.endpoints.len();
+    }
+}
+
+impl Connection {
+    /// Publishes a connection, or that there is none.
+    pub(crate) fn set(&self, channel: Option<Channel>) {
+        self.0.send_replace(channel);
+    }
+
+    /// The connection, if there is one or one comes within a moment.
+    pub(crate) async fn get(&self) -> Result<Channel, AskError> {
+        let mut watching = self.0.subscribe();
+        let found = tokio::time::timeout(RECONNECT_PATIENCE, watching.wait_for(Option::is_some)).await;
+        match found {
+            Ok(Ok(channel)) => channel.clone().ok_or(AskError::NotConnected),
+            _ => Err(AskError::NotConnected),
+        }
+    }
+
+    /// The connection, as soon as there is one.
+    pub(crate) async fn wait(&self) -> Option<Channel> {
+        let mut watching = self.0.subscribe();
+        watching.wait_for(Option::is_some).await.ok()?.clone()
+    }
+}
+
+fn endpoint(url: &str, tls: &ClientTlsConfig) -> Result<Endpoint, InvalidReplica> {
+    let invalid = |source| InvalidReplica {
+        url: url.to_owned(),
+        source,
+    };
+    Ok(Endpoint::from_shared(url.to_owned())
+        .map_err(invalid)?
+        .tls_config(tls.clone())
+        .map_err(invalid)?
+        .connect_timeout(CONNECT_DEADLINE)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW))
+}
+
+#[cfg(test)]
+mod tests;

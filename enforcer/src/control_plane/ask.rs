@@ -1,0 +1,142 @@
+//! The unary calls, with deadlines: domain in, wire between, domain out.
+
+use std::future::Future;
+
+use checkrein_proto::hold::v1 as hold_wire;
+use checkrein_proto::hold::v1::consume_response::Result as Answer;
+use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
+use checkrein_proto::task::v1 as task_wire;
+use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
+use checkrein_shared::Generation;
+use checkrein_shared::action::Sha256;
+use checkrein_shared::decision::Cause;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tonic::{Response, Status};
+
+use super::{
+    AskError, Authority, CALL_DEADLINE, Confirm, Confirmation, Connection, Consume, Consumption, HoldNotice,
+    OpenHold, Opened, Refusal,
+};
+
+/// The replica in use, asked over gRPC.
+#[derive(Debug, Clone)]
+pub(crate) struct Replicas(pub(crate) Connection);
+
+impl Authority for Replicas {
+    fn confirm(&self, ask: Confirm) -> BoxFuture<'_, Result<Confirmation, AskError>> {
+        async move {
+            let mut client = TaskServiceClient::new(self.0.get().await?);
+            let request = task_wire::ConfirmRequest {
+                task_id: ask.task.to_string(),
+                grant_id: ask.grant.to_string(),
+                generation: ask.generation.0,
+                revocation_sequence: ask.revocation_sequence,
+            };
+            let answer = answered(client.confirm(request)).await?;
+            Ok(Confirmation {
+                live: answer.state() == task_wire::State::Live,
+                generation: Generation(answer.generation),
+            })
+        }
+        .boxed()
+    }
+
+    fn open_hold(&self, ask: OpenHold) -> BoxFuture<'_, Result<Opened, AskError>> {
+        async move {
+            let mut client = HoldServiceClient::new(self.0.get().await?);
+            match answered(client.open(open_request(ask))).await?.result {
+                Some(hold_wire::open_response::Result::Hold(hold)) => Ok(Opened::Held(notice(hold)?)),
+                Some(hold_wire::open_response::Result::Refused(refusal)) => {
+                    Ok(Opened::Refused(refusal.into()))
+                }
+                None => Err(not_understood(&"`result` is missing")),
+            }
+        }
+        .boxed()
+    }
+
+    fn consume(&self, ask: Consume) -> BoxFuture<'_, Result<Consumption, AskError>> {
+        async move {
+            let mut client = HoldServiceClient::new(self.0.get().await?);
+            let request = hold_wire::ConsumeRequest {
+                hold_id: ask.hold.to_string(),
+                action_sha256: ask.action_sha256.to_bytes(),
+                generation: ask.generation.0,
+                requirements: ask.requirements.iter().map(Into::into).collect(),
+                instance_id: ask.instance.to_string(),
+                incarnation: ask.incarnation,
+            };
+            match answered(client.consume(request)).await?.result {
+                Some(Answer::Consumed(consumed)) => Ok(Consumption::Consumed {
+                    approvers: consumed.approvers,
+                }),
+                Some(Answer::Refresh(refresh)) => Ok(Consumption::Refresh(Generation(refresh.generation))),
+                Some(Answer::Refused(refusal)) => Ok(Consumption::Refused(refusal.into())),
+                None => Err(not_understood(&"`result` is missing")),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl From<hold_wire::Refusal> for Refusal {
+    fn from(refusal: hold_wire::Refusal) -> Self {
+        Self {
+            // A newer control plane may know causes that this enforcer does not; a no stays a no.
+            cause: refusal.cause.parse().unwrap_or(Cause::Forbidden),
+            reason: refusal.reason,
+        }
+    }
+}
+
+async fn answered<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, AskError> {
+    match tokio::time::timeout(CALL_DEADLINE, call).await {
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(AskError::Failed(status)),
+        Err(_) => Err(AskError::Deadline),
+    }
+}
+
+fn open_request(ask: OpenHold) -> hold_wire::OpenRequest {
+    hold_wire::OpenRequest {
+        decision_id: ask.decision.to_string(),
+        call_id: ask.call_id,
+        action: Some((&ask.action).into()),
+        requirements: ask.requirements.iter().map(Into::into).collect(),
+        generation: ask.generation.0,
+        grant_id: ask.grant.to_string(),
+        environment: ask.environment,
+        intent: ask.intent,
+        reason: ask.reason,
+        denial_class: ask.denial_class,
+        instance_id: ask.instance.to_string(),
+    }
+}
+
+fn notice(hold: hold_wire::Hold) -> Result<HoldNotice, AskError> {
+    let state = hold.state().try_into().map_err(|error| not_understood(&error))?;
+    let action = hold
+        .action
+        .ok_or_else(|| not_understood(&"`action` is missing"))?;
+    let mut groups: Vec<String> = hold
+        .requirements
+        .into_iter()
+        .map(|requirement| requirement.group)
+        .collect();
+    groups.sort_unstable();
+    groups.dedup();
+    Ok(HoldNotice {
+        id: hold.hold_id.parse().map_err(|error| not_understood(&error))?,
+        state,
+        version: hold.version,
+        action_sha256: Sha256::try_from(&*action.action_sha256).map_err(|error| not_understood(&error))?,
+        groups,
+        decide_by_ms: hold.decide_by_unix_ms,
+        said: hold.denial_reason,
+    })
+}
+
+fn not_understood(error: &dyn std::fmt::Display) -> AskError {
+    AskError::Answer(error.to_string())
+}

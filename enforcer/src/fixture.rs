@@ -1,0 +1,358 @@
+//! An enforcer without its sockets, for tests: real bundle, journal and gate, a clock that is moved by hand, and a control
+//! plane that says what the test wants.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use checkrein_proto::fleet::v1::SignedKeySet;
+use checkrein_proto::policy::v1::SignedManifest;
+use checkrein_shared::action::Sha256;
+use checkrein_shared::decision::{Chain, Record};
+use checkrein_shared::grant::{Grant, Scope};
+use checkrein_shared::hold::State;
+use checkrein_shared::id::{GrantId, HoldId, InstanceId, TaskId};
+use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::key::{KeySet, SigningKey};
+use checkrein_shared::policy::{Manifest, Pack, PackSource, compose};
+use checkrein_shared::{Clock, Generation, ManualClock};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use tempfile::TempDir;
+
+use crate::control_plane::{
+    AskError, Authority, Confirm, Confirmation, Consume, Consumption, HoldNotice, OpenHold, Opened,
+};
+use crate::freshness::Freshness;
+use crate::gate::{Caller, Core, Gate, Request};
+use crate::hold::Holds;
+use crate::journal::Journal;
+use crate::policy::{self, HighWater};
+use crate::snapshot::{Snapshot, Snapshots};
+
+pub(crate) const AGENT: &str = "spiffe://acme.example/agent/billing";
+pub(crate) const NOW_MS: u64 = 1_750_000_000_000;
+
+const CATALOG: &str = r#"{"tools":[
+  {"name":"look","inputSchema":{"type":"object","properties":{"account":{"type":"string"}}}},
+  {"name":"note","inputSchema":{"type":"object","properties":{"text":{"type":"string"},"pin":{"type":"string"}}}},
+  {"name":"pay","inputSchema":{"type":"object","properties":{"to":{"type":"string"},"amount":{"type":"integer"}},"required":["to","amount"]}}
+]}"#;
+const CATALOG_NOTES: &str = r#"
+[look]
+effects = ["read"]
+reversibility = "read_only"
+[note]
+effects = ["write"]
+reversibility = "reversible"
+secret = ["pin"]
+[pay]
+effects = ["send", "spend"]
+reversibility = "irreversible"
+resource = { type = "Account", id = "to" }
+"#;
+const RULES: &str = r#"
+@id("all") permit (principal, action, resource);
+@id("capped") @reason("more than 1000 is never paid") forbid (principal, action == Action::"bank/pay", resource)
+when { context.input.amount > 1000 };
+@id("big") @hold("treasury") @quorum("1") @decide_within("30m") @reason("more than 100 needs a person")
+forbid (principal, action == Action::"bank/pay", resource) when { context.input.amount > 100 };
+"#;
+/// Rules under which nothing is held any more, and everything is forbidden.
+pub(crate) const FROZEN: &str = r#"@id("all") permit (principal, action, resource);
+@id("frozen") @reason("payments are frozen") forbid (principal, action in Action::"spend", resource);"#;
+
+/// The keys of an installation.
+pub(crate) struct Keys {
+    pub(crate) root: SigningKey,
+    pub(crate) bundle: SigningKey,
+    pub(crate) grant: SigningKey,
+}
+
+/// A bundle as a control plane offers it.
+pub(crate) struct Offer {
+    pub(crate) signed: SignedManifest,
+    pub(crate) segments: HashMap<Sha256, Bytes>,
+}
+
+/// A control plane that says what the test wants, and remembers what it was asked.
+pub(crate) struct Scripted(Mutex<Script>);
+
+type Answering<Ask, Answer> = Box<dyn Fn(&Ask) -> Result<Answer, AskError> + Send>;
+
+struct Script {
+    confirm: Answering<Confirm, Confirmation>,
+    open: Answering<OpenHold, Opened>,
+    consume: Answering<Consume, Consumption>,
+    consumed: usize,
+}
+
+/// An enforcer without its sockets.
+pub(crate) struct Bench {
+    _place: TempDir,
+    pub(crate) clock: ManualClock,
+    pub(crate) keys: Keys,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) freshness: Arc<Freshness>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) holds: Arc<Holds>,
+    pub(crate) authority: Arc<Scripted>,
+    pub(crate) gate: Gate,
+    pub(crate) task: TaskId,
+}
+
+impl Keys {
+    pub(crate) fn fresh() -> Self {
+        let key = || SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap();
+        Self {
+            root: key(),
+            bundle: key(),
+            grant: key(),
+        }
+    }
+
+    pub(crate) fn set(&self, version: u64) -> KeySet {
+        KeySet {
+            version,
+            bundle: vec![self.bundle.verifying()],
+            grant: vec![self.grant.verifying()],
+            ca: Sha256::default(),
+        }
+    }
+
+    pub(crate) fn signed_set(&self, version: u64) -> SignedKeySet {
+        self.set(version).sign(&self.root)
+    }
+
+    /// The usual rules under this generation.
+    pub(crate) fn offer(&self, generation: u64) -> Offer {
+        Offer::of(RULES, 1, generation, &self.bundle)
+    }
+}
+
+impl Offer {
+    /// These rules under this number, signed by this key.
+    pub(crate) fn of(rules: &str, epoch: u64, generation: u64, by: &SigningKey) -> Self {
+        let source = PackSource {
+            name: "payments".into(),
+            files: BTreeMap::from([
+                (
+                    "checkrein.toml".into(),
+                    "namespace = \"org\"\n[groups]\ntreasury = [\"spiffe://acme.example/approver/bob\"]\n"
+                        .into(),
+                ),
+                ("catalog/bank.json".into(), CATALOG.into()),
+                ("catalog/bank.toml".into(), CATALOG_NOTES.into()),
+                ("rules.cedar".into(), rules.into()),
+            ]),
+        };
+        let rendered = |findings: Vec<checkrein_shared::policy::Finding>| -> String {
+            findings.into_iter().map(|finding| finding.rendered).collect()
+        };
+        let pack = Pack::parse(&source).unwrap_or_else(|findings| panic!("{}", rendered(findings)));
+        let composition = compose(&[&pack], NOW_MS).unwrap();
+        let manifest = Manifest::of(&composition, epoch, Generation(generation));
+        Self {
+            signed: manifest.sign(by),
+            segments: composition
+                .segments
+                .into_iter()
+                .map(|segment| (segment.sha256, segment.bytes))
+                .collect(),
+        }
+    }
+}
+
+impl Bench {
+    /// With the usual policy as generation 1, confirmed just now.
+    pub(crate) fn new() -> Self {
+        Self::with_journal(64 << 20)
+    }
+
+    pub(crate) fn with_journal(max_bytes: u64) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(NOW_MS);
+        clock.advance_ms(1);
+        let keys = Keys::fresh();
+        let snapshots = Arc::new(Snapshots::new(Snapshot {
+            keys: Some(Arc::new(keys.set(1))),
+            agents: Arc::new(BTreeSet::from([AGENT.parse().unwrap()])),
+            ..Snapshot::default()
+        }));
+        let freshness = Arc::new(Freshness::new(Arc::new(clock.clone()), None));
+        let journal = Arc::new(Journal::open(&place.path().join("journal"), 1, max_bytes).unwrap());
+        let (holds, authority) = (Arc::new(Holds::default()), Arc::new(Scripted::new()));
+        let core = Core::new(
+            InstanceId::new(&clock),
+            Arc::new(clock.clone()),
+            Arc::clone(&snapshots),
+            Arc::clone(&freshness),
+            Arc::clone(&journal),
+            Arc::clone(&authority) as Arc<dyn Authority>,
+            Arc::clone(&holds),
+        );
+        let caller = Caller {
+            agent: AGENT.parse().unwrap(),
+            asserted: true,
+        };
+        let gate = Gate::new(Arc::new(core), Some(caller));
+        let task = TaskId::new(&clock);
+        let bench = Self {
+            _place: place,
+            clock,
+            keys,
+            snapshots,
+            freshness,
+            journal,
+            holds,
+            authority,
+            gate,
+            task,
+        };
+        bench.install(&bench.keys.offer(1));
+        bench.confirm_fresh();
+        bench
+    }
+
+    pub(crate) fn install(&self, offer: &Offer) {
+        let keys = self.keys.set(1);
+        let root = self.keys.root.verifying();
+        let verified = policy::verify(&offer.signed, &keys, &root, HighWater::default()).unwrap();
+        let policy = policy::decode(&verified, &offer.segments).unwrap();
+        self.snapshots.install(|next| next.policy = Some(policy));
+    }
+
+    pub(crate) fn confirm_fresh(&self) {
+        let asked = self.freshness.ask();
+        assert!(self.freshness.confirm(asked, 0));
+    }
+
+    pub(crate) fn grant(&self) -> String {
+        self.grant_of(AGENT, self.task)
+    }
+
+    pub(crate) fn grant_of(&self, agent: &str, task: TaskId) -> String {
+        let grant = Grant {
+            id: GrantId::new(&self.clock),
+            task,
+            agent: agent.parse().unwrap(),
+            user: "alice".into(),
+            scope: Scope::parse(["bank/*".into()]).unwrap(),
+            named: Vec::new(),
+            intent: "pay the rent".into(),
+            environment: "production".into(),
+            issued_ms: self.clock.wall_ms(),
+            expires_ms: self.clock.wall_ms() + 86_400_000,
+        };
+        grant.sign(&self.keys.grant).unwrap()
+    }
+
+    pub(crate) fn look(&self) -> Request {
+        Request::new(self.grant(), "bank/look", b"{}")
+    }
+
+    pub(crate) fn pay(&self, amount: u32) -> Request {
+        let arguments = format!("{{\"to\":\"GB29\",\"amount\":{amount}}}");
+        Request::new(self.grant(), "bank/pay", arguments.as_bytes())
+    }
+
+    pub(crate) fn gate_of(&self, agent: &str) -> Gate {
+        let agent: SpiffeId = agent.parse().unwrap();
+        self.gate.for_caller(Caller {
+            agent,
+            asserted: false,
+        })
+    }
+
+    /// Every record, as it would be uploaded.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        let end = self.journal.end_of(1);
+        let mut cursor = self.journal.cursor(1, 0).unwrap();
+        let mut records = Vec::new();
+        while let Some(batch) = cursor.next_batch(end, 512, 1 << 20).unwrap() {
+            records.extend(batch.records.iter().map(|record| Record::decode(record).unwrap()));
+        }
+        assert_eq!(cursor.chain().next_sequence, end);
+        assert!(end > 0 || cursor.chain() == Chain::default());
+        records
+    }
+}
+
+impl Scripted {
+    fn new() -> Self {
+        Self(Mutex::new(Script {
+            confirm: Box::new(|ask| {
+                Ok(Confirmation {
+                    live: true,
+                    generation: ask.generation,
+                })
+            }),
+            open: Box::new(|_| Err(AskError::NotConnected)),
+            consume: Box::new(|_| Err(AskError::NotConnected)),
+            consumed: 0,
+        }))
+    }
+
+    pub(crate) fn on_confirm(
+        &self,
+        answer: impl Fn(&Confirm) -> Result<Confirmation, AskError> + Send + 'static,
+    ) {
+        self.0.lock().unwrap().confirm = Box::new(answer);
+    }
+
+    pub(crate) fn on_open(&self, answer: impl Fn(&OpenHold) -> Result<Opened, AskError> + Send + 'static) {
+        self.0.lock().unwrap().open = Box::new(answer);
+    }
+
+    pub(crate) fn on_consume(
+        &self,
+        answer: impl Fn(&Consume) -> Result<Consumption, AskError> + Send + 'static,
+    ) {
+        self.0.lock().unwrap().consume = Box::new(answer);
+    }
+
+    /// Every hold that is opened is this one, in this state.
+    pub(crate) fn holds_as(&self, id: HoldId, state: State) {
+        self.on_open(move |ask| Ok(Opened::Held(notice(id, state, ask))));
+    }
+
+    /// How often an approval was presented.
+    pub(crate) fn consumed(&self) -> usize {
+        self.0.lock().unwrap().consumed
+    }
+}
+
+impl Authority for Scripted {
+    fn confirm(&self, ask: Confirm) -> BoxFuture<'_, Result<Confirmation, AskError>> {
+        ready((self.0.lock().unwrap().confirm)(&ask)).boxed()
+    }
+
+    fn open_hold(&self, ask: OpenHold) -> BoxFuture<'_, Result<Opened, AskError>> {
+        ready((self.0.lock().unwrap().open)(&ask)).boxed()
+    }
+
+    fn consume(&self, ask: Consume) -> BoxFuture<'_, Result<Consumption, AskError>> {
+        let mut script = self.0.lock().unwrap();
+        script.consumed += 1;
+        ready((script.consume)(&ask)).boxed()
+    }
+}
+
+impl std::fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Scripted")
+    }
+}
+
+/// What a control plane says of a hold.
+pub(crate) fn notice(id: HoldId, state: State, ask: &OpenHold) -> HoldNotice {
+    HoldNotice {
+        id,
+        state,
+        version: 1,
+        action_sha256: ask.action.sha256(),
+        groups: vec!["treasury".into()],
+        decide_by_ms: NOW_MS + 1_800_000,
+        said: String::new(),
+    }
+}

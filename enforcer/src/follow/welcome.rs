@@ -1,0 +1,58 @@
+//! Learning from the control plane who we are and which keys are in use.
+//!
+//! **Invariant**: a key set counts only with the pinned root's signature and a version that never falls, and it is on disk
+//! before it verifies anything.
+
+use std::sync::Arc;
+
+use checkrein_proto::fleet::v1 as wire;
+use checkrein_shared::action::MaskingKey;
+use checkrein_shared::key::KeySet;
+
+use super::{Parts, SessionError};
+use crate::last_known_good::Standing;
+
+/// Believes a welcome whose keys the root certified, keeps it, and works by it.
+pub(super) async fn take_welcome(parts: &Arc<Parts>, welcome: wire::Welcome) -> Result<(), SessionError> {
+    let agents = welcome
+        .agents
+        .iter()
+        .map(|agent| agent.parse())
+        .collect::<Result<_, _>>();
+    let agents = agents.map_err(|error: checkrein_shared::identity::InvalidSpiffeId| {
+        SessionError::Message(error.to_string())
+    })?;
+    let key_set = welcome
+        .key_set
+        .ok_or_else(|| SessionError::Message("`key_set` is missing".into()))?;
+    let keeping = Arc::clone(parts);
+    let enforcer = welcome.enforcer;
+    let kept = tokio::task::spawn_blocking(move || {
+        let mut kept = keeping.kept();
+        let keys = KeySet::verify(&key_set, &keeping.root, kept.key_set_version())?;
+        let standing = Standing {
+            enforcer,
+            agents,
+            key_set,
+            key_set_version: keys.version,
+        };
+        kept.keep_standing(&standing)?;
+        Ok::<_, SessionError>((keys, standing))
+    });
+    let (keys, standing) = kept.await.map_err(|_| SessionError::Ended)??;
+    let masking = (!welcome.masking_key.is_empty()).then(|| MaskingKey::new(&welcome.masking_key));
+    let has_masking_key = masking.is_some();
+    parts.snapshots.install(|next| {
+        next.keys = Some(Arc::new(keys));
+        next.agents = Arc::new(standing.agents);
+        next.masking = masking;
+    });
+    // Only now: whoever waits for the status decides by what it says.
+    parts.status.update(|status| {
+        status.enforcer = Some(standing.enforcer);
+        status.replica = Some(welcome.replica_id);
+        status.has_masking_key = has_masking_key;
+    });
+    parts.sweep();
+    Ok(())
+}

@@ -1,0 +1,279 @@
+//! The gate: an action comes in, a verdict goes out, and the record of it is on disk between the two.
+//!
+//! ```text
+//! Request -> weigh (one pinned snapshot) -> deny ------------------------> journal -> answer
+//!                                           permit, static or light -----> journal -> answer
+//!                                           permit, full -> confirm -----> journal -> fdatasync -> answer
+//!                                           hold -> open, wait, consume -> journal -> fdatasync -> answer
+//! ```
+//!
+//! **Invariant**: whatever is missing or fails on the way, the answer is a deny that names it. Nothing is answered that is
+//! not in the journal, but the deny that says the journal is full.
+
+mod answer;
+mod case;
+mod confirm;
+mod grants;
+mod permits;
+mod record;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use checkrein_shared::SharedClock;
+use checkrein_shared::action::{Arguments, InvalidArguments};
+use checkrein_shared::decision::{OutcomeResult, Tier, Verdict};
+use checkrein_shared::id::{DecisionId, InstanceId};
+use checkrein_shared::identity::SpiffeId;
+use thiserror::Error;
+
+pub use answer::{Answer, Decided, Denied, Held, Permit};
+pub(crate) use case::{Case, Weighed};
+use confirm::Confirmed;
+use grants::VerifiedGrants;
+pub use permits::CompleteError;
+use permits::Permits;
+
+use crate::control_plane::Authority;
+use crate::freshness::Freshness;
+use crate::hold::Holds;
+use crate::hold::wait::hold;
+use crate::journal::Journal;
+use crate::snapshot::Snapshots;
+
+/// A name a caller gives to its call may have at most this many bytes.
+pub const CALL_ID_BYTES_MAX: usize = 256;
+/// And the name of a tool.
+pub const TOOL_BYTES_MAX: usize = 256;
+/// A caller may wait for people at most this long at a time; the same call presented again goes on waiting.
+pub const WAIT_MAX: Duration = Duration::from_hours(24);
+/// A full-tier action is judged again at most so often while newer policy keeps coming.
+const TRIES_MAX: usize = 3;
+
+/// Where actions are decided, for one caller. Cheap to clone.
+#[derive(Clone)]
+pub struct Gate {
+    core: Arc<Core>,
+    caller: Option<Caller>,
+}
+
+/// One call of one tool, as it is presented.
+#[derive(Debug, Clone)]
+pub struct Request {
+    grant: String,
+    tool: String,
+    arguments: Result<Arguments, InvalidArguments>,
+    call_id: String,
+    wait: Duration,
+}
+
+/// Who calls, and how that is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) agent: SpiffeId,
+    /// Nobody proved it.
+    pub(crate) asserted: bool,
+}
+
+/// A call that can't be decided, because it is not one.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum GateError {
+    /// The library is used and no agent is configured for it.
+    #[error("no in-process agent is configured; name one under `[in_process]`")]
+    NoAgent,
+    /// The call's name is too long to be written down.
+    #[error("a call id of {0} bytes is longer than the {CALL_ID_BYTES_MAX} allowed")]
+    CallIdTooLong(usize),
+    /// The tool's name is too long to be written down.
+    #[error("a tool name of {0} bytes is longer than the {TOOL_BYTES_MAX} allowed")]
+    ToolTooLong(usize),
+}
+
+/// Why [`Gate::run`] gives no result.
+#[derive(Debug, Error)]
+pub enum RunError<E> {
+    /// The action may not happen. The tool was not called.
+    #[error("denied: {}", .0.decided.reason)]
+    Denied(Denied),
+    /// People have not answered yet. The tool was not called; the same call can be presented again.
+    #[error("held: {}", .0.decided.reason)]
+    Held(Held),
+    /// The call was not one.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// It was permitted, and the tool failed.
+    #[error("the tool failed")]
+    Tool(#[source] E),
+    /// It was done, and that could not be written down.
+    #[error("the tool's outcome could not be recorded")]
+    Complete(#[source] CompleteError),
+}
+
+/// What every decision needs.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) instance: InstanceId,
+    pub(crate) clock: SharedClock,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) freshness: Arc<Freshness>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) authority: Arc<dyn Authority>,
+    pub(crate) holds: Arc<Holds>,
+    permits: Permits,
+    grants: VerifiedGrants,
+}
+
+impl Gate {
+    pub(crate) const fn new(core: Arc<Core>, caller: Option<Caller>) -> Self {
+        Self { core, caller }
+    }
+
+    /// The same gate for another caller.
+    pub(crate) fn for_caller(&self, caller: Caller) -> Self {
+        Self::new(Arc::clone(&self.core), Some(caller))
+    }
+
+    /// Decides one call. A deny is an answer; an error means that there was nothing to decide.
+    ///
+    /// If people have to look, this waits for them as long as the request says, and then answers [`Answer::Hold`]: the same
+    /// call presented again goes on waiting for the same hold.
+    pub async fn authorize(&self, request: Request) -> Result<Answer, GateError> {
+        let caller = self.caller.clone().ok_or(GateError::NoAgent)?;
+        let case = Case::new(caller, request, &*self.core.clock)?;
+        Ok(self.core.authorize(Arc::new(case)).await)
+    }
+
+    /// Decides one call and, if it is permitted, makes it; its outcome is recorded whatever happens.
+    ///
+    /// If the returned future is dropped while the tool runs, the outcome is recorded as unknown.
+    pub async fn run<T, E, Work, Running>(&self, request: Request, work: Work) -> Result<T, RunError<E>>
+    where
+        Work: FnOnce() -> Running,
+        Running: Future<Output = Result<T, E>>,
+    {
+        let permit = match self.authorize(request).await? {
+            Answer::Permit(permit) => permit,
+            Answer::Hold(held) => return Err(RunError::Held(held)),
+            Answer::Deny(denied) => return Err(RunError::Denied(denied)),
+        };
+        let done = work().await;
+        let (result, detail) = match &done {
+            Ok(_) => (OutcomeResult::Done, ""),
+            // The error itself may carry data that belongs in no record.
+            Err(_) => (OutcomeResult::Failed, "the tool returned an error"),
+        };
+        let completed = permit.complete(result, detail).await;
+        let value = done.map_err(RunError::Tool)?;
+        completed.map_err(RunError::Complete)?;
+        Ok(value)
+    }
+
+    /// Says what happened to a call whose permit was detached.
+    pub async fn complete(
+        &self,
+        decision: DecisionId,
+        result: OutcomeResult,
+        detail: &str,
+    ) -> Result<(), CompleteError> {
+        let agent = self.caller.as_ref().map(|caller| &caller.agent);
+        self.core.complete(decision, agent, result, detail).await
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate")
+            .field("caller", &self.caller)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Request {
+    /// A call of `tool` (`<catalog>/<tool>`) with the JSON text that will be sent to it, under a grant that `task start` gave.
+    pub fn new(grant: impl Into<String>, tool: impl Into<String>, arguments: &[u8]) -> Self {
+        Self::parsed(grant, tool, Arguments::parse(arguments))
+    }
+
+    /// The same with arguments that were parsed before.
+    pub fn typed(grant: impl Into<String>, tool: impl Into<String>, arguments: Arguments) -> Self {
+        Self::parsed(grant, tool, Ok(arguments))
+    }
+
+    /// Names the call: the same name, task and action find the same hold again.
+    #[must_use]
+    pub fn call_id(mut self, call_id: impl Into<String>) -> Self {
+        self.call_id = call_id.into();
+        self
+    }
+
+    /// How long to wait for people; not at all unless this is said. At most [`WAIT_MAX`].
+    #[must_use]
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait.min(WAIT_MAX);
+        self
+    }
+
+    fn parsed(
+        grant: impl Into<String>,
+        tool: impl Into<String>,
+        arguments: Result<Arguments, InvalidArguments>,
+    ) -> Self {
+        Self {
+            grant: grant.into(),
+            tool: tool.into(),
+            arguments,
+            call_id: String::new(),
+            wait: Duration::ZERO,
+        }
+    }
+}
+
+impl Core {
+    pub(crate) fn new(
+        instance: InstanceId,
+        clock: SharedClock,
+        snapshots: Arc<Snapshots>,
+        freshness: Arc<Freshness>,
+        journal: Arc<Journal>,
+        authority: Arc<dyn Authority>,
+        holds: Arc<Holds>,
+    ) -> Self {
+        let (permits, grants) = (Permits::default(), VerifiedGrants::default());
+        Self {
+            instance,
+            clock,
+            snapshots,
+            freshness,
+            journal,
+            authority,
+            holds,
+            permits,
+            grants,
+        }
+    }
+
+    async fn authorize(self: &Arc<Self>, case: Arc<Case>) -> Answer {
+        let mut weighed = self.weigh(&case);
+        for _ in 0..TRIES_MAX {
+            match (weighed.verdict, weighed.tier) {
+                (Verdict::Deny, _) => return self.deny(&case, weighed),
+                (Verdict::Hold, _) => return hold(self, case, weighed).await,
+                (Verdict::Permit, Tier::Static | Tier::Light) => return self.permit(&case, weighed),
+                (Verdict::Permit, Tier::Full) => match self.confirm(&weighed).await {
+                    Confirmed::Yes => return self.permit_durably(&case, weighed).await,
+                    Confirmed::No(refusal) => return self.deny(&case, weighed.denied(refusal)),
+                    Confirmed::NewerPolicy(generation) => {
+                        self.reach(generation).await;
+                        weighed = self.weigh(&case);
+                    }
+                },
+            }
+        }
+        self.deny(&case, weighed.behind())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! What the gate answers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use checkrein_shared::Generation;
+use checkrein_shared::decision::{Cause, Decision, OutcomeResult, Tier, Verdict};
+use checkrein_shared::id::{DecisionId, HoldId};
+use tracing::error;
+
+use super::{CompleteError, Core};
+
+/// What may happen now.
+#[derive(Debug)]
+#[must_use = "an action goes ahead only on `Answer::Permit`"]
+pub enum Answer {
+    /// Do it, and say how it ended.
+    Permit(Permit),
+    /// People have to look, and have not answered yet.
+    Hold(Held),
+    /// Don't.
+    Deny(Denied),
+}
+
+/// What was decided, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// The record's id.
+    pub id: DecisionId,
+    /// Why, in a word.
+    pub cause: Cause,
+    /// Why, in a sentence for the agent and its human.
+    pub reason: String,
+    /// The rules that decided, sorted.
+    pub rules: Vec<String>,
+    /// What the tool demands.
+    pub tier: Tier,
+    /// The policy it was decided under.
+    pub generation: Generation,
+    /// The revocations it was decided under.
+    pub revocation_sequence: u64,
+    /// The caller's name for the call, or the one that was made for it.
+    pub call_id: String,
+    /// The hold that this verdict opened, released or ended.
+    pub hold: Option<HoldId>,
+}
+
+/// People have to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The record.
+    pub decided: Decided,
+    /// Who is asked.
+    pub groups: Vec<String>,
+    /// When they stop being asked, by the control plane's clock.
+    pub decide_by_ms: u64,
+}
+
+/// It may not happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// The record.
+    pub decided: Decided,
+}
+
+/// It may happen, once. Dropping this without [`Permit::complete`] or [`Permit::detach`] records that nobody knows how it
+/// ended.
+#[must_use = "say how the call ended with `complete`"]
+pub struct Permit {
+    decided: Decided,
+    core: Option<Arc<Core>>,
+}
+
+impl Answer {
+    /// The record, whatever was decided.
+    pub fn decided(&self) -> &Decided {
+        match self {
+            Self::Permit(permit) => &permit.decided,
+            Self::Hold(held) => &held.decided,
+            Self::Deny(denied) => &denied.decided,
+        }
+    }
+
+    /// What was decided.
+    pub const fn verdict(&self) -> Verdict {
+        match self {
+            Self::Permit(_) => Verdict::Permit,
+            Self::Hold(_) => Verdict::Hold,
+            Self::Deny(_) => Verdict::Deny,
+        }
+    }
+}
+
+impl From<Decision> for Decided {
+    fn from(decision: Decision) -> Self {
+        Self {
+            id: decision.id,
+            cause: decision.cause,
+            reason: decision.reason,
+            rules: decision.rules,
+            tier: decision.tier,
+            generation: decision.generation,
+            revocation_sequence: decision.revocation_sequence,
+            call_id: decision.call_id,
+            hold: decision.hold,
+        }
+    }
+}
+
+impl Permit {
+    pub(super) const fn new(core: Arc<Core>, decided: Decided) -> Self {
+        Self {
+            decided,
+            core: Some(core),
+        }
+    }
+
+    /// The record.
+    pub const fn decided(&self) -> &Decided {
+        &self.decided
+    }
+
+    /// Says how the call ended. `detail` says what went wrong, for the record; never the result itself.
+    ///
+    /// For a full-tier call the outcome is on stable storage when this returns.
+    pub async fn complete(mut self, result: OutcomeResult, detail: &str) -> Result<(), CompleteError> {
+        match self.core.take() {
+            Some(core) => core.complete(self.decided.id, None, result, detail).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Lets go of the permit without an outcome: [`super::Gate::complete`] will bring it.
+    pub fn detach(mut self) -> Decided {
+        self.core = None;
+        self.decided.clone()
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Some(core) = self.core.take() else { return };
+        let detail = "the caller let go of its permit without saying how the call ended";
+        if let Err(error) = core.settle(self.decided.id, None, OutcomeResult::Unknown, detail) {
+            error!(error = &error as &dyn std::error::Error, decision = %self.decided.id, "an outcome can't be recorded");
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("decided", &self.decided)
+            .finish_non_exhaustive()
+    }
+}

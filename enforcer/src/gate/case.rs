@@ -1,0 +1,260 @@
+//! One call and what is to be said of it under one snapshot.
+//!
+//! **Invariant**: weighing reads one pinned snapshot and the clock, and nothing else; it can be done again at any moment,
+//! and everything that may have changed meanwhile (keys, agents, revocations, expiry, policy, its age) is looked at again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use checkrein_shared::Clock;
+use checkrein_shared::action::{Action, ActionIdentity, Arguments, MaskedArguments};
+use checkrein_shared::decision::{Cause, Tier, Verdict};
+use checkrein_shared::grant::{Grant, InvalidGrant};
+use checkrein_shared::hold::Requirement;
+use checkrein_shared::id::DecisionId;
+use checkrein_shared::policy::{Bounds, Bundle, Situation, Tool};
+
+use super::{CALL_ID_BYTES_MAX, Caller, Core, GateError, Request, TOOL_BYTES_MAX};
+use crate::control_plane::Refusal;
+use crate::snapshot::{Running, Snapshot};
+
+/// A call as it was presented, parsed once.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) caller: Caller,
+    pub(crate) wait: Duration,
+    pub(crate) action: Action,
+    grant: String,
+    /// The arguments can't be read; `action` has none.
+    unreadable: Option<String>,
+}
+
+/// What is to be said of a case now.
+#[derive(Debug)]
+pub(crate) struct Weighed {
+    pub(crate) running: Running,
+    pub(crate) policy_age_ms: u64,
+    pub(crate) grant: Option<Arc<Grant>>,
+    pub(crate) verdict: Verdict,
+    pub(crate) cause: Cause,
+    pub(crate) reason: String,
+    pub(crate) rules: Vec<String>,
+    pub(crate) tier: Tier,
+    pub(crate) requirements: Vec<Requirement>,
+    /// Empty if they can't be read or masked.
+    pub(crate) arguments: MaskedArguments,
+    pub(crate) identity: Option<ActionIdentity>,
+    pub(crate) denial_class: String,
+}
+
+impl Case {
+    pub(super) fn new(caller: Caller, request: Request, clock: &dyn Clock) -> Result<Self, GateError> {
+        if request.call_id.len() > CALL_ID_BYTES_MAX {
+            return Err(GateError::CallIdTooLong(request.call_id.len()));
+        }
+        if request.tool.len() > TOOL_BYTES_MAX {
+            return Err(GateError::ToolTooLong(request.tool.len()));
+        }
+        let call_id = Some(request.call_id).filter(|id| !id.is_empty());
+        let call_id = call_id.unwrap_or_else(|| DecisionId::new(clock).to_string());
+        let (arguments, unreadable) = match request.arguments {
+            Ok(arguments) => (arguments, None),
+            Err(error) => (Arguments::none(), Some(error.to_string())),
+        };
+        let action = Action {
+            tool: request.tool,
+            arguments,
+            call_id,
+        };
+        Ok(Self {
+            caller,
+            wait: request.wait,
+            action,
+            grant: request.grant,
+            unreadable,
+        })
+    }
+}
+
+impl Core {
+    /// What is to be said of this case at this moment.
+    pub(crate) fn weigh(&self, case: &Case) -> Weighed {
+        let snapshot = self.snapshots.pin();
+        let mut weighed = Weighed::nothing(snapshot.running(), self.freshness.age_ms());
+        let tool = snapshot
+            .policy
+            .as_ref()
+            .and_then(|policy| policy.bundle.tool(&case.action.tool));
+        let masked = tool.and_then(|tool| mask(case, tool, &snapshot));
+        if let Some(masked) = &masked {
+            weighed.arguments = masked.clone();
+        }
+        weighed.tier = tool.map_or(Tier::Full, Tool::tier);
+        let grant = match self.admit(case, &snapshot) {
+            Ok(grant) => grant,
+            Err(refusal) => return weighed.denied(refusal),
+        };
+        weighed.grant = Some(Arc::clone(&grant));
+        let bundle = match self.object(case, &grant, &snapshot) {
+            Ok(bundle) => bundle,
+            Err(refusal) => return weighed.denied(refusal),
+        };
+        if let (Some(tool), Some(masked)) = (tool, masked) {
+            weighed.denial_class = tool.denial_class(&masked);
+            weighed.identity = Some(identity(case, &grant, tool, masked));
+        }
+        self.judge(case, &grant, bundle, weighed)
+    }
+
+    /// Believes the grant, or says why not.
+    fn admit(&self, case: &Case, snapshot: &Snapshot) -> Result<Arc<Grant>, Refusal> {
+        if let Some(why) = &case.unreadable {
+            return Err(Refusal::new(Cause::InvalidArguments, why));
+        }
+        let Some(keys) = &snapshot.keys else {
+            let reason = "this enforcer has not heard from its control plane yet";
+            return Err(Refusal::new(Cause::NoPolicy, reason));
+        };
+        self.grants
+            .verify(&case.grant, keys)
+            .map_err(|error| Refusal::new(Cause::InvalidGrant, error.to_string()))
+    }
+
+    /// Whether this caller may use this grant here and now; gives the policy to be asked.
+    fn object<'a>(&self, case: &Case, grant: &Grant, snapshot: &'a Snapshot) -> Result<&'a Bundle, Refusal> {
+        let agent = &case.caller.agent;
+        if grant.agent != *agent {
+            let reason = format!("the grant is for `{}`, and `{agent}` called", grant.agent);
+            return Err(Refusal::new(Cause::WrongAgent, reason));
+        }
+        if !snapshot.agents.contains(agent) {
+            let reason = format!(
+                "this enforcer may not speak for `{agent}`; `checkrein fleet add --agent` says for whom"
+            );
+            return Err(Refusal::new(Cause::UnknownAgent, reason));
+        }
+        if let Err(error) = grant.holds_at(self.clock.wall_ms()) {
+            let word = match error {
+                InvalidGrant::Expired => Cause::TaskEnded,
+                _ => Cause::InvalidGrant,
+            };
+            return Err(Refusal::new(word, error.to_string()));
+        }
+        if let Some(revoked) = snapshot.revocations.tasks.get(&grant.task) {
+            let reason = format!("the task is over: {}", revoked.cause);
+            return Err(Refusal::new(Cause::TaskEnded, reason));
+        }
+        let policy = snapshot.policy.as_ref();
+        let policy =
+            policy.ok_or_else(|| Refusal::new(Cause::NoPolicy, "this enforcer has no policy yet"))?;
+        Ok(&policy.bundle)
+    }
+
+    fn judge(&self, case: &Case, grant: &Grant, bundle: &Bundle, mut weighed: Weighed) -> Weighed {
+        let judgement = bundle.judge(&Situation {
+            action: &case.action,
+            grant,
+            now_ms: self.clock.wall_ms(),
+            policy_age_ms: weighed.policy_age_ms,
+        });
+        weighed.verdict = judgement.verdict;
+        weighed.cause = judgement.cause;
+        weighed.reason = judgement.reason;
+        weighed.rules = judgement.rules;
+        weighed.tier = judgement.tier;
+        weighed.requirements = judgement.requirements;
+        if weighed.verdict == Verdict::Deny {
+            return weighed;
+        }
+        if is_stale(weighed.tier, weighed.policy_age_ms, bundle.bounds()) {
+            return weighed.stale();
+        }
+        if weighed.identity.is_none() {
+            let reason =
+                "the key that masks secret arguments comes with the next session of the control plane";
+            return weighed.denied(Refusal::new(Cause::NoMaskingKey, reason));
+        }
+        weighed
+    }
+}
+
+impl Weighed {
+    /// Nothing known: a deny of the highest tier, until something better is found.
+    fn nothing(running: Running, policy_age_ms: u64) -> Self {
+        Self {
+            running,
+            policy_age_ms,
+            grant: None,
+            verdict: Verdict::Deny,
+            cause: Cause::NoPolicy,
+            reason: String::new(),
+            rules: Vec::new(),
+            tier: Tier::Full,
+            requirements: Vec::new(),
+            arguments: MaskedArguments(String::new()),
+            identity: None,
+            denial_class: String::new(),
+        }
+    }
+
+    /// The same case, denied for this.
+    pub(crate) fn denied(mut self, refusal: Refusal) -> Self {
+        self.verdict = Verdict::Deny;
+        self.cause = refusal.cause;
+        self.reason = refusal.reason;
+        self.requirements.clear();
+        self
+    }
+
+    /// Denied, because newer policy came faster than it could be judged under.
+    pub(crate) fn behind(self) -> Self {
+        let reason = "newer policy exists and has not come here yet; try again in a moment";
+        self.denied(Refusal::new(Cause::PolicyStale, reason))
+    }
+
+    fn stale(self) -> Self {
+        let age = match self.policy_age_ms {
+            u64::MAX => "was never confirmed to be the newest".to_owned(),
+            age_ms => format!("was last confirmed to be the newest {} s ago", age_ms / 1_000),
+        };
+        let reason = format!(
+            "the policy here {age}, too long for a {}-tier action; the control plane can't be reached",
+            self.tier
+        );
+        self.denied(Refusal::new(Cause::PolicyStale, reason))
+    }
+}
+
+/// What people would see; none if there are secrets and nothing to mask them with.
+fn mask(case: &Case, tool: &Tool, snapshot: &Snapshot) -> Option<MaskedArguments> {
+    if case.unreadable.is_some() {
+        return None;
+    }
+    let arguments = &case.action.arguments;
+    if tool.secret.iter().all(|name| arguments.get(name).is_none()) {
+        return Some(MaskedArguments(arguments.canonical()));
+    }
+    snapshot
+        .masking
+        .as_ref()
+        .map(|key| arguments.masked(key, &tool.secret))
+}
+
+fn identity(case: &Case, grant: &Grant, tool: &Tool, arguments: MaskedArguments) -> ActionIdentity {
+    ActionIdentity {
+        task: grant.task,
+        agent: grant.agent.clone(),
+        user: grant.user.clone(),
+        tool: case.action.tool.clone(),
+        definition: tool.definition,
+        arguments,
+    }
+}
+
+const fn is_stale(tier: Tier, age_ms: u64, bounds: Bounds) -> bool {
+    match tier {
+        Tier::Static => false,
+        Tier::Light => age_ms > bounds.light_ms,
+        Tier::Full => age_ms > bounds.full_ms,
+    }
+}

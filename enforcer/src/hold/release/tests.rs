@@ -1,0 +1,294 @@
+//! What people approved is released once, as it was, under the policy of the moment; everything else is denied.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use checkrein_shared::Generation;
+use checkrein_shared::decision::{Decision, OutcomeResult, Record};
+use checkrein_shared::hold::State;
+
+use super::*;
+use crate::control_plane::{AskError, Opened, Refusal};
+use crate::fixture::{Bench, FROZEN, Offer, notice};
+use crate::gate::Request;
+use crate::hold::View;
+
+const A_MINUTE: Duration = Duration::from_mins(1);
+
+fn bench_with_hold(state: State) -> (Bench, HoldId) {
+    let bench = Bench::new();
+    let id = HoldId::new(&bench.clock);
+    bench.authority.holds_as(id, state);
+    bench.authority.on_consume(|_| {
+        Ok(Consumption::Consumed {
+            approvers: vec!["bob".into()],
+        })
+    });
+    (bench, id)
+}
+
+fn big(bench: &Bench) -> Request {
+    bench.pay(500).call_id("call-1").wait(A_MINUTE)
+}
+
+/// Presents the call, and once it waits lets the control plane say this of its hold.
+async fn answered_with(bench: &Bench, id: HoldId, state: State, said: &str) -> Answer {
+    let (gate, request) = (bench.gate.clone(), big(bench));
+    let asking = tokio::spawn(async move { gate.authorize(request).await });
+    bench.holds.tell(
+        id,
+        View {
+            state,
+            version: 2,
+            said: said.into(),
+        },
+    );
+    asking.await.unwrap().unwrap()
+}
+
+fn decisions(bench: &Bench) -> Vec<Decision> {
+    let decision = |record| {
+        if let Record::Decision(decision) = record {
+            Some(*decision)
+        } else {
+            None
+        }
+    };
+    bench.records().into_iter().filter_map(decision).collect()
+}
+
+#[tokio::test]
+async fn an_approved_action_is_held_released_and_settled_and_all_of_it_is_recorded() {
+    let (bench, id) = bench_with_hold(State::Open);
+    let answer = answered_with(&bench, id, State::Approved, "").await;
+    let Answer::Permit(permit) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(
+        (permit.decided().cause, permit.decided().hold),
+        (Cause::Approved, Some(id))
+    );
+    permit.complete(OutcomeResult::Done, "").await.unwrap();
+    let recorded = decisions(&bench);
+    let words: Vec<_> = recorded
+        .iter()
+        .map(|decision| (decision.verdict, decision.cause))
+        .collect();
+    assert_eq!(
+        words,
+        [(Verdict::Hold, Cause::Held), (Verdict::Permit, Cause::Approved)]
+    );
+    assert_eq!(recorded[0].action, recorded[1].action);
+    assert!(recorded.iter().all(|decision| decision.hold == Some(id)));
+    let Some(Record::Outcome(outcome)) = bench.records().pop() else {
+        panic!("no outcome")
+    };
+    assert_eq!((outcome.hold, outcome.decision), (Some(id), recorded[1].id));
+    assert!(bench.journal.progress().borrow().synced >= 3);
+}
+
+#[tokio::test]
+async fn a_caller_that_does_not_wait_is_told_at_once_and_finds_its_hold_again() {
+    let (bench, id) = bench_with_hold(State::Open);
+    let answer = bench
+        .gate
+        .authorize(bench.pay(500).call_id("call-1"))
+        .await
+        .unwrap();
+    let Answer::Hold(held) = answer else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(
+        (held.decided.hold, held.groups.as_slice()),
+        (Some(id), ["treasury".to_owned()].as_slice())
+    );
+    bench.authority.holds_as(id, State::Approved);
+    let answer = bench
+        .gate
+        .authorize(bench.pay(500).call_id("call-1"))
+        .await
+        .unwrap();
+    assert_eq!(answer.decided().cause, Cause::Approved);
+    bench.authority.holds_as(id, State::Consumed);
+    let answer = bench
+        .gate
+        .authorize(bench.pay(500).call_id("call-1"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.verdict(), answer.decided().cause),
+        (Verdict::Deny, Cause::AlreadyReleased)
+    );
+    assert_eq!(bench.authority.consumed(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_waits_no_longer_than_it_said() {
+    let (bench, _) = bench_with_hold(State::Open);
+    let answer = bench.gate.authorize(big(&bench)).await.unwrap();
+    assert_eq!(answer.verdict(), Verdict::Hold);
+    assert_eq!(decisions(&bench).len(), 1);
+    assert!(bench.holds.open().is_empty());
+}
+
+#[tokio::test]
+async fn every_end_but_approval_denies_with_its_own_words() {
+    let ends = [
+        (State::Denied, Cause::DeniedByPerson),
+        (State::Withdrawn, Cause::DeniedByPerson),
+        (State::Expired, Cause::HoldExpired),
+        (State::Lapsed, Cause::HoldLapsed),
+        (State::Cancelled, Cause::HoldCancelled),
+        (State::Consumed, Cause::AlreadyReleased),
+        (State::Unknown, Cause::AlreadyReleased),
+    ];
+    for (state, cause) in ends {
+        let (bench, id) = bench_with_hold(State::Open);
+        let answer = answered_with(&bench, id, state, "wrong account").await;
+        assert_eq!(
+            (answer.verdict(), answer.decided().cause),
+            (Verdict::Deny, cause),
+            "{state}"
+        );
+        assert_eq!(bench.authority.consumed(), 0);
+        if state == State::Denied {
+            assert!(answer.decided().reason.contains("wrong account"));
+            assert!(answer.decided().reason.contains("do not try again"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_approved_action_that_policy_forbids_by_now_is_denied_and_its_approval_is_not_used() {
+    let (bench, id) = bench_with_hold(State::Open);
+    let (gate, request) = (bench.gate.clone(), big(&bench));
+    let mut asking = Box::pin(gate.authorize(request));
+    assert!(futures_util::poll!(&mut asking).is_pending());
+    bench.install(&Offer::of(FROZEN, 1, 2, &bench.keys.bundle));
+    bench.holds.tell(
+        id,
+        View {
+            state: State::Approved,
+            version: 2,
+            said: String::new(),
+        },
+    );
+    let answer = asking.await.unwrap();
+    assert_eq!(
+        (answer.verdict(), answer.decided().cause),
+        (Verdict::Deny, Cause::Forbidden)
+    );
+    assert_eq!(
+        (answer.decided().generation, answer.decided().hold),
+        (Generation(2), Some(id))
+    );
+    assert_eq!(bench.authority.consumed(), 0);
+}
+
+#[tokio::test]
+async fn an_approval_is_presented_again_under_the_newest_policy() {
+    let (bench, id) = bench_with_hold(State::Open);
+    let tries = AtomicUsize::new(0);
+    bench.authority.on_consume(move |ask| {
+        if tries.fetch_add(1, Ordering::Relaxed) == 0 {
+            assert_eq!(ask.generation, Generation(1));
+            return Ok(Consumption::Refresh(Generation(2)));
+        }
+        assert_eq!(ask.generation, Generation(2));
+        Ok(Consumption::Consumed {
+            approvers: vec!["bob".into()],
+        })
+    });
+    let (gate, request) = (bench.gate.clone(), big(&bench));
+    let asking = tokio::spawn(async move { gate.authorize(request).await });
+    bench.holds.tell(
+        id,
+        View {
+            state: State::Approved,
+            version: 2,
+            said: String::new(),
+        },
+    );
+    tokio::task::yield_now().await;
+    bench.install(&bench.keys.offer(2));
+    let answer = asking.await.unwrap().unwrap();
+    assert_eq!(
+        (answer.verdict(), answer.decided().generation),
+        (Verdict::Permit, Generation(2))
+    );
+}
+
+#[tokio::test]
+async fn an_approval_that_can_not_be_used_for_certain_releases_nothing() {
+    for said in [
+        Err(AskError::Deadline),
+        Ok(Consumption::Refused(Refusal::new(Cause::HoldLapsed, "too late"))),
+    ] {
+        let (bench, id) = bench_with_hold(State::Approved);
+        bench.authority.on_consume(move |_| said.clone());
+        let answer = bench.gate.authorize(big(&bench)).await.unwrap();
+        assert_eq!(
+            (answer.verdict(), answer.decided().hold),
+            (Verdict::Deny, Some(id))
+        );
+        assert!(matches!(
+            answer.decided().cause,
+            Cause::ControlPlaneUnreachable | Cause::HoldLapsed
+        ));
+        assert_eq!(bench.authority.consumed(), 1, "never presented again by itself");
+    }
+}
+
+#[tokio::test]
+async fn an_action_that_may_not_even_wait_is_denied() {
+    let bench = Bench::new();
+    let answer = bench.gate.authorize(big(&bench)).await.unwrap();
+    assert_eq!(
+        (answer.verdict(), answer.decided().cause),
+        (Verdict::Deny, Cause::ControlPlaneUnreachable)
+    );
+    bench
+        .authority
+        .on_open(|_| Ok(Opened::Refused(Refusal::new(Cause::HoldsExhausted, "too many"))));
+    let answer = bench.gate.authorize(big(&bench)).await.unwrap();
+    assert_eq!(
+        (answer.verdict(), answer.decided().cause),
+        (Verdict::Deny, Cause::HoldsExhausted)
+    );
+}
+
+#[tokio::test]
+async fn a_hold_of_another_action_under_the_same_name_releases_nothing() {
+    let bench = Bench::new();
+    let id = HoldId::new(&bench.clock);
+    bench.authority.on_open(move |ask| {
+        let mut of_another = notice(id, State::Approved, ask);
+        of_another.action_sha256 = Sha256::of(b"another");
+        Ok(Opened::Held(of_another))
+    });
+    let answer = bench.gate.authorize(big(&bench)).await.unwrap();
+    assert_eq!(
+        (answer.verdict(), answer.decided().cause),
+        (Verdict::Deny, Cause::ActionChanged)
+    );
+    assert_eq!(bench.authority.consumed(), 0);
+}
+
+#[tokio::test]
+async fn a_release_whose_caller_went_away_is_recorded_and_its_outcome_is_unknown() {
+    let (bench, id) = bench_with_hold(State::Approved);
+    let (gate, request) = (bench.gate.clone(), big(&bench));
+    let mut asking = Box::pin(gate.authorize(request));
+    assert!(futures_util::poll!(&mut asking).is_pending());
+    drop(asking);
+    let recorded = async {
+        while bench.records().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(A_MINUTE, recorded).await.unwrap();
+    let records = bench.records();
+    assert!(matches!(&records[0], Record::Decision(decision) if decision.cause == Cause::Approved));
+    assert!(matches!(&records[1], Record::Outcome(outcome)
+        if outcome.result == OutcomeResult::Unknown && outcome.hold == Some(id)));
+}

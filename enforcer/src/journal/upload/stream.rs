@@ -1,0 +1,215 @@
+//! One `Append` stream: open, be told where to go on, send within credit, check every ack against our own chain.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use checkrein_proto::decision::v1 as wire;
+use checkrein_proto::decision::v1::journal_service_client::JournalServiceClient;
+use checkrein_shared::action::Sha256;
+use checkrein_shared::decision::Chain;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+use super::{UploadError, Uploader};
+use crate::journal::{Batch, Cursor, CursorError};
+
+const BATCH_RECORDS_MAX: usize = 512;
+const BATCH_BYTES_MAX: u64 = 256 << 10;
+/// So many batches are sent before an ack is needed, whatever the credit.
+const BATCHES_IN_FLIGHT_MAX: usize = 8;
+/// Longest silence while something is unacknowledged.
+const ACK_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A stream that has been told where to go on.
+struct Stream<'a> {
+    uploader: &'a Uploader,
+    incarnation: u64,
+    requests: mpsc::Sender<wire::AppendRequest>,
+    answers: Streaming<wire::AppendResponse>,
+    cursor: Cursor,
+    credit: u64,
+    /// Stored by the control plane.
+    acked: Chain,
+    /// Sent and not acked: the chain after each batch, and its bytes.
+    in_flight: VecDeque<(Chain, u64)>,
+}
+
+/// Uploads one incarnation; returns when an old one is wholly acked.
+pub(super) async fn upload(
+    uploader: &Uploader,
+    channel: Channel,
+    incarnation: u64,
+) -> Result<(), UploadError> {
+    let (requests, queue) = mpsc::channel(BATCHES_IN_FLIGHT_MAX);
+    let open = wire::AppendOpen {
+        instance_id: uploader.instance.to_string(),
+        incarnation,
+    };
+    send(&requests, wire::append_request::Body::Open(open)).await?;
+    let mut client = JournalServiceClient::new(channel);
+    let answers = timeout(ACK_DEADLINE, client.append(ReceiverStream::new(queue))).await;
+    let mut answers = answers.map_err(|_| UploadError::Deadline)??.into_inner();
+    let first = timeout(ACK_DEADLINE, answers.message())
+        .await
+        .map_err(|_| UploadError::Deadline)??;
+    let first = first.ok_or(UploadError::Ended)?;
+    let acked = chain_of(&first)?;
+    let Some(cursor) = resume(uploader, incarnation, acked)? else {
+        return Ok(());
+    };
+    let in_flight = VecDeque::new();
+    let credit = first.credit_bytes;
+    Stream {
+        uploader,
+        incarnation,
+        requests,
+        answers,
+        cursor,
+        credit,
+        acked,
+        in_flight,
+    }
+    .run()
+    .await
+}
+
+/// Finds the place the control plane names in our own chain; none if an old incarnation has nothing more to give.
+fn resume(uploader: &Uploader, incarnation: u64, theirs: Chain) -> Result<Option<Cursor>, UploadError> {
+    let journal = &uploader.journal;
+    let is_live = incarnation == journal.incarnation();
+    if !is_live && theirs.next_sequence >= journal.end_of(incarnation) {
+        // It may have more than we do: power failed after the upload and before our own disk had it.
+        journal.acked(incarnation, theirs.next_sequence)?;
+        return Ok(None);
+    }
+    let cursor = match journal.cursor(incarnation, theirs.next_sequence) {
+        Ok(cursor) => cursor,
+        Err(lost @ CursorError::Deleted { .. }) => return Err(UploadError::Lost(lost)),
+        Err(CursorError::Beyond(_)) => return Err(UploadError::Fork { theirs }),
+        Err(error) => return Err(error.into()),
+    };
+    if cursor.chain() != theirs {
+        return Err(UploadError::Fork { theirs });
+    }
+    uploader.acked(incarnation, theirs.next_sequence)?;
+    Ok(Some(cursor))
+}
+
+impl Stream<'_> {
+    async fn run(mut self) -> Result<(), UploadError> {
+        let mut progress = self.uploader.journal.progress();
+        let is_live = self.incarnation == self.uploader.journal.incarnation();
+        loop {
+            progress.borrow_and_update();
+            self.send_what_fits().await?;
+            if !is_live && self.in_flight.is_empty() && self.has_sent_all() {
+                return Ok(());
+            }
+            let patience = if self.in_flight.is_empty() {
+                Duration::MAX
+            } else {
+                ACK_DEADLINE
+            };
+            tokio::select! {
+                answer = timeout(patience, self.answers.message()) => {
+                    let answer = answer.map_err(|_| UploadError::Deadline)??.ok_or(UploadError::Ended)?;
+                    self.acked(&answer)?;
+                }
+                changed = progress.changed(), if is_live && self.has_room() => {
+                    changed.map_err(|_| UploadError::Ended)?;
+                }
+            }
+        }
+    }
+
+    fn has_sent_all(&self) -> bool {
+        self.cursor.chain().next_sequence >= self.uploader.journal.end_of(self.incarnation)
+    }
+
+    fn bytes_in_flight(&self) -> u64 {
+        self.in_flight.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight.len() < BATCHES_IN_FLIGHT_MAX && self.bytes_in_flight() < self.credit
+    }
+
+    async fn send_what_fits(&mut self) -> Result<(), UploadError> {
+        while self.has_room() {
+            let end = self.uploader.journal.end_of(self.incarnation);
+            let bytes_max = BATCH_BYTES_MAX.min(self.credit - self.bytes_in_flight());
+            let Some(batch) = self.cursor.next_batch(end, BATCH_RECORDS_MAX, bytes_max)? else {
+                return Ok(());
+            };
+            self.in_flight.push_back((batch.after, batch.bytes));
+            send(&self.requests, wire::append_request::Body::Batch(batch.into())).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes an ack: it must end where one of our batches ended, with our chain.
+    fn acked(&mut self, answer: &wire::AppendResponse) -> Result<(), UploadError> {
+        let theirs = chain_of(answer)?;
+        self.credit = answer.credit_bytes;
+        if theirs == self.acked {
+            // Only credit.
+            return Ok(());
+        }
+        while let Some((ours, _)) = self.in_flight.pop_front() {
+            if ours == theirs {
+                self.acked = ours;
+                return self.uploader.acked(self.incarnation, theirs.next_sequence);
+            }
+            if ours.next_sequence >= theirs.next_sequence {
+                break;
+            }
+        }
+        // Another stream of ours was still being stored, or the histories part: a new stream finds out which.
+        Err(UploadError::OutOfStep(theirs.next_sequence))
+    }
+}
+
+impl Uploader {
+    fn acked(&self, incarnation: u64, next_sequence: u64) -> Result<(), UploadError> {
+        self.journal.acked(incarnation, next_sequence)?;
+        if incarnation == self.journal.incarnation() {
+            self.status.update(|status| status.journal_acked = next_sequence);
+        }
+        Ok(())
+    }
+}
+
+impl From<Batch> for wire::AppendBatch {
+    fn from(batch: Batch) -> Self {
+        Self {
+            first_sequence: batch.before.next_sequence,
+            previous_hash: batch.before.hash.to_bytes(),
+            records: batch.records,
+        }
+    }
+}
+
+async fn send(
+    requests: &mpsc::Sender<wire::AppendRequest>,
+    body: wire::append_request::Body,
+) -> Result<(), UploadError> {
+    requests
+        .send(wire::AppendRequest { body: Some(body) })
+        .await
+        .map_err(|_| UploadError::Ended)
+}
+
+fn chain_of(answer: &wire::AppendResponse) -> Result<Chain, UploadError> {
+    // Before the first record there may be no hash at all.
+    let hash = match (&*answer.chain_hash, answer.next_sequence) {
+        ([], 0) => Sha256::default(),
+        (hash, _) => Sha256::try_from(hash).map_err(|error| tonic::Status::internal(error.to_string()))?,
+    };
+    Ok(Chain {
+        next_sequence: answer.next_sequence,
+        hash,
+    })
+}

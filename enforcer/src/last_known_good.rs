@@ -1,0 +1,317 @@
+//! What lets an enforcer decide after a restart with nobody to ask: the last good policy and what stood beside it.
+//!
+//! | file under `policy/` | holds |
+//! |---|---|
+//! | `segments/<sha256>` | the bundle's segments |
+//! | `last-known-good` | signed manifest, signed key set, name, agents, revocations |
+//! | `high-water` | the highest epoch, generation and key set ever made durable |
+//! | `confirmed` | when that was last confirmed to be the newest |
+//!
+//! **Invariant**: a file is replaced whole and carries its own digest; what can't be read is as if it were not there, but
+//! for the high-water mark, without which nothing starts. The masking key is never here.
+
+mod file;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use checkrein_proto::fleet::v1 as wire;
+use checkrein_proto::policy::v1::SignedManifest;
+use checkrein_shared::Generation;
+use checkrein_shared::action::Sha256;
+use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::key::{KeySet, VerifyingKey};
+use thiserror::Error;
+use tracing::{error, warn};
+
+use crate::directory::{sync_directory, write_durably};
+use crate::freshness::Remembered;
+use crate::policy::{self, HighWater, Verified};
+use crate::snapshot::{Policy, Revocations, RevokedTask, Snapshot};
+use file::{Confirmed, Good, Mark};
+
+const GOOD: &str = "last-known-good";
+const MARK: &str = "high-water";
+const CONFIRMED: &str = "confirmed";
+const SEGMENTS: &str = "segments";
+
+/// The files, and what they say.
+#[derive(Debug)]
+pub(crate) struct LastKnownGood {
+    directory: PathBuf,
+    good: Good,
+    mark: Mark,
+    closed: bool,
+}
+
+/// What the register says of this enforcer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) enforcer: String,
+    pub(crate) agents: BTreeSet<SpiffeId>,
+    pub(crate) key_set: wire::SignedKeySet,
+    pub(crate) key_set_version: u64,
+}
+
+/// Files that can't be used.
+#[derive(Debug, Error)]
+pub enum LastKnownGoodError {
+    /// Without the mark, an old policy could come back unnoticed.
+    #[error("`{}` is damaged; without it an old policy could come back. Move the directory aside to start anew", .0.display())]
+    HighWater(PathBuf),
+    /// The file system says no.
+    #[error("can't read or write the last known good policy")]
+    Io(#[from] io::Error),
+}
+
+impl LastKnownGood {
+    /// Reads what is there.
+    pub(crate) fn open(directory: &Path) -> Result<Self, LastKnownGoodError> {
+        fs::create_dir_all(directory.join(SEGMENTS))?;
+        let good = file::read(&directory.join(GOOD))?.unwrap_or_else(|damage| {
+            error!(
+                damage,
+                "the last known good policy can't be read; everything is denied until one comes"
+            );
+            Some(Good::default())
+        });
+        let mark = file::read(&directory.join(MARK))?;
+        let mark = mark.map_err(|_| LastKnownGoodError::HighWater(directory.join(MARK)))?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            good: good.unwrap_or_default(),
+            mark: mark.unwrap_or_default(),
+            closed: false,
+        })
+    }
+
+    /// The highest policy that was ever durable here.
+    pub(crate) fn high_water(&self) -> HighWater {
+        HighWater {
+            epoch: self.mark.epoch,
+            generation: Generation(self.mark.generation),
+            manifest: Sha256::try_from(&*self.mark.manifest_sha256).unwrap_or_default(),
+        }
+    }
+
+    /// The highest key set.
+    pub(crate) const fn key_set_version(&self) -> u64 {
+        self.mark.key_set_version
+    }
+
+    /// The name in the register, if the control plane ever said it.
+    pub(crate) fn enforcer(&self) -> Option<String> {
+        Some(self.good.enforcer.clone()).filter(|name| !name.is_empty())
+    }
+
+    /// Verifies all of it anew, as if it had just come, and gives what can be believed.
+    pub(crate) fn restore(&mut self, root: &VerifyingKey) -> io::Result<Snapshot> {
+        let keys = self.good.key_set.as_ref().and_then(|signed| {
+            let verified = KeySet::verify(signed, root, self.mark.key_set_version);
+            verified
+                .inspect_err(|error| error!(%error, "the kept key set is not to be believed"))
+                .ok()
+        });
+        let restored = keys.as_ref().and_then(|keys| self.restore_policy(keys, root));
+        if let Some((verified, _)) = &restored {
+            // The last run may have ended between the two files.
+            self.raise_mark(verified)?;
+        }
+        Ok(Snapshot {
+            policy: restored.map(|(_, policy)| policy),
+            revocations: Arc::new(self.revocations()),
+            keys: keys.map(Arc::new),
+            agents: Arc::new(
+                self.good
+                    .agents
+                    .iter()
+                    .filter_map(|agent| agent.parse().ok())
+                    .collect(),
+            ),
+            masking: None,
+        })
+    }
+
+    /// When what is kept was last confirmed; none if that can't be read: then it is as old as can be.
+    pub(crate) fn remembered(&self) -> Option<Remembered> {
+        let confirmed: Confirmed = file::read(&self.directory.join(CONFIRMED)).ok()?.ok()??;
+        Some(Remembered {
+            confirmed_wall_ms: confirmed.confirmed_wall_ms,
+            age_ms: confirmed.age_ms,
+        })
+    }
+
+    /// Writes down when what runs was confirmed. Losing it only makes the policy older, so nothing waits for the disk.
+    pub(crate) fn keep_confirmation(&self, remembered: Remembered) -> io::Result<()> {
+        self.check_open()?;
+        let confirmed = Confirmed {
+            confirmed_wall_ms: remembered.confirmed_wall_ms,
+            age_ms: remembered.age_ms,
+        };
+        let fresh = self.directory.join(".confirmed.new");
+        fs::write(&fresh, file::encode(&confirmed))?;
+        fs::rename(fresh, self.directory.join(CONFIRMED))
+    }
+
+    /// A kept segment, if its bytes are still what its name says.
+    pub(crate) fn segment(&self, sha256: &Sha256) -> Option<Bytes> {
+        let bytes = fs::read(self.directory.join(SEGMENTS).join(sha256.to_string())).ok()?;
+        (Sha256::of(&bytes) == *sha256).then(|| bytes.into())
+    }
+
+    /// Makes a policy durable: segments, then the manifest, then the mark. Only then may it be acked.
+    pub(crate) fn keep_policy(
+        &mut self,
+        signed: &SignedManifest,
+        verified: &Verified,
+        segments: &HashMap<Sha256, Bytes>,
+    ) -> io::Result<()> {
+        self.check_open()?;
+        let place = self.directory.join(SEGMENTS);
+        for segment in &verified.manifest.segments {
+            if self.segment(&segment.sha256).is_none() {
+                let bytes = segments.get(&segment.sha256).ok_or(io::ErrorKind::NotFound)?;
+                write_durably(&place, &segment.sha256.to_string(), bytes)?;
+            }
+        }
+        self.rewrite_good(|good| good.manifest = Some(signed.clone()))?;
+        self.raise_mark(verified)?;
+        if let Err(error) = self.forget_segments(verified) {
+            warn!(%error, "unused segments can't be deleted; they only take room");
+        }
+        Ok(())
+    }
+
+    /// Makes durable who this enforcer is and which keys are in use.
+    pub(crate) fn keep_standing(&mut self, standing: &Standing) -> io::Result<()> {
+        let agents = standing.agents.iter().map(ToString::to_string).collect();
+        self.rewrite_good(|good| {
+            good.enforcer.clone_from(&standing.enforcer);
+            good.agents = agents;
+            good.key_set = Some(standing.key_set.clone());
+        })?;
+        self.rewrite_mark(|mark| mark.key_set_version = standing.key_set_version)
+    }
+
+    /// Makes revocations durable, unless later ones are.
+    pub(crate) fn keep_revocations(&mut self, revocations: &Revocations) -> io::Result<()> {
+        if revocations.sequence < self.good.revocation_sequence {
+            return Ok(());
+        }
+        let entries = revocations.tasks.iter().map(|(task, revoked)| wire::Revocation {
+            sequence: 0,
+            task_id: task.to_string(),
+            expires_unix_ms: revoked.expires_ms,
+            cause: revoked.cause.clone(),
+        });
+        let entries = entries.collect();
+        self.rewrite_good(|good| {
+            good.revocation_sequence = revocations.sequence;
+            good.revocations = entries;
+        })
+    }
+
+    fn revocations(&self) -> Revocations {
+        let entry = |kept: &wire::Revocation| {
+            let revoked = RevokedTask {
+                expires_ms: kept.expires_unix_ms,
+                cause: kept.cause.clone(),
+            };
+            Some((kept.task_id.parse().ok()?, revoked))
+        };
+        let tasks: BTreeMap<_, _> = self.good.revocations.iter().filter_map(entry).collect();
+        Revocations {
+            sequence: self.good.revocation_sequence,
+            tasks,
+        }
+    }
+
+    fn raise_mark(&mut self, verified: &Verified) -> io::Result<()> {
+        let reached = HighWater::of(verified);
+        self.rewrite_mark(|mark| {
+            mark.epoch = reached.epoch;
+            mark.generation = reached.generation.0;
+            mark.manifest_sha256 = reached.manifest.to_bytes();
+        })
+    }
+
+    fn restore_policy(&self, keys: &KeySet, root: &VerifyingKey) -> Option<(Verified, Policy)> {
+        let signed = self.good.manifest.as_ref()?;
+        let restored = policy::verify(signed, keys, root, self.high_water()).and_then(|verified| {
+            let kept = |segment: &checkrein_shared::policy::SegmentRef| {
+                Some((segment.sha256, self.segment(&segment.sha256)?))
+            };
+            let segments = verified.manifest.segments.iter().filter_map(kept).collect();
+            let policy = policy::decode(&verified, &segments)?;
+            Ok((verified, policy))
+        });
+        restored
+            .inspect_err(
+                |refused| error!(%refused, "the last known good policy is not good; everything is denied"),
+            )
+            .ok()
+    }
+
+    /// Writes nothing from here on: the directory can be given up.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    fn check_open(&self) -> io::Result<()> {
+        if self.closed {
+            Err(io::Error::other("the enforcer was shut down"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn rewrite_good(&mut self, change: impl FnOnce(&mut Good)) -> io::Result<()> {
+        self.check_open()?;
+        let mut next = self.good.clone();
+        change(&mut next);
+        if next != self.good {
+            write_durably(&self.directory, GOOD, &file::encode(&next))?;
+            self.good = next;
+        }
+        Ok(())
+    }
+
+    fn rewrite_mark(&mut self, change: impl FnOnce(&mut Mark)) -> io::Result<()> {
+        self.check_open()?;
+        let mut next = self.mark.clone();
+        change(&mut next);
+        if next != self.mark {
+            write_durably(&self.directory, MARK, &file::encode(&next))?;
+            self.mark = next;
+        }
+        Ok(())
+    }
+
+    fn forget_segments(&self, in_use: &Verified) -> io::Result<()> {
+        let place = self.directory.join(SEGMENTS);
+        let names: BTreeSet<String> = in_use
+            .manifest
+            .segments
+            .iter()
+            .map(|segment| segment.sha256.to_string())
+            .collect();
+        for entry in fs::read_dir(&place)? {
+            let entry = entry?;
+            if entry
+                .file_name()
+                .to_str()
+                .is_none_or(|name| !names.contains(name))
+            {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        sync_directory(&place)
+    }
+}
+
+#[cfg(test)]
+mod tests;

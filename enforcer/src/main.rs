@@ -1,0 +1,89 @@
+//! `checkrein-enforcer`: the enforcer as a process beside the service it guards.
+
+mod arguments;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use checkrein_enforcer::{Config, Enforcer, Surfaces};
+use checkrein_shared::SystemClock;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use arguments::{Arguments, Command, Serve};
+
+fn main() -> ExitCode {
+    let Arguments {
+        command: Command::Serve(serve),
+    } = Arguments::parse();
+    start_logging();
+    match run(&serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("checkrein-enforcer: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything is read and checked before a port or a socket opens.
+fn run(serve: &Serve) -> anyhow::Result<()> {
+    let config = serve.settings.read()?;
+    if config.unix.is_empty() && config.tcp.is_none() {
+        bail!("there is nothing to listen on: name a socket under `[[unix]]` or an address under `[tcp]`");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(enforce(config, serve.json))
+}
+
+async fn enforce(config: Config, json: bool) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let enforcer = Enforcer::connect_with(config.clone(), Arc::new(SystemClock))
+        .await
+        .context("can't start")?;
+    let surfaces = Surfaces::open(&enforcer, &config).await.context("can't listen")?;
+    announce(&enforcer, &surfaces, json);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    surfaces.close().await;
+    enforcer.shutdown().await;
+    Ok(())
+}
+
+/// One line: ready, where, and with which policy.
+fn announce(enforcer: &Enforcer, surfaces: &Surfaces, json: bool) {
+    let status = enforcer.status();
+    let listening: Vec<String> = surfaces.listening().iter().map(ToString::to_string).collect();
+    if json {
+        let line = serde_json::json!({
+            "ready": true,
+            "listening": listening,
+            "generation": status.generation.0,
+            "instance": status.instance.to_string(),
+            "incarnation": status.incarnation,
+        });
+        println!("{line}");
+    } else {
+        let policy = match status.generation.0 {
+            0 => "no policy yet, everything is denied".to_owned(),
+            generation => format!("policy generation {generation} as kept"),
+        };
+        println!(
+            "checkrein-enforcer is ready on {} ({policy})",
+            listening.join(", ")
+        );
+    }
+}
+
+fn start_logging() {
+    let filter = EnvFilter::try_from_env("CHECKREIN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

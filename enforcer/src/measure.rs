@@ -1,0 +1,29 @@
+//! For benchmarks, behind the feature `measure`, which nothing that ships turns on: what decided once decides again.
+//!
+//! A swap is rare where enforcers run, and each new policy is decoded first, so that neither its cost to those who decide
+//! meanwhile nor a verdict between two policies would ever be seen. Here decoded policies take turns as fast as one likes,
+//! by the very step the follower takes.
+//!
+//! **Invariant**: only what this enforcer verified and decoded itself is installed. What is given up is that a lower
+//! generation never returns, and therefore no ordinary build has this.
+
+use crate::Enforcer;
+use crate::snapshot::Policy;
+
+/// A policy that decided in this enforcer.
+#[derive(Debug, Clone)]
+pub struct Decoded(Policy);
+
+impl Enforcer {
+    /// The policy that decides now; none before the first.
+    pub fn decoded(&self) -> Option<Decoded> {
+        self.parts.snapshots.pin().policy.clone().map(Decoded)
+    }
+
+    /// Lets a policy decide again.
+    pub fn swap_to(&self, decoded: &Decoded) {
+        let policy = decoded.0.clone();
+        self.parts.snapshots.install(|next| next.policy = Some(policy));
+        self.parts.sweep();
+    }
+}

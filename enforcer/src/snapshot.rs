@@ -1,0 +1,158 @@
+//! What decides, as one value: pinned once per decision, replaced whole.
+//!
+//! Written by the follower alone; read by every deciding thread. This file has the only `ArcSwap` of the enforcer.
+//!
+//! **Invariant**: policy generation and revocation sequence change together or not at all, as a decision sees them; and no
+//! deciding thread ever frees a bundle: the writer keeps every replaced snapshot until it is the last to hold it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use checkrein_shared::Generation;
+use checkrein_shared::action::{MaskingKey, Sha256};
+use checkrein_shared::id::TaskId;
+use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::key::KeySet;
+use checkrein_shared::policy::Bundle;
+use tokio::sync::watch;
+
+/// A revocation outlives its task's grants by this much, so that a clock that ran ahead for a while forgets none.
+const REMEMBERED_MS: u64 = 60 * 60 * 1_000;
+
+/// Everything a verdict depends on that comes from the control plane.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Snapshot {
+    /// None: nothing is permitted.
+    pub(crate) policy: Option<Policy>,
+    pub(crate) revocations: Arc<Revocations>,
+    /// None: no grant can be verified.
+    pub(crate) keys: Option<Arc<KeySet>>,
+    /// The agents this enforcer may speak for.
+    pub(crate) agents: Arc<BTreeSet<SpiffeId>>,
+    /// In memory only: it comes with each session.
+    pub(crate) masking: Option<MaskingKey>,
+}
+
+/// A bundle that was verified and decoded.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub(crate) bundle: Arc<Bundle>,
+    /// The digest of its manifest.
+    pub(crate) manifest: Sha256,
+}
+
+/// The tasks that ended before their grants expired.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Revocations {
+    /// Every entry up to this one is known.
+    pub(crate) sequence: u64,
+    pub(crate) tasks: BTreeMap<TaskId, RevokedTask>,
+}
+
+/// Why a task's authority is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RevokedTask {
+    /// Its grants have expired by then: the entry can be forgotten.
+    pub(crate) expires_ms: u64,
+    pub(crate) cause: String,
+}
+
+/// What runs, for whoever must compare it with what is newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Running {
+    pub(crate) epoch: u64,
+    pub(crate) generation: Generation,
+    pub(crate) manifest: Sha256,
+    pub(crate) revocation_sequence: u64,
+}
+
+/// The current snapshot, and the old ones somebody still reads.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    current: ArcSwap<Snapshot>,
+    retired: Mutex<Vec<Arc<Snapshot>>>,
+    running: watch::Sender<Running>,
+}
+
+impl Snapshot {
+    /// What this snapshot runs.
+    pub(crate) fn running(&self) -> Running {
+        let policy = self.policy.as_ref();
+        Running {
+            epoch: policy.map_or(0, |policy| policy.bundle.epoch()),
+            generation: policy.map_or(Generation(0), |policy| policy.bundle.generation()),
+            manifest: policy.map(|policy| policy.manifest).unwrap_or_default(),
+            revocation_sequence: self.revocations.sequence,
+        }
+    }
+}
+
+impl Revocations {
+    /// With these entries and without those that no grant can outlive any more.
+    pub(crate) fn extended(
+        &self,
+        sequence: u64,
+        entries: impl IntoIterator<Item = (TaskId, RevokedTask)>,
+        now_ms: u64,
+    ) -> Self {
+        let mut tasks = self.tasks.clone();
+        tasks.extend(entries);
+        tasks.retain(|_, task| task.expires_ms.saturating_add(REMEMBERED_MS) > now_ms);
+        Self {
+            sequence: self.sequence.max(sequence),
+            tasks,
+        }
+    }
+}
+
+impl Snapshots {
+    pub(crate) fn new(first: Snapshot) -> Self {
+        let running = watch::Sender::new(first.running());
+        Self {
+            current: ArcSwap::from_pointee(first),
+            retired: Mutex::default(),
+            running,
+        }
+    }
+
+    /// The snapshot of this moment, for one decision. Let go of it before waiting for people.
+    pub(crate) fn pin(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Replaces the snapshot. There is one writer, so that read and write need no retry.
+    pub(crate) fn install(&self, change: impl FnOnce(&mut Snapshot)) {
+        let mut next = Snapshot::clone(&self.current.load());
+        change(&mut next);
+        let running = next.running();
+        let old = self.current.swap(Arc::new(next));
+        self.retired().push(old);
+        self.running.send_replace(running);
+    }
+
+    /// Takes out the retired snapshots nobody reads any more; whoever calls this frees them.
+    #[must_use = "dropping these is the point; choose the thread that does"]
+    pub(crate) fn sweep(&self) -> Vec<Arc<Snapshot>> {
+        let mut retired = self.retired();
+        // Out of `current` nobody can gain a reference any more: one left is ours, and stays one.
+        let (free, read) = std::mem::take(&mut *retired)
+            .into_iter()
+            .partition(|old| Arc::strong_count(old) == 1);
+        *retired = read;
+        free
+    }
+
+    /// What runs, now and from now on.
+    pub(crate) fn running(&self) -> watch::Receiver<Running> {
+        self.running.subscribe()
+    }
+
+    fn retired(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Snapshot>>> {
+        // A push or a partition leaves no half state behind.
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! Where agents come in: a socket per agent, or TCP with their certificates.
+//!
+//! **Invariant**: every listener knows who calls before a call reaches the gate: the socket's agent, checked by the peer's
+//! user id, or the certificate's SPIFFE ID. There is no listener without one of the two.
+
+mod grpc;
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use checkrein_proto::decision::v1::gate_service_server::GateServiceServer;
+use thiserror::Error;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Server, ServerTlsConfig};
+use tracing::{error, info, warn};
+
+use crate::config::{Config, Tcp, UnixSocket};
+use crate::enforcer::Enforcer;
+use crate::gate::Gate;
+use grpc::{GateSurface, Peer};
+
+/// Calls under way on one connection; more wait.
+const CALLS_PER_CONNECTION_MAX: usize = 256;
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a stop waits for calls under way.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// The listeners of an enforcer, open.
+#[derive(Debug)]
+pub struct Surfaces {
+    stop: CancellationToken,
+    servers: JoinSet<()>,
+    listening: Vec<Listening>,
+}
+
+/// Where one listener listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listening {
+    /// A socket, for one agent.
+    Unix(PathBuf),
+    /// A port, for agents with certificates.
+    Tcp(SocketAddr),
+}
+
+/// A listener that can't be opened.
+#[derive(Debug, Error)]
+pub enum SurfaceError {
+    /// Somebody answers there.
+    #[error("`{}` is in use by another process", .0.display())]
+    InUse(PathBuf),
+    /// There is a file that is no socket; it is not ours to delete.
+    #[error("`{}` exists and is no socket; choose another path", .0.display())]
+    NotASocket(PathBuf),
+    /// The socket can't be made.
+    #[error("can't listen on `{}`", path.display())]
+    Unix {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The port can't be had.
+    #[error("can't listen on {address}")]
+    Tcp {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The certificate can't be used.
+    #[error("can't listen with this certificate and key")]
+    Tls(#[source] tonic::transport::Error),
+}
+
+impl Surfaces {
+    /// Opens every listener a configuration names.
+    pub async fn open(enforcer: &Enforcer, config: &Config) -> Result<Self, SurfaceError> {
+        let mut surfaces = Self {
+            stop: CancellationToken::new(),
+            servers: JoinSet::new(),
+            listening: Vec::new(),
+        };
+        for socket in &config.unix {
+            surfaces.serve_unix(enforcer.gate(), socket).await?;
+        }
+        if let Some(tcp) = &config.tcp {
+            surfaces
+                .serve_tcp(enforcer.gate(), enforcer.tls().server(), tcp)
+                .await?;
+        }
+        Ok(surfaces)
+    }
+
+    /// Where they listen.
+    pub fn listening(&self) -> &[Listening] {
+        &self.listening
+    }
+
+    /// Takes no new calls and lets those under way finish, within a bound.
+    pub async fn close(mut self) {
+        self.stop.cancel();
+        let finished = async { while self.servers.join_next().await.is_some() {} };
+        if timeout(STOP_MAX, finished).await.is_err() {
+            warn!("calls were still under way; their callers are disconnected");
+        }
+        for listening in &self.listening {
+            if let Listening::Unix(path) = listening {
+                drop(fs::remove_file(path));
+            }
+        }
+    }
+
+    async fn serve_unix(&mut self, gate: Gate, socket: &UnixSocket) -> Result<(), SurfaceError> {
+        let listener = listen_unix(&socket.path).await?;
+        let uid = socket.uid.unwrap_or_else(|| rustix::process::getuid().as_raw());
+        let peer = Peer::Unix {
+            agent: socket.agent.clone(),
+            uid,
+        };
+        let router = server().add_service(GateServiceServer::new(GateSurface { gate, peer }));
+        let stop = self.stop.clone().cancelled_owned();
+        let serving = router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop);
+        self.listening.push(Listening::Unix(socket.path.clone()));
+        self.run(serving);
+        Ok(())
+    }
+
+    async fn serve_tcp(&mut self, gate: Gate, tls: ServerTlsConfig, tcp: &Tcp) -> Result<(), SurfaceError> {
+        let failed = |source| SurfaceError::Tcp {
+            address: tcp.address,
+            source,
+        };
+        let listener = TcpListener::bind(tcp.address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let surface = GateSurface {
+            gate,
+            peer: Peer::Certificate,
+        };
+        let mut server = server().tls_config(tls).map_err(SurfaceError::Tls)?;
+        let router = server.add_service(GateServiceServer::new(surface));
+        let stop = self.stop.clone().cancelled_owned();
+        let serving = router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop);
+        self.listening.push(Listening::Tcp(address));
+        self.run(serving);
+        Ok(())
+    }
+
+    fn run(&mut self, serving: impl Future<Output = Result<(), tonic::transport::Error>> + Send + 'static) {
+        self.servers.spawn(async move {
+            if let Err(error) = serving.await {
+                error!(error = &error as &dyn std::error::Error, "a listener failed");
+            }
+        });
+    }
+}
+
+impl std::fmt::Display for Listening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(address) => write!(f, "https://{address}"),
+        }
+    }
+}
+
+fn server() -> Server {
+    Server::builder()
+        .concurrency_limit_per_connection(CALLS_PER_CONNECTION_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+}
+
+/// Opens a socket only its owner can use, in place of one that nobody listens on any more.
+async fn listen_unix(path: &Path) -> Result<UnixListener, SurfaceError> {
+    let failed = |source| SurfaceError::Unix {
+        path: path.to_owned(),
+        source,
+    };
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(SurfaceError::NotASocket(path.to_owned()));
+        }
+        Ok(_) if UnixStream::connect(path).await.is_ok() => return Err(SurfaceError::InUse(path.to_owned())),
+        Ok(_) => {
+            info!(path = %path.display(), "a socket that nobody listens on is replaced");
+            fs::remove_file(path).map_err(failed)?;
+        }
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests;

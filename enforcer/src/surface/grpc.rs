@@ -1,0 +1,159 @@
+//! `GateService` over gRPC. It only translates: who calls, what they ask, what the gate says.
+
+use std::time::Duration;
+
+use checkrein_proto::decision::v1 as wire;
+use checkrein_proto::decision::v1::gate_service_server::GateService;
+use checkrein_shared::identity::{Role, SpiffeId};
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Request, Response, Status};
+
+use crate::gate::{Answer, Caller, CompleteError, Decided, Gate, GateError, Request as GateRequest};
+
+/// The gate, as one listener offers it.
+#[derive(Debug)]
+pub(super) struct GateSurface {
+    pub(super) gate: Gate,
+    pub(super) peer: Peer,
+}
+
+/// How a listener knows who calls.
+#[derive(Debug)]
+pub(super) enum Peer {
+    /// Whoever has this user id is this agent.
+    Unix { agent: SpiffeId, uid: u32 },
+    /// By the certificate that TLS verified.
+    Certificate,
+}
+
+#[tonic::async_trait]
+impl GateService for GateSurface {
+    async fn authorize(
+        &self,
+        request: Request<wire::AuthorizeRequest>,
+    ) -> Result<Response<wire::AuthorizeResponse>, Status> {
+        let gate = self.gate.for_caller(self.peer.caller(&request)?);
+        let asked = request.into_inner();
+        let call = GateRequest::new(asked.grant, asked.tool, &asked.arguments)
+            .call_id(asked.call_id)
+            .wait(Duration::from_millis(asked.wait_ms));
+        let answer = gate.authorize(call).await.map_err(|error| no_call(&error))?;
+        Ok(Response::new(answer.into()))
+    }
+
+    async fn complete(
+        &self,
+        request: Request<wire::CompleteRequest>,
+    ) -> Result<Response<wire::CompleteResponse>, Status> {
+        let gate = self.gate.for_caller(self.peer.caller(&request)?);
+        let said = request.into_inner();
+        let invalid = |error: &dyn std::fmt::Display| Status::invalid_argument(error.to_string());
+        let result = said
+            .result()
+            .try_into()
+            .map_err(|error: checkrein_shared::wire::InvalidMessage| invalid(&error))?;
+        let decision = said
+            .decision_id
+            .parse()
+            .map_err(|error: checkrein_shared::id::InvalidId| invalid(&error))?;
+        gate.complete(decision, result, &said.detail)
+            .await
+            .map_err(|error| no_outcome(&error))?;
+        Ok(Response::new(wire::CompleteResponse {}))
+    }
+}
+
+impl Peer {
+    fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        let agent = match self {
+            Self::Unix { agent, uid } => {
+                check_uid(request.extensions().get::<UdsConnectInfo>(), *uid)?;
+                agent.clone()
+            }
+            Self::Certificate => certified_agent(request)?,
+        };
+        Ok(Caller {
+            agent,
+            asserted: false,
+        })
+    }
+}
+
+fn check_uid(connection: Option<&UdsConnectInfo>, expected: u32) -> Result<(), Status> {
+    let peer = connection.and_then(|connection| connection.peer_cred);
+    match peer.map(|peer| peer.uid()) {
+        Some(uid) if uid == expected => Ok(()),
+        Some(uid) => Err(Status::permission_denied(format!(
+            "this socket is for user id {expected}, and user id {uid} called"
+        ))),
+        None => Err(Status::unauthenticated("the user id of the caller is not known")),
+    }
+}
+
+fn certified_agent<T>(request: &Request<T>) -> Result<SpiffeId, Status> {
+    let certificates = request.peer_certs();
+    let leaf = certificates.as_ref().and_then(|chain| chain.first());
+    let leaf = leaf.ok_or_else(|| Status::unauthenticated("no certificate was shown"))?;
+    let id = SpiffeId::from_verified_certificate(leaf)
+        .map_err(|error| Status::unauthenticated(error.to_string()))?;
+    if id.role() != Some(Role::Agent) {
+        return Err(Status::permission_denied(format!(
+            "`{id}` is no agent; only agents ask the gate"
+        )));
+    }
+    Ok(id)
+}
+
+impl From<Answer> for wire::AuthorizeResponse {
+    fn from(answer: Answer) -> Self {
+        let verdict = answer.verdict();
+        let (decided, groups, decide_by_ms) = match answer {
+            // The agent says over the wire how it ended.
+            Answer::Permit(permit) => (permit.detach(), Vec::new(), 0),
+            Answer::Hold(held) => (held.decided, held.groups, held.decide_by_ms),
+            Answer::Deny(denied) => (denied.decided, Vec::new(), 0),
+        };
+        Self {
+            verdict: wire::Verdict::from(verdict).into(),
+            groups,
+            decide_by_unix_ms: decide_by_ms,
+            ..decided.into()
+        }
+    }
+}
+
+impl From<Decided> for wire::AuthorizeResponse {
+    fn from(decided: Decided) -> Self {
+        Self {
+            decision_id: decided.id.to_string(),
+            cause: decided.cause.to_string(),
+            reason: decided.reason,
+            rules: decided.rules,
+            tier: wire::Tier::from(decided.tier).into(),
+            hold_id: decided.hold.map(|hold| hold.to_string()).unwrap_or_default(),
+            generation: decided.generation.0,
+            revocation_sequence: decided.revocation_sequence,
+            call_id: decided.call_id,
+            ..Self::default()
+        }
+    }
+}
+
+fn no_call(error: &GateError) -> Status {
+    match error {
+        GateError::NoAgent => Status::failed_precondition(error.to_string()),
+        GateError::CallIdTooLong(_) | GateError::ToolTooLong(_) => {
+            Status::invalid_argument(error.to_string())
+        }
+    }
+}
+
+fn no_outcome(error: &CompleteError) -> Status {
+    let message = error.to_string();
+    match error {
+        CompleteError::Unknown(_) => Status::not_found(message),
+        CompleteError::Twice(_) => Status::failed_precondition(message),
+        CompleteError::DetailTooLong(_) => Status::invalid_argument(message),
+        CompleteError::Journal(_) => Status::resource_exhausted(message),
+    }
+}

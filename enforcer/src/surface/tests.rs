@@ -1,0 +1,246 @@
+//! Who calls is known from the connection; whoever is not known is not let in.
+
+use std::os::unix::net::UnixListener as StdUnixListener;
+
+use checkrein_proto::decision::v1::gate_service_client::GateServiceClient;
+use checkrein_proto::decision::v1::{AuthorizeRequest, CompleteRequest, OutcomeResult, Verdict};
+use checkrein_shared::decision::Record;
+use hyper_util::rt::TokioIo;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
+use tempfile::TempDir;
+use tonic::Code;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig, Uri};
+
+use super::*;
+use crate::fixture::{AGENT, Bench};
+
+type Client = GateServiceClient<Channel>;
+
+fn empty() -> Surfaces {
+    Surfaces {
+        stop: CancellationToken::new(),
+        servers: JoinSet::new(),
+        listening: Vec::new(),
+    }
+}
+
+async fn connect(path: PathBuf) -> Client {
+    let connector = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    let channel = Endpoint::from_static("http://gate")
+        .connect_with_connector(connector)
+        .await
+        .unwrap();
+    GateServiceClient::new(channel)
+}
+
+async fn socket(bench: &Bench, uid: Option<u32>) -> (TempDir, Surfaces, Client) {
+    let place = tempfile::tempdir().unwrap();
+    let socket = UnixSocket {
+        path: place.path().join("gate.sock"),
+        agent: AGENT.parse().unwrap(),
+        uid,
+    };
+    let mut surfaces = empty();
+    surfaces.serve_unix(bench.gate.clone(), &socket).await.unwrap();
+    let client = connect(socket.path).await;
+    (place, surfaces, client)
+}
+
+fn look(bench: &Bench) -> AuthorizeRequest {
+    AuthorizeRequest {
+        grant: bench.grant(),
+        tool: "bank/look".into(),
+        arguments: "{}".into(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn whoever_connects_to_a_socket_is_its_agent_and_nothing_is_asserted() {
+    let bench = Bench::new();
+    let (place, surfaces, mut client) = socket(&bench, None).await;
+    let answer = client.authorize(look(&bench)).await.unwrap().into_inner();
+    assert_eq!(answer.verdict(), Verdict::Permit);
+    let said = CompleteRequest {
+        decision_id: answer.decision_id.clone(),
+        result: OutcomeResult::Done.into(),
+        detail: String::new(),
+    };
+    client.complete(said.clone()).await.unwrap();
+    assert_eq!(
+        client.complete(said).await.unwrap_err().code(),
+        Code::FailedPrecondition
+    );
+    let Record::Decision(decision) = bench.records().remove(0) else {
+        panic!("no decision")
+    };
+    assert_eq!(
+        (decision.id.to_string(), decision.agent_asserted),
+        (answer.decision_id, false)
+    );
+    surfaces.close().await;
+    assert!(!place.path().join("gate.sock").exists());
+}
+
+#[tokio::test]
+async fn another_users_process_is_refused() {
+    let bench = Bench::new();
+    let (_place, _surfaces, mut client) = socket(&bench, Some(4_242)).await;
+    let refused = client.authorize(look(&bench)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(bench.records().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_call_is_an_error_and_a_deny_is_an_answer() {
+    let bench = Bench::new();
+    let (_place, _surfaces, mut client) = socket(&bench, None).await;
+    let long = AuthorizeRequest {
+        call_id: "x".repeat(257),
+        ..look(&bench)
+    };
+    assert_eq!(
+        client.authorize(long).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
+    let no_json = AuthorizeRequest {
+        arguments: "{".into(),
+        ..look(&bench)
+    };
+    let answer = client.authorize(no_json).await.unwrap().into_inner();
+    assert_eq!(
+        (answer.verdict(), answer.cause.as_str()),
+        (Verdict::Deny, "invalid_arguments")
+    );
+    let unsaid = CompleteRequest {
+        decision_id: answer.decision_id,
+        ..Default::default()
+    };
+    assert_eq!(
+        client.complete(unsaid).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
+}
+
+#[tokio::test]
+async fn a_socket_is_taken_over_from_the_dead_only() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("gate.sock");
+    let living = listen_unix(&path).await.unwrap();
+    assert!(matches!(listen_unix(&path).await, Err(SurfaceError::InUse(_))));
+    drop(living);
+    drop(listen_unix(&path).await.unwrap());
+    fs::remove_file(&path).unwrap();
+    drop(StdUnixListener::bind(&path).unwrap());
+    let taken = listen_unix(&path).await.unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    drop(taken);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, b"precious").unwrap();
+    assert!(matches!(
+        listen_unix(&path).await,
+        Err(SurfaceError::NotASocket(_))
+    ));
+    assert_eq!(fs::read(&path).unwrap(), b"precious");
+}
+
+/// A CA, and what it certifies.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn pem(&self) -> Certificate {
+        Certificate::from_pem(self.0.pem())
+    }
+
+    fn issue(&self, spiffe_id: &str) -> Identity {
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params
+            .subject_alt_names
+            .push(SanType::URI(spiffe_id.try_into().unwrap()));
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Identity::from_pem(certificate.pem(), key.serialize_pem())
+    }
+}
+
+/// A port with mutual TLS, and how to reach it as whoever has this identity.
+struct Port {
+    surfaces: Surfaces,
+    authority: Authority,
+}
+
+impl Port {
+    async fn open(bench: &Bench) -> Self {
+        let authority = Authority::new();
+        let tls = ServerTlsConfig::new()
+            .identity(authority.issue("spiffe://acme.example/enforcer/edge"))
+            .client_ca_root(authority.pem());
+        let mut surfaces = empty();
+        let tcp = Tcp {
+            address: "127.0.0.1:0".parse().unwrap(),
+        };
+        surfaces.serve_tcp(bench.gate.clone(), tls, &tcp).await.unwrap();
+        Self { surfaces, authority }
+    }
+
+    async fn ask(&self, identity: Option<Identity>, request: AuthorizeRequest) -> Result<Verdict, Code> {
+        let Listening::Tcp(address) = &self.surfaces.listening()[0] else {
+            panic!("no port")
+        };
+        let mut tls = ClientTlsConfig::new()
+            .ca_certificate(self.authority.pem())
+            .domain_name("localhost");
+        if let Some(identity) = identity {
+            tls = tls.identity(identity);
+        }
+        let endpoint = Endpoint::from_shared(format!("https://{address}"))
+            .unwrap()
+            .tls_config(tls)
+            .unwrap();
+        let channel = endpoint.connect().await.map_err(|_| Code::Unavailable)?;
+        let answer = GateServiceClient::new(channel)
+            .authorize(request)
+            .await
+            .map_err(|status| status.code())?;
+        Ok(answer.into_inner().verdict())
+    }
+}
+
+#[tokio::test]
+async fn over_tcp_an_agent_is_who_its_certificate_says() {
+    let bench = Bench::new();
+    let port = Port::open(&bench).await;
+    let asked = |id: &str| port.ask(Some(port.authority.issue(id)), look(&bench));
+    assert_eq!(asked(AGENT).await, Ok(Verdict::Permit));
+    assert_eq!(
+        asked("spiffe://acme.example/agent/other").await,
+        Ok(Verdict::Deny),
+        "another agent's grant"
+    );
+    for role in ["operator/olga", "approver/bob", "enforcer/edge"] {
+        assert_eq!(
+            asked(&format!("spiffe://acme.example/{role}")).await,
+            Err(Code::PermissionDenied),
+            "{role}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn over_tcp_nobody_without_a_certificate_of_the_ca_is_heard() {
+    let bench = Bench::new();
+    let port = Port::open(&bench).await;
+    assert!(port.ask(None, look(&bench)).await.is_err());
+    let stranger = Authority::new().issue(AGENT);
+    assert!(port.ask(Some(stranger), look(&bench)).await.is_err());
+    assert!(bench.records().is_empty());
+}

@@ -1,0 +1,88 @@
+//! Mutual TLS from three files, for speaking to the control plane and for listening to agents.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
+
+use crate::config::Config;
+
+/// The enforcer's own certificate and key, and the CA it believes.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    identity: Identity,
+    ca: Certificate,
+}
+
+/// A TLS file that can't be used.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// It can't be read.
+    #[error("can't read `{}`", path.display())]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("`{}` holds no PEM {what}", path.display())]
+    NotPem {
+        /// Which file.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+    },
+}
+
+impl Tls {
+    /// Reads the files a configuration names.
+    pub(crate) fn load(config: &Config) -> Result<Self, TlsError> {
+        let certificate = read_pem(&config.certificate, "certificate", "CERTIFICATE")?;
+        let key = read_pem(&config.key, "private key", "PRIVATE KEY")?;
+        let ca = read_pem(&config.ca, "certificate", "CERTIFICATE")?;
+        Ok(Self {
+            identity: Identity::from_pem(certificate, key),
+            ca: Certificate::from_pem(ca),
+        })
+    }
+
+    /// For connecting: the server is verified by the host of its URL and the CA.
+    pub(crate) fn client(&self) -> ClientTlsConfig {
+        ClientTlsConfig::new()
+            .identity(self.identity.clone())
+            .ca_certificate(self.ca.clone())
+    }
+
+    /// For listening: whoever shows no certificate of the CA is not spoken to.
+    pub(crate) fn server(&self) -> ServerTlsConfig {
+        ServerTlsConfig::new()
+            .identity(self.identity.clone())
+            .client_ca_root(self.ca.clone())
+            .client_auth_optional(false)
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls(…)")
+    }
+}
+
+fn read_pem(path: &Path, what: &'static str, label: &str) -> Result<String, TlsError> {
+    let text = std::fs::read_to_string(path).map_err(|source| TlsError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    if text
+        .lines()
+        .any(|line| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{label}-----")))
+    {
+        Ok(text)
+    } else {
+        Err(TlsError::NotPem {
+            path: path.to_owned(),
+            what,
+        })
+    }
+}
