@@ -1,0 +1,36 @@
+-- What every room stands on: gap-free counters, and answers that must be given once.
+
+CREATE TABLE revision (
+    feed text PRIMARY KEY,
+    value bigint NOT NULL CHECK (value >= 0)
+);
+COMMENT ON TABLE revision IS 'One gap-free counter a feed. A verb''s transaction raises it last, so that revisions commit in order and `value > last` misses nothing.';
+COMMENT ON COLUMN revision.feed IS 'policy (its value is the generation), fleet, task (its value is the revocation sequence) or hold.';
+COMMENT ON COLUMN revision.value IS 'How many revisions there have been.';
+
+INSERT INTO revision (feed, value) VALUES ('policy', 0), ('fleet', 0), ('task', 0), ('hold', 0);
+
+CREATE TABLE installation (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    trust_domain text NOT NULL,
+    epoch bigint NOT NULL CHECK (epoch > 0)
+);
+COMMENT ON TABLE installation IS 'The one control plane this database belongs to.';
+COMMENT ON COLUMN installation.only_row IS 'There is one.';
+COMMENT ON COLUMN installation.trust_domain IS 'The SPIFFE trust domain it certifies.';
+COMMENT ON COLUMN installation.epoch IS 'Raised after a restore, with the root key''s consent; generations count within it.';
+
+CREATE TABLE idempotency (
+    caller text NOT NULL,
+    verb text NOT NULL,
+    key text NOT NULL,
+    answer bytea NOT NULL,
+    answered_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (caller, verb, key)
+);
+COMMENT ON TABLE idempotency IS 'Answers already given, so that a retried mutation changes nothing twice.';
+COMMENT ON COLUMN idempotency.caller IS 'SPIFFE ID.';
+COMMENT ON COLUMN idempotency.verb IS 'The RPC.';
+COMMENT ON COLUMN idempotency.key IS 'The caller''s own key.';
+COMMENT ON COLUMN idempotency.answer IS 'The encoded response.';
+COMMENT ON COLUMN idempotency.answered_at IS 'When; rows older than a day are swept.';

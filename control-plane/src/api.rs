@@ -1,0 +1,101 @@
+//! What every room's edge shares: reading requests strictly, and saying no in a way that helps.
+//!
+//! `Status` is built here and in the rooms' `api.rs`, nowhere else. A policy's deny is never one.
+
+use std::error::Error;
+
+use checkrein_shared::wire::InvalidMessage;
+use tonic::Status;
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tracing::error;
+
+use crate::database::{DatabaseError, is_good_key};
+
+/// A page has at most this many rows.
+const PAGE_ROWS_MAX: u32 = 1_000;
+/// A page has this many rows if nobody says.
+const PAGE_ROWS_DEFAULT: u32 = 50;
+/// Text that people type has at most this many bytes.
+pub(crate) const TEXT_BYTES_MAX: usize = 4 << 10;
+
+/// Names the domain of our error reasons.
+const ERROR_DOMAIN: &str = "checkrein";
+
+/// A field that can't be used, and why.
+pub(crate) fn bad_field(field: &str, why: impl Into<String>) -> Status {
+    let why = why.into();
+    let details = ErrorDetails::with_bad_request(vec![FieldViolation::new(field, why.clone())]);
+    Status::with_error_details(tonic::Code::InvalidArgument, format!("{field}: {why}"), details)
+}
+
+/// A state in which the request makes no sense, with a word for machines.
+pub(crate) fn precondition(reason: &str, message: impl Into<String>) -> Status {
+    let details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, []);
+    Status::with_error_details(tonic::Code::FailedPrecondition, message.into(), details)
+}
+
+/// Nothing of that name.
+pub(crate) fn not_found(what: &str, name: &str) -> Status {
+    Status::not_found(format!("there is no {what} `{name}`"))
+}
+
+/// What a caller is told of our own trouble: whether to try again, and nothing of the inside, which is logged.
+pub(crate) fn database_trouble(trouble: &DatabaseError) -> Status {
+    error!(error = trouble as &dyn Error, "database");
+    match trouble {
+        DatabaseError::Unavailable(_) | DatabaseError::ReadTimedOut | DatabaseError::ConnectionClosed => {
+            Status::unavailable("the database can't be reached; try again")
+        }
+        DatabaseError::Statement { source, .. } | DatabaseError::Postgres(source) if source.is_closed() => {
+            Status::unavailable("the database connection was lost; try again with the same idempotency key")
+        }
+        _ => Status::internal("the control plane could not do it; its log says why"),
+    }
+}
+
+/// A message that means nothing.
+pub(crate) fn bad_message(error: &InvalidMessage) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+/// The key that makes a mutation safe to repeat.
+pub(crate) fn idempotency_key(key: &str) -> Result<&str, Status> {
+    if is_good_key(key) {
+        Ok(key)
+    } else {
+        Err(bad_field(
+            "idempotency_key",
+            "expected 1 to 128 bytes, the same for every try of one request",
+        ))
+    }
+}
+
+/// Text that people typed.
+pub(crate) fn text<'a>(field: &str, text: &'a str) -> Result<&'a str, Status> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(bad_field(
+            field,
+            format!("{} bytes are more than the {TEXT_BYTES_MAX} allowed", text.len()),
+        ));
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        return Err(bad_field(field, "control characters are not allowed"));
+    }
+    Ok(text)
+}
+
+/// How many rows to give.
+pub(crate) fn page_rows(asked: u32) -> i64 {
+    let rows = if asked == 0 {
+        PAGE_ROWS_DEFAULT
+    } else {
+        asked.min(PAGE_ROWS_MAX)
+    };
+    i64::from(rows)
+}
+
+/// The token of the next page, if this one is full.
+pub(crate) fn next_page<T>(rows: &[T], asked: u32, token: impl Fn(&T) -> String) -> String {
+    let is_full = i64::try_from(rows.len()).is_ok_and(|count| count >= page_rows(asked));
+    rows.last().filter(|_| is_full).map(token).unwrap_or_default()
+}

@@ -1,0 +1,246 @@
+//! Which control plane to talk to, and as whom: a small TOML file and the mTLS channel it describes.
+//!
+//! **Invariant**: the connection is mutually authenticated or there is none; the control plane's certificate must chain to
+//! the CA named in the file.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use checkrein_shared::Clock;
+use checkrein_shared::id::random_bytes;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use uuid::Builder;
+
+use super::identity::{CA_FILE, CERTIFICATE_FILE, KEY_FILE, RootKey};
+
+/// At most this many addresses are tried.
+pub const ADDRESSES_MAX: usize = 16;
+/// Answers may be this long: a pack of 4 MiB, or a page of holds, with room to spare.
+pub const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
+const CALL_WAIT_MAX: Duration = Duration::from_mins(1);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The file a person or a script is known by. Paths are relative to the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientConfig {
+    /// `https://host:port` of each replica, or of what stands before them; tried in order.
+    pub control_plane: Vec<String>,
+    /// This identity's certificate, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// The CA that certifies the control plane, PEM.
+    pub ca: PathBuf,
+    /// The root key that enforcers registered with this config will pin.
+    pub root_key: RootKey,
+}
+
+/// A client config that can't be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// Neither an option nor the environment says where it is.
+    #[error("don't know where your client config is: set HOME, or name the file with --config")]
+    NoHome,
+    /// No such file.
+    #[error(
+        "there is no client config at `{0}`; `checkrein serve` writes the first, `checkrein fleet identity` others; \
+         name yours with --config or CHECKREIN_CONFIG"
+    )]
+    Missing(PathBuf),
+    /// A file that can't be read.
+    #[error("can't read `{path}`")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not the TOML it should be.
+    #[error("`{path}` is not a client config")]
+    Syntax {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// No address, or too many.
+    #[error("`control_plane` in `{path}` must list 1 to {ADDRESSES_MAX} addresses, found {found}")]
+    Addresses {
+        /// Which file.
+        path: PathBuf,
+        /// How many there are.
+        found: usize,
+    },
+    /// A config that can't be written as TOML.
+    #[error("can't write the config as TOML")]
+    Encode(#[from] toml::ser::Error),
+}
+
+/// No channel.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// An address that is none.
+    #[error("`{0}` is not an address of a control plane: expected `https://host:port`")]
+    Address(String),
+    /// Certificates or a key that TLS does not take.
+    #[error(
+        "can't use the certificate, key or CA that the client config names: {cause}; are they PEM, and of each other?"
+    )]
+    Credentials {
+        /// What TLS says.
+        cause: String,
+    },
+    /// Nobody answers.
+    #[error(
+        "no control plane answers at {tried}; start one with `checkrein serve`, or correct `control_plane` in your client config"
+    )]
+    Unreachable {
+        /// Each address with what happened there.
+        tried: String,
+    },
+    /// Somebody else answers.
+    #[error(
+        "{tried}; the `ca` of your client config is not the CA of the control plane there: ask an operator for a new identity"
+    )]
+    Stranger {
+        /// Each address with what happened there.
+        tried: String,
+    },
+}
+
+impl ClientConfig {
+    /// A config for credentials that lie beside it under their usual names.
+    pub fn beside(control_plane: Vec<String>, root_key: RootKey) -> Self {
+        Self {
+            control_plane,
+            certificate: CERTIFICATE_FILE.into(),
+            key: KEY_FILE.into(),
+            ca: CA_FILE.into(),
+            root_key,
+        }
+    }
+
+    /// Where the config is when nobody says: `$XDG_CONFIG_HOME/checkrein/client.toml`.
+    pub fn default_path() -> Result<PathBuf, ConfigError> {
+        let base = env::var_os("XDG_CONFIG_HOME").filter(|path| !path.is_empty());
+        let base = match base {
+            Some(base) => PathBuf::from(base),
+            None => PathBuf::from(env::var_os("HOME").ok_or(ConfigError::NoHome)?).join(".config"),
+        };
+        Ok(base.join("checkrein/client.toml"))
+    }
+
+    /// Reads a config and resolves its paths.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ConfigError::Missing(path.to_owned()),
+            _ => ConfigError::Unreadable {
+                path: path.to_owned(),
+                source,
+            },
+        })?;
+        let mut config: Self = toml::from_str(&text).map_err(|source| ConfigError::Syntax {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        if !(1..=ADDRESSES_MAX).contains(&config.control_plane.len()) {
+            let found = config.control_plane.len();
+            return Err(ConfigError::Addresses {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        let directory = path.parent().unwrap_or(Path::new(""));
+        for file in [&mut config.certificate, &mut config.key, &mut config.ca] {
+            *file = directory.join(&*file);
+        }
+        Ok(config)
+    }
+
+    /// As TOML.
+    pub fn encode(&self) -> Result<String, ConfigError> {
+        Ok(toml::to_string(self)?)
+    }
+
+    /// Connects to the first address that answers.
+    pub async fn connect(&self) -> Result<Channel, super::Error> {
+        let tls = self.tls()?;
+        let mut failures: Vec<(&str, String)> = Vec::new();
+        for address in &self.control_plane {
+            match endpoint(address, tls.clone())?.connect().await {
+                Ok(channel) => return Ok(channel),
+                Err(error) => failures.push((address, innermost(&error))),
+            }
+        }
+        let tried: Vec<String> = failures
+            .iter()
+            .map(|(address, cause)| format!("`{address}` ({cause})"))
+            .collect();
+        let tried = tried.join(", ");
+        let is_stranger = failures.iter().any(|(_, cause)| cause.contains("certificate"));
+        Err(if is_stranger {
+            ConnectError::Stranger { tried }
+        } else {
+            ConnectError::Unreachable { tried }
+        }
+        .into())
+    }
+
+    fn tls(&self) -> Result<ClientTlsConfig, ConfigError> {
+        let read = |path: &PathBuf| {
+            fs::read(path).map_err(|source| ConfigError::Unreadable {
+                path: path.clone(),
+                source,
+            })
+        };
+        let identity = Identity::from_pem(read(&self.certificate)?, read(&self.key)?);
+        Ok(ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(read(&self.ca)?))
+            .identity(identity)
+            .timeout(CONNECT_WAIT_MAX))
+    }
+}
+
+/// A key that makes a repeated mutation one: a fresh version 7 UUID, as text.
+pub fn idempotency_key(clock: &dyn Clock) -> String {
+    Builder::from_unix_timestamp_millis(clock.wall_ms(), &random_bytes::<10>())
+        .into_uuid()
+        .to_string()
+}
+
+fn endpoint(address: &str, tls: ClientTlsConfig) -> Result<Endpoint, ConnectError> {
+    let invalid = || ConnectError::Address(address.to_owned());
+    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| invalid())?;
+    if endpoint.uri().scheme_str() != Some("https") || endpoint.uri().host().is_none() {
+        return Err(invalid());
+    }
+    let endpoint = endpoint
+        .tls_config(tls)
+        .map_err(|error| ConnectError::Credentials {
+            cause: innermost(&error),
+        })?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_WAIT_MAX)
+        .timeout(CALL_WAIT_MAX)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_WAIT_MAX)
+        .keep_alive_while_idle(true))
+}
+
+/// What a chain of errors began with: the part that tells a person something.
+fn innermost(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (**cause).source());
+    causes
+        .last()
+        .map_or_else(|| error.to_string(), ToString::to_string)
+}

@@ -1,0 +1,91 @@
+//! `checkrein fleet`: who is registered, and what each enforcer runs now.
+
+mod add;
+mod identity;
+mod show;
+mod view;
+
+use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
+use checkrein_proto::fleet::v1::{ListRequest, ShowRequest};
+use clap::Subcommand;
+use serde_json::json;
+use tonic::transport::Channel;
+
+use super::client::ANSWER_BYTES_MAX;
+use super::{Error, Invocation, Outcome};
+pub(super) use show::{is_behind, stage_word};
+use view::EnforcerView;
+
+/// `checkrein fleet`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Register an enforcer; writes its key, certificate and config
+    #[command(after_help = ADD_EXAMPLE)]
+    Add(add::Args),
+    /// Enforcers, and what each runs
+    #[command(after_help = "Example:\n  checkrein fleet list")]
+    List,
+    /// One enforcer: every directory it runs from, and the bundles it refused
+    #[command(after_help = "Example:\n  checkrein fleet show billing")]
+    Show {
+        /// The enforcer
+        name: String,
+    },
+    /// Certify a person, an orchestrator or an agent; writes its key, certificate and client config
+    #[command(after_help = IDENTITY_EXAMPLE)]
+    Identity(identity::Args),
+}
+
+const ADD_EXAMPLE: &str = "\
+Example:
+  checkrein fleet add billing --label team=payments --agent spiffe://acme.example/agent/billing
+  checkrein-enforcer serve --config billing/enforcer.toml";
+
+const IDENTITY_EXAMPLE: &str = "\
+Example:
+  checkrein fleet identity approver bob
+  checkrein --config approver-bob/client.toml hold list";
+
+/// Runs it.
+pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
+    match args.command {
+        Command::Add(args) => add::run(args, invocation).await,
+        Command::Identity(args) => identity::run(args, invocation).await,
+        Command::List => list(invocation).await,
+        Command::Show { name } => {
+            let mut client = client(invocation.connect().await?);
+            let shown = client.show(ShowRequest { name }).await?.into_inner();
+            let enforcer = shown.enforcer.ok_or(Error::Incomplete("enforcer"))?;
+            let now_ms = invocation.now_ms();
+            invocation.answer(&EnforcerView::of(&enforcer), |paint| {
+                show::card(&enforcer, now_ms, paint)
+            })?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+async fn list(invocation: &Invocation) -> Result<Outcome, Error> {
+    let listed = client(invocation.connect().await?)
+        .list(ListRequest {})
+        .await?
+        .into_inner();
+    let enforcers: Vec<EnforcerView> = listed.enforcers.iter().map(EnforcerView::of).collect();
+    let now_ms = invocation.now_ms();
+    invocation.answer(
+        &json!({"enforcers": enforcers, "generation": listed.generation}),
+        |paint| show::table(&listed.enforcers, listed.generation, now_ms, paint),
+    )?;
+    Ok(Outcome::Done)
+}
+
+/// The client of the register.
+pub(super) fn client(channel: Channel) -> FleetServiceClient<Channel> {
+    FleetServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
+}

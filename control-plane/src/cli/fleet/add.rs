@@ -1,0 +1,158 @@
+//! `fleet add`: a key made here, a register entry made there, and a directory an enforcer can start from.
+
+use std::path::{Path, PathBuf};
+
+use checkrein_proto::fleet::v1::RegisterRequest;
+use checkrein_shared::identity::SpiffeId;
+use serde::Serialize;
+use serde_json::json;
+
+use super::client;
+use super::view::EnforcerView;
+use crate::cli::identity::{
+    CA_FILE, CERTIFICATE_FILE, Credentials, IdentityError, KEY_FILE, RootKey, generate_request,
+    refuse_existing, write_identity,
+};
+use crate::cli::output::{Paint, Style, visible};
+use crate::cli::values::{self, Socket};
+use crate::cli::{Error, Invocation, Outcome};
+
+/// An enforcer's config, in its directory.
+pub(super) const ENFORCER_FILE: &str = "enforcer.toml";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Lower-case letters, digits and dashes
+    name: String,
+    /// `key=value`; decides which packs it gets; repeat for more
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = values::key_value)]
+    labels: Vec<String>,
+    /// An agent it may speak for; repeat for more
+    #[arg(long = "agent", value_name = "SPIFFE-ID")]
+    agents: Vec<SpiffeId>,
+    /// A socket and the agent whose it is [default: `<agent>.sock` for each agent]
+    #[arg(long = "unix", value_name = "PATH=SPIFFE-ID", value_parser = values::socket)]
+    sockets: Vec<Socket>,
+    /// Where to write [default: a directory of the enforcer's name]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replace what is there
+    #[arg(long)]
+    force: bool,
+}
+
+/// What `checkrein-enforcer serve` reads. Paths are relative to the file.
+#[derive(Debug, Serialize)]
+pub(super) struct EnforcerConfig {
+    /// The control plane's replicas.
+    pub control_plane: Vec<String>,
+    /// Where it keeps policy and journal.
+    pub directory: PathBuf,
+    /// Its certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// The CA of the control plane.
+    pub ca: PathBuf,
+    /// The root key it pins.
+    pub root_key: RootKey,
+    /// Sockets, one for each agent.
+    pub unix: Vec<UnixSocket>,
+}
+
+/// A socket and the agent whose it is.
+#[derive(Debug, Serialize)]
+pub(super) struct UnixSocket {
+    /// Where.
+    pub path: String,
+    /// Whose.
+    pub agent: SpiffeId,
+}
+
+pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(&args.name));
+    refuse_existing(&out, ENFORCER_FILE, args.force)?;
+    let config = invocation.client_config()?;
+    let made = generate_request(&args.name)?;
+    let request = RegisterRequest {
+        name: args.name,
+        labels: args.labels,
+        agents: args.agents.iter().map(ToString::to_string).collect(),
+        certificate_request: made.request,
+        idempotency_key: invocation.idempotency_key(),
+    };
+    let registered = client(config.connect().await?)
+        .register(request)
+        .await?
+        .into_inner();
+    let enforcer = registered.enforcer.ok_or(Error::Incomplete("enforcer"))?;
+    let root_key = pinned(&registered.root_public_key, config.root_key)?;
+    let enforcer_config =
+        EnforcerConfig::beside(config.control_plane, root_key, sockets(args.sockets, args.agents));
+    let text = toml::to_string(&enforcer_config).map_err(crate::cli::client::ConfigError::from)?;
+    let credentials = Credentials {
+        certificate: registered.certificate,
+        key: made.key,
+        ca: registered.ca_certificate,
+    };
+    write_identity(&out, &credentials, (ENFORCER_FILE, &text), args.force)?;
+    let document = json!({"enforcer": EnforcerView::of(&enforcer), "directory": out});
+    invocation.answer(&document, |paint| {
+        registered_text(&enforcer.spiffe_id, &out, paint)
+    })?;
+    Ok(Outcome::Done)
+}
+
+impl EnforcerConfig {
+    /// A config for credentials that lie beside it under their usual names.
+    pub(super) fn beside(control_plane: Vec<String>, root_key: RootKey, unix: Vec<UnixSocket>) -> Self {
+        Self {
+            control_plane,
+            directory: "state".into(),
+            certificate: CERTIFICATE_FILE.into(),
+            key: KEY_FILE.into(),
+            ca: CA_FILE.into(),
+            root_key,
+            unix,
+        }
+    }
+}
+
+/// The root key that came, if it is the one this client was given when it was set up.
+fn pinned(came: &[u8], pinned: RootKey) -> Result<RootKey, IdentityError> {
+    let came: [u8; 32] = came
+        .try_into()
+        .map_err(|_| IdentityError::RootLength(came.len()))?;
+    if RootKey(came) == pinned {
+        Ok(pinned)
+    } else {
+        Err(IdentityError::OtherRoot)
+    }
+}
+
+fn sockets(given: Vec<Socket>, agents: Vec<SpiffeId>) -> Vec<UnixSocket> {
+    if given.is_empty() {
+        let socket = |agent: SpiffeId| UnixSocket {
+            path: format!("{}.sock", agent.name().replace('/', "-")),
+            agent,
+        };
+        return agents.into_iter().map(socket).collect();
+    }
+    given
+        .into_iter()
+        .map(|socket| UnixSocket {
+            path: socket.path,
+            agent: socket.agent,
+        })
+        .collect()
+}
+
+fn registered_text(spiffe_id: &str, out: &Path, paint: Paint) -> String {
+    let config = out.join(ENFORCER_FILE);
+    let heading = paint.apply(Style::Strong, &visible(spiffe_id));
+    let next = paint.next(&[&format!("checkrein-enforcer serve --config {}", config.display())]);
+    format!(
+        "{heading} is registered; its key, certificate and config are in {}\n{next}",
+        out.display()
+    )
+}

@@ -1,0 +1,122 @@
+//! Enforcers for people: what each runs, how far behind it is, and what it refused.
+
+use checkrein_proto::fleet::v1::{Enforcer, Instance, Stage};
+
+use crate::cli::output::{Cell, Fields, Paint, Style, Table, relative, visible};
+
+/// Rows, one for each directory an enforcer runs from.
+pub(super) fn table(enforcers: &[Enforcer], newest: u64, now_ms: u64, paint: Paint) -> String {
+    let mut table = Table::new(&[
+        "ENFORCER",
+        "STATE",
+        "GENERATION",
+        "ACKED",
+        "TO UPLOAD",
+        "SEEN",
+        "LABELS",
+    ]);
+    for enforcer in enforcers {
+        let labels = enforcer.labels.join(" ");
+        if enforcer.instances.is_empty() {
+            table.push([
+                Cell::from(&*enforcer.name).styled(Style::Strong),
+                Cell::dim("never connected"),
+                Cell::from(""),
+                Cell::from(""),
+                Cell::from(""),
+                Cell::from(""),
+                Cell::dim(&labels),
+            ]);
+        }
+        for instance in &enforcer.instances {
+            table.push([
+                Cell::from(&*enforcer.name).styled(Style::Strong),
+                Cell::word(state_word(instance, newest)),
+                Cell::from(format!("{} of {newest}", instance.generation)),
+                Cell::from(relative(instance.acked_unix_ms, now_ms)),
+                Cell::from(instance.journal_pending.to_string()),
+                Cell::from(relative(instance.last_seen_unix_ms, now_ms)),
+                Cell::dim(&labels),
+            ]);
+        }
+    }
+    table.render(
+        paint,
+        "no enforcers; register one with `checkrein fleet add NAME`",
+    )
+}
+
+/// One enforcer, whole.
+pub(super) fn card(enforcer: &Enforcer, now_ms: u64, paint: Paint) -> String {
+    let mut fields = Fields::default();
+    fields
+        .line("identity", &enforcer.spiffe_id)
+        .line("labels", &enforcer.labels.join(" "))
+        .block("speaks for", &enforcer.agents.join("\n"), Style::Plain)
+        .line("registered", &relative(enforcer.registered_unix_ms, now_ms));
+    let mut instances = Table::new(&[
+        "INSTANCE",
+        "STATE",
+        "GENERATION",
+        "ACKED",
+        "TO UPLOAD",
+        "SEEN",
+        "BUILD",
+    ]);
+    for instance in &enforcer.instances {
+        instances.push([
+            Cell::from(format!("{} #{}", instance.instance_id, instance.incarnation)),
+            Cell::word(if instance.connected { "connected" } else { "away" }),
+            Cell::from(instance.generation.to_string()),
+            Cell::from(relative(instance.acked_unix_ms, now_ms)),
+            Cell::from(instance.journal_pending.to_string()),
+            Cell::from(relative(instance.last_seen_unix_ms, now_ms)),
+            Cell::dim(&instance.build),
+        ]);
+    }
+    let mut nacks = Table::new(&["REFUSED", "GENERATION", "STAGE", "WHY", "INSTANCE"]);
+    for nack in &enforcer.nacks {
+        nacks.push([
+            Cell::from(relative(nack.refused_unix_ms, now_ms)),
+            Cell::from(nack.generation.to_string()),
+            Cell::from(stage_word(nack.stage())).styled(Style::Bad),
+            Cell::from(&*nack.reason),
+            Cell::dim(&nack.instance_id),
+        ]);
+    }
+    format!(
+        "{}\n\n{}\n{}\n{}",
+        paint.apply(Style::Strong, &visible(&enforcer.name)),
+        fields.render(paint),
+        instances.render(paint, "never connected"),
+        nacks.render(paint, "refused no bundle"),
+    )
+}
+
+/// Whether an instance is there and does not run this generation yet.
+pub(crate) const fn is_behind(instance: &Instance, newest: u64) -> bool {
+    instance.connected && instance.generation < newest
+}
+
+/// Where a bundle failed, in one word.
+pub(crate) const fn stage_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Unspecified => "unrecognised",
+        Stage::Fetch => "fetch",
+        Stage::Verify => "verify",
+        Stage::Decode => "decode",
+        Stage::SelfTest => "self_test",
+        Stage::RollbackRefused => "rollback_refused",
+        Stage::Persist => "persist",
+    }
+}
+
+const fn state_word(instance: &Instance, newest: u64) -> &'static str {
+    if is_behind(instance, newest) {
+        "behind"
+    } else if instance.connected {
+        "connected"
+    } else {
+        "away"
+    }
+}

@@ -1,0 +1,182 @@
+//! `checkrein hold`: what waits for people, exactly what it is, and their yes or no.
+//!
+//! **Invariant**: a vote carries the hash of what was shown, recomputed here; if the two differ, nothing is voted.
+
+mod action;
+mod show;
+mod view;
+mod vote;
+
+use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
+use checkrein_proto::hold::v1::{self as wire, ListRequest, ShowRequest};
+use checkrein_shared::hold::State;
+use clap::Subcommand;
+use serde_json::json;
+use tonic::transport::Channel;
+
+use super::client::ANSWER_BYTES_MAX;
+use super::output::{Cell, Paint, Style, Table, relative};
+use super::pages::Rows;
+use super::values::LIMIT_DEFAULT;
+use super::{Error, Invocation, Outcome};
+use view::HoldView;
+pub(super) use vote::VoteError;
+
+/// `checkrein hold`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What waits, the most urgent first
+    #[command(
+        after_help = "Example:\n  checkrein hold list\n  checkrein hold list --state denied --state expired"
+    )]
+    List(ListArgs),
+    /// Exactly what will happen if this is approved
+    #[command(after_help = "Example:\n  checkrein hold show hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6")]
+    Show {
+        /// The hold, as `hold list` names it
+        id: String,
+    },
+    /// Let it happen, once
+    #[command(after_help = "Example:\n  checkrein hold approve hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6")]
+    Approve(ApproveArgs),
+    /// Don't let it happen; the agent is told why, and not to try another way
+    #[command(
+        after_help = "Example:\n  checkrein hold deny hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --reason 'not our supplier'"
+    )]
+    Deny(DenyArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Only in this state; several may be given [default: open, approved]
+    #[arg(long, value_name = "STATE")]
+    state: Vec<State>,
+    /// Only of this task
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    task: String,
+    /// At most this many
+    #[arg(long, value_name = "N", default_value_t = LIMIT_DEFAULT, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+}
+
+#[derive(Debug, clap::Args)]
+struct ApproveArgs {
+    /// The hold
+    id: String,
+    /// Don't ask again
+    #[arg(long, short)]
+    yes: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct DenyArgs {
+    /// The hold
+    id: String,
+    /// What the agent and its human are told
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Don't ask again
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Runs it.
+pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
+    let client =
+        HoldServiceClient::new(invocation.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
+    match args.command {
+        Command::List(args) => list(client, args, invocation).await,
+        Command::Show { id } => {
+            let hold = find(client, id).await?;
+            let now_ms = invocation.now_ms();
+            invocation.answer(&HoldView::of(&hold), |paint| show::card(&hold, now_ms, paint))?;
+            Ok(Outcome::Done)
+        }
+        Command::Approve(args) => {
+            vote::cast(client, args.id, vote::Word::Approve, args.yes, invocation).await
+        }
+        Command::Deny(args) => {
+            vote::cast(
+                client,
+                args.id,
+                vote::Word::Deny { reason: args.reason },
+                args.yes,
+                invocation,
+            )
+            .await
+        }
+    }
+}
+
+async fn find(mut client: HoldServiceClient<Channel>, hold_id: String) -> Result<wire::Hold, Error> {
+    let shown = client.show(ShowRequest { hold_id }).await?.into_inner();
+    shown.hold.ok_or(Error::Incomplete("hold"))
+}
+
+async fn list(
+    client: HoldServiceClient<Channel>,
+    args: ListArgs,
+    invocation: &Invocation,
+) -> Result<Outcome, Error> {
+    let states: Vec<i32> = args
+        .state
+        .iter()
+        .map(|state| wire::State::from(*state).into())
+        .collect();
+    let found = Rows::collect(args.limit, async |page_size, page_token| {
+        let request = ListRequest {
+            states: states.clone(),
+            task_id: args.task.clone(),
+            page_size,
+            page_token,
+        };
+        let page = client.clone().list(request).await?.into_inner();
+        Ok((page.holds, page.next_page_token))
+    })
+    .await?;
+    let document = json!({
+        "holds": found.rows.iter().map(HoldView::of).collect::<Vec<_>>(),
+        "more": found.more,
+    });
+    let now_ms = invocation.now_ms();
+    invocation.answer(&document, |paint| {
+        table(&found.rows, now_ms, paint) + &found.more_line(paint)
+    })?;
+    Ok(Outcome::Done)
+}
+
+fn table(holds: &[wire::Hold], now_ms: u64, paint: Paint) -> String {
+    let mut table = Table::new(&["HOLD", "STATE", "TOOL", "AGENT", "FOR", "WAITS FOR", "UNTIL"]);
+    for hold in holds {
+        let action = hold.action.clone().unwrap_or_default();
+        let groups: Vec<&str> = hold
+            .requirements
+            .iter()
+            .map(|requirement| &*requirement.group)
+            .collect();
+        let until_ms = if hold.use_by_unix_ms == 0 {
+            hold.decide_by_unix_ms
+        } else {
+            hold.use_by_unix_ms
+        };
+        table.push([
+            Cell::from(&*hold.hold_id).styled(Style::Strong),
+            Cell::word(view::state_word(hold)),
+            Cell::from(action.tool),
+            Cell::from(action.agent),
+            Cell::from(action.user),
+            Cell::from(groups.join(", ")),
+            Cell::from(relative(until_ms, now_ms)),
+        ]);
+    }
+    table.render(paint, "nothing waits for people")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! What a person is about to approve: laid out for reading from the very bytes that are hashed.
+
+use checkrein_proto::hold::v1 as wire;
+use checkrein_shared::action::{ActionIdentity, Arguments, Json, Sha256};
+
+use super::VoteError;
+
+/// A held action whose hash was recomputed here and is the one the control plane names.
+#[derive(Debug)]
+pub(super) struct ShownAction {
+    /// What is held.
+    pub identity: ActionIdentity,
+    /// Its hash.
+    pub sha256: Sha256,
+    /// The arguments, one member a line.
+    pub arguments: String,
+}
+
+impl ShownAction {
+    /// Reads a hold's action and recomputes its hash.
+    pub(super) fn verify(hold: &wire::Hold) -> Result<Self, VoteError> {
+        let action = hold.action.clone().ok_or(VoteError::NoAction)?;
+        let named = Sha256::try_from(&*action.action_sha256)?;
+        let identity = ActionIdentity::try_from(action)?;
+        let arguments = pretty(identity.arguments.0.as_bytes())?;
+        let sha256 = identity.sha256();
+        if sha256 != named {
+            return Err(VoteError::HashMismatch {
+                computed: sha256,
+                named,
+            });
+        }
+        Ok(Self {
+            identity,
+            sha256,
+            arguments,
+        })
+    }
+}
+
+/// Arguments for reading: one member a line, numbers as they were written.
+pub(super) fn pretty(arguments: &[u8]) -> Result<String, VoteError> {
+    let arguments = Arguments::parse(arguments)?;
+    let members = arguments.members().map(|(name, value)| (name, value.clone()));
+    let object = Json::Object(members.map(|(name, value)| (name.to_owned(), value)).collect());
+    let mut out = String::new();
+    write_pretty(&object, 0, &mut out);
+    Ok(out)
+}
+
+fn write_pretty(value: &Json, depth: usize, out: &mut String) {
+    match value {
+        Json::Object(members) if !members.is_empty() => {
+            write_parts(('{', '}'), members, depth, out, |(name, value), out| {
+                Json::String(name.clone()).write_canonical(out);
+                out.push_str(": ");
+                write_pretty(value, depth + 1, out);
+            });
+        }
+        Json::Array(elements) if !elements.is_empty() => {
+            write_parts(('[', ']'), elements, depth, out, |value, out| {
+                write_pretty(value, depth + 1, out);
+            });
+        }
+        simple => simple.write_canonical(out),
+    }
+}
+
+fn write_parts<T>(
+    (open, close): (char, char),
+    parts: &[T],
+    depth: usize,
+    out: &mut String,
+    write: impl Fn(&T, &mut String),
+) {
+    out.push(open);
+    for (at, part) in parts.iter().enumerate() {
+        out.push_str(if at > 0 { ",\n" } else { "\n" });
+        out.push_str(&"  ".repeat(depth + 1));
+        write(part, out);
+    }
+    out.push('\n');
+    out.push_str(&"  ".repeat(depth));
+    out.push(close);
+}

@@ -1,0 +1,112 @@
+//! A hold as a page for the person who must answer it.
+
+use checkrein_proto::hold::v1 as wire;
+
+use super::action::ShownAction;
+use super::view;
+use crate::cli::output::{Fields, Paint, Style, relative, span, style_of, visible};
+
+/// The whole hold: who wants what for whom, why it waits, and the very bytes an approval is bound to.
+pub(super) fn card(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
+    let word = view::state_word(hold);
+    let mut out = format!(
+        "{}  {}  {}\n\n",
+        paint.apply(Style::Strong, &visible(&hold.hold_id)),
+        paint.apply(style_of(word), word),
+        deadline(hold, now_ms)
+    );
+    match ShownAction::verify(hold) {
+        Ok(action) => out.push_str(&wanted(hold, &action, paint)),
+        Err(error) => {
+            let warning = format!("do not approve: {error}");
+            out.push_str(&Fields::default().block("", &warning, Style::Bad).render(paint));
+        }
+    }
+    out.push('\n');
+    out.push_str(&waiting(hold, now_ms, paint));
+    out
+}
+
+fn wanted(hold: &wire::Hold, action: &ShownAction, paint: Paint) -> String {
+    let mut fields = Fields::default();
+    fields
+        .line("agent", action.identity.agent.as_str())
+        .line("acting for", &action.identity.user)
+        .styled("wants to call", &action.identity.tool, Style::Strong)
+        .block("with", &action.arguments, Style::Plain)
+        .line("in", &hold.environment)
+        .line("asked to", &hold.intent);
+    let mut hashed = Fields::default();
+    hashed
+        .line("task", &action.identity.task.to_string())
+        .line("definition", &action.identity.definition.to_string())
+        .line("arguments", &action.identity.arguments.0)
+        .styled("sha256", &action.sha256.to_string(), Style::Strong);
+    let heading =
+        "an approval is bound to agent, user and tool as above, and to these bytes (hash recomputed here):";
+    format!(
+        "{}\n{}\n{}",
+        fields.render(paint),
+        paint.apply(Style::Dim, heading),
+        hashed.render(paint)
+    )
+}
+
+fn waiting(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
+    let mut fields = Fields::default();
+    fields.line("held because", &hold.reason);
+    for requirement in &hold.requirements {
+        let people = if requirement.quorum == 1 {
+            "person"
+        } else {
+            "people"
+        };
+        let demand = format!(
+            "{} wants {} {people} of `{}` to agree, within {}; an approval lasts {}",
+            requirement.rule,
+            requirement.quorum,
+            requirement.group,
+            span(requirement.decide_within_ms),
+            span(requirement.use_within_ms),
+        );
+        fields.line("rule", &demand);
+    }
+    for vote in &hold.votes {
+        let word = if vote.approve { "yes" } else { "no" };
+        let reason = if vote.reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", vote.reason)
+        };
+        let said = format!(
+            "{} said {word} {}{reason}",
+            vote.approver,
+            relative(vote.voted_unix_ms, now_ms)
+        );
+        fields.line("vote", &said);
+    }
+    fields
+        .line("denied because", &hold.denial_reason)
+        .line(
+            "held at",
+            &format!("{}, {}", hold.enforcer, relative(hold.opened_unix_ms, now_ms)),
+        )
+        .line("policy", &format!("generation {}", hold.generation))
+        .line("decision", &hold.decision_id)
+        .line("call", &hold.call_id);
+    fields.render(paint)
+}
+
+fn deadline(hold: &wire::Hold, now_ms: u64) -> String {
+    match hold.state() {
+        wire::State::Open if hold.decide_by_unix_ms > now_ms => {
+            format!("answer {}", relative(hold.decide_by_unix_ms, now_ms))
+        }
+        wire::State::Open => format!(
+            "too late to answer since {}",
+            span(now_ms - hold.decide_by_unix_ms)
+        ),
+        wire::State::Approved => format!("the approval ends {}", relative(hold.use_by_unix_ms, now_ms)),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,140 @@
+//! Nobody votes on something other than what was shown.
+
+use checkrein_proto::hold::v1 as wire;
+use checkrein_shared::action::{ActionIdentity, Arguments, Sha256};
+use checkrein_shared::id::TaskId;
+use checkrein_shared::{ManualClock, action::MaskingKey};
+
+use super::action::ShownAction;
+use super::view::HoldView;
+use super::vote::VoteError;
+use super::{show, table};
+use crate::cli::output::Paint;
+
+const NOW_MS: u64 = 1_767_225_600_000;
+const PLAIN: Paint = Paint::new(false);
+
+fn held(arguments: &[u8]) -> wire::Hold {
+    let arguments = Arguments::parse(arguments).unwrap();
+    let identity = ActionIdentity {
+        task: TaskId::new(&ManualClock::at(NOW_MS)),
+        agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
+        user: "alice".into(),
+        tool: "bank/send_money".into(),
+        definition: Sha256::of(b"definition"),
+        arguments: arguments.masked(&MaskingKey::new(b"key"), &["memo".to_owned()]),
+    };
+    wire::Hold {
+        hold_id: "hold_01".into(),
+        state: wire::State::Open.into(),
+        action: Some((&identity).into()),
+        requirements: vec![wire::Requirement {
+            rule: "pay-unnamed".into(),
+            group: "treasury".into(),
+            quorum: 1,
+            decide_within_ms: 1_800_000,
+            use_within_ms: 300_000,
+            reason: "nobody named it".into(),
+        }],
+        reason: "the user did not name this account".into(),
+        intent: "pay the March invoice".into(),
+        opened_unix_ms: NOW_MS - 60_000,
+        decide_by_unix_ms: NOW_MS + 12 * 60_000,
+        ..wire::Hold::default()
+    }
+}
+
+#[test]
+fn what_hashes_as_named_can_be_voted_on() {
+    let hold = held(br#"{"recipient":"US13","amount":10.0}"#);
+    let shown = ShownAction::verify(&hold).unwrap();
+    assert_eq!(shown.sha256.to_bytes(), hold.action.unwrap().action_sha256);
+    assert_eq!(
+        shown.arguments,
+        "{\n  \"amount\": 10.0,\n  \"recipient\": \"US13\"\n}"
+    );
+}
+
+#[test]
+fn any_change_to_what_is_shown_refuses_the_vote() {
+    let changes: [fn(&mut wire::HeldAction); 6] = [
+        |action| action.user = "mallory".into(),
+        |action| action.tool = "bank/read".into(),
+        |action| action.agent = "spiffe://acme.example/agent/other".into(),
+        |action| action.arguments = br#"{"amount":10.0,"recipient":"XX"}"#.as_slice().into(),
+        |action| action.definition_sha256 = Sha256::of(b"other").to_bytes(),
+        |action| action.action_sha256 = Sha256::of(b"other").to_bytes(),
+    ];
+    for change in changes {
+        let mut hold = held(br#"{"recipient":"US13","amount":10.0}"#);
+        change(hold.action.as_mut().unwrap());
+        let refused = ShownAction::verify(&hold).unwrap_err();
+        assert!(matches!(refused, VoteError::HashMismatch { .. }), "{refused:?}");
+        assert!(show::card(&hold, NOW_MS, PLAIN).contains("do not approve"));
+        assert!(
+            !serde_json::to_string(&HoldView::of(&hold))
+                .unwrap()
+                .contains("\"action_sha256_verified\":true")
+        );
+    }
+}
+
+#[test]
+fn arguments_with_two_readings_refuse_the_vote() {
+    let mut hold = held(b"{}");
+    hold.action.as_mut().unwrap().arguments = br#"{"to":"alice","to":"mallory"}"#.as_slice().into();
+    assert!(matches!(
+        ShownAction::verify(&hold),
+        Err(VoteError::UnreadableArguments(_))
+    ));
+    hold.action = None;
+    assert!(matches!(ShownAction::verify(&hold), Err(VoteError::NoAction)));
+}
+
+#[test]
+fn the_page_shows_who_what_why_and_the_very_bytes() {
+    let hold = held(br#"{"recipient":"US13","amount":500.00001,"memo":"secret"}"#);
+    let action = hold.action.clone().unwrap();
+    let page = show::card(&hold, NOW_MS, PLAIN);
+    let canonical = String::from_utf8(action.arguments.to_vec()).unwrap();
+    let sha256 = Sha256::try_from(&*action.action_sha256).unwrap().to_string();
+    for part in [
+        "spiffe://acme.example/agent/billing",
+        "alice",
+        "bank/send_money",
+        "500.00001",
+        "answer in 12 min",
+        "the user did not name this account",
+        "1 person of `treasury`",
+        canonical.as_str(),
+        sha256.as_str(),
+    ] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    assert!(!page.contains("secret"), "{page}");
+}
+
+#[test]
+fn arguments_can_not_draw_on_the_approvers_terminal() {
+    let hold = held("{\"note\":\"\u{202e}\u{9b}2J\"}".as_bytes());
+    let page = show::card(&hold, NOW_MS, PLAIN);
+    assert!(!page.contains(['\u{202e}', '\u{9b}']), "{page:?}");
+}
+
+#[test]
+fn the_list_says_whom_a_hold_waits_for_and_until_when() {
+    let listed = table(&[held(b"{}")], NOW_MS, PLAIN);
+    assert!(listed.contains("treasury   in 12 min"), "{listed}");
+    assert_eq!(table(&[], NOW_MS, PLAIN), "nothing waits for people\n");
+}
+
+#[test]
+fn scripts_get_the_arguments_as_they_are_hashed() {
+    let hold = held(br#"{"amount":500.00001}"#);
+    let json = serde_json::to_string(&HoldView::of(&hold)).unwrap();
+    assert!(json.contains(r#""arguments":{"amount":500.00001}"#), "{json}");
+    assert!(
+        json.contains(r#""decide_by":"2026-01-01T00:12:00.000Z""#),
+        "{json}"
+    );
+}

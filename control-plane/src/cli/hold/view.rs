@@ -1,0 +1,122 @@
+//! A hold for scripts. Names are stable.
+
+use checkrein_proto::hold::v1 as wire;
+use checkrein_shared::action::Sha256;
+use checkrein_shared::hold::State;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::action::ShownAction;
+use crate::cli::output::{raw_json, rfc3339};
+
+#[derive(Debug, Serialize)]
+pub(super) struct HoldView {
+    id: String,
+    state: &'static str,
+    task: String,
+    agent: String,
+    user: String,
+    tool: String,
+    arguments: Option<Box<RawValue>>,
+    /// The very text that is hashed.
+    arguments_canonical: String,
+    definition_sha256: Option<String>,
+    action_sha256: Option<String>,
+    /// The hash, recomputed here, is the one named.
+    action_sha256_verified: bool,
+    environment: String,
+    intent: String,
+    reason: String,
+    requirements: Vec<RequirementView>,
+    votes: Vec<VoteView>,
+    denial_reason: String,
+    enforcer: String,
+    call_id: String,
+    decision: String,
+    generation: u64,
+    opened_at: Option<String>,
+    decide_by: Option<String>,
+    use_by: Option<String>,
+    version: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct RequirementView {
+    rule: String,
+    group: String,
+    quorum: u32,
+    decide_within_ms: u64,
+    use_within_ms: u64,
+    reason: String,
+}
+
+#[derive(Debug, Serialize)]
+struct VoteView {
+    approver: String,
+    approve: bool,
+    reason: String,
+    voted_at: Option<String>,
+}
+
+impl HoldView {
+    pub(super) fn of(hold: &wire::Hold) -> Self {
+        let action = hold.action.clone().unwrap_or_default();
+        let digest = |bytes: &[u8]| Sha256::try_from(bytes).ok().map(|digest| digest.to_string());
+        Self {
+            id: hold.hold_id.clone(),
+            state: state_word(hold),
+            arguments: raw_json(&action.arguments),
+            arguments_canonical: String::from_utf8_lossy(&action.arguments).into_owned(),
+            definition_sha256: digest(&action.definition_sha256),
+            action_sha256: digest(&action.action_sha256),
+            action_sha256_verified: ShownAction::verify(hold).is_ok(),
+            task: action.task_id,
+            agent: action.agent,
+            user: action.user,
+            tool: action.tool,
+            environment: hold.environment.clone(),
+            intent: hold.intent.clone(),
+            reason: hold.reason.clone(),
+            requirements: hold.requirements.iter().map(RequirementView::of).collect(),
+            votes: hold.votes.iter().map(VoteView::of).collect(),
+            denial_reason: hold.denial_reason.clone(),
+            enforcer: hold.enforcer.clone(),
+            call_id: hold.call_id.clone(),
+            decision: hold.decision_id.clone(),
+            generation: hold.generation,
+            opened_at: rfc3339(hold.opened_unix_ms),
+            decide_by: rfc3339(hold.decide_by_unix_ms),
+            use_by: rfc3339(hold.use_by_unix_ms),
+            version: hold.version,
+        }
+    }
+}
+
+impl RequirementView {
+    fn of(requirement: &wire::Requirement) -> Self {
+        Self {
+            rule: requirement.rule.clone(),
+            group: requirement.group.clone(),
+            quorum: requirement.quorum,
+            decide_within_ms: requirement.decide_within_ms,
+            use_within_ms: requirement.use_within_ms,
+            reason: requirement.reason.clone(),
+        }
+    }
+}
+
+impl VoteView {
+    fn of(vote: &wire::Vote) -> Self {
+        Self {
+            approver: vote.approver.clone(),
+            approve: vote.approve,
+            reason: vote.reason.clone(),
+            voted_at: rfc3339(vote.voted_unix_ms),
+        }
+    }
+}
+
+/// A hold's state in one word.
+pub(super) fn state_word(hold: &wire::Hold) -> &'static str {
+    State::try_from(hold.state()).map_or("unrecognised", State::as_str)
+}

@@ -1,0 +1,102 @@
+//! `checkrein serve`: a control plane, made where there is none.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use checkrein_shared::SystemClock;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{Error, Invocation, Outcome};
+use crate::config::Settings;
+use crate::installation::{Installation, InstallationError};
+use crate::postgres::Progress;
+
+/// `checkrein serve`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    settings: Settings,
+    /// Settings in a TOML file; flags and variables win over it
+    #[arg(long, value_name = "FILE", env = "CHECKREIN_SETTINGS")]
+    settings_file: Option<PathBuf>,
+}
+
+/// What the help ends with.
+pub(super) const EXAMPLE: &str = "\
+Examples:
+  checkrein serve
+  checkrein serve --data /var/lib/checkrein --database-url postgres://checkrein@db/checkrein --listen 0.0.0.0:7443 --host policy.acme.example
+
+On an empty data directory it makes a CA, the keys and an operator, and prints what to type next.";
+
+/// Serves until it is told to stop.
+pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
+    log_to_stderr();
+    let file = args
+        .settings_file
+        .map(|path| Settings::read(&path))
+        .transpose()?
+        .unwrap_or_default();
+    let config = args.settings.or(file).resolve()?;
+    let clock: checkrein_shared::SharedClock = Arc::new(SystemClock);
+    let progress = Progress::to(|sentence| eprintln!("{sentence}"));
+    let trust_domain = config.trust_domain.clone();
+    let installation = Installation::open(config, &clock, progress).await?;
+    let listener = installation.bind().await?;
+    let port = listener.local_addr().map_err(Error::Output)?.port();
+    let operator = installation.operator(&clock, port)?;
+    let url = installation.url(port);
+    let shown = operator.display().to_string();
+    let document = json!({"event": "serving", "address": url, "client_config": shown});
+    invocation.answer(&document, |_| welcome(&url, &shown, &trust_domain))?;
+    let stop = stop_on_signal().map_err(Error::Output)?;
+    installation.serve(listener, clock, stop).await?;
+    Ok(Outcome::Done)
+}
+
+fn welcome(url: &str, client_config: &str, trust_domain: &str) -> String {
+    format!(
+        "\
+Serving on {url}. Stop with Ctrl-C.
+
+In another terminal:
+  export CHECKREIN_CONFIG={client_config}
+  checkrein policy init payments && checkrein policy push payments
+  checkrein fleet add edge-1 --agent spiffe://{trust_domain}/agent/assistant
+"
+    )
+}
+
+/// The log of a replica: warnings and what happens to its streams, or what `CHECKREIN_LOG` asks for.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("CHECKREIN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // A second subscriber in one process is no reason not to serve.
+    let _already_set = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+/// Cancelled by Ctrl-C or a service manager.
+fn stop_on_signal() -> std::io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        cancel.cancel();
+    });
+    Ok(stop)
+}
+
+impl From<InstallationError> for Error {
+    fn from(error: InstallationError) -> Self {
+        Self::Serve(Box::new(error))
+    }
+}

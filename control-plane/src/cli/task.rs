@@ -1,0 +1,227 @@
+//! `checkrein task`: an agent's authority, started, shown, and taken back.
+
+mod show;
+mod view;
+
+use std::time::Duration;
+
+use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
+use checkrein_proto::task::v1::{EndRequest, ListRequest, RevokeRequest, ShowRequest, StartRequest, State};
+use checkrein_shared::identity::SpiffeId;
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
+use tonic::transport::Channel;
+
+use super::client::ANSWER_BYTES_MAX;
+use super::output::{Style, visible};
+use super::pages::Rows;
+use super::values::{self, LIMIT_DEFAULT};
+use super::{Error, Invocation, Outcome};
+use show::{card, table};
+use view::TaskView;
+
+/// `checkrein task`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Give an agent authority to act for a user; prints the grant it presents
+    #[command(after_help = START_EXAMPLE)]
+    Start(StartArgs),
+    /// Tasks, newest first
+    #[command(after_help = "Example:\n  checkrein task list --state live")]
+    List(ListArgs),
+    /// One task: who may do what, for whom, until when
+    #[command(after_help = "Example:\n  checkrein task show task_0193f1c2a4b87d3e9f00a1b2c3d4e5f6")]
+    Show {
+        /// The task, as `task start` printed it
+        id: String,
+    },
+    /// Finish a task: its grant stops, what it holds is cancelled
+    #[command(after_help = "Example:\n  checkrein task end task_0193f1c2a4b87d3e9f00a1b2c3d4e5f6")]
+    End {
+        /// The task
+        id: String,
+    },
+    /// Stop a task that should not go on
+    #[command(
+        after_help = "Example:\n  checkrein task revoke task_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --reason 'agent misbehaves'"
+    )]
+    Revoke {
+        /// The task
+        id: String,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+}
+
+const START_EXAMPLE: &str = "\
+Example:
+  checkrein task start --user alice --agent spiffe://acme.example/agent/billing \\
+    --tool bank/send_money --named GB29NWBK60161331926819 \\
+    --intent 'pay the March invoice' --environment production --expires 1h
+  GRANT=$(checkrein task start … --grant-only)";
+
+#[derive(Debug, clap::Args)]
+struct StartArgs {
+    /// The human the agent acts for
+    #[arg(long, value_name = "NAME")]
+    user: String,
+    /// The agent's identity
+    #[arg(long, value_name = "SPIFFE-ID")]
+    agent: SpiffeId,
+    /// A tool it may use, `<catalog>/<tool>` or `<catalog>/*`; repeat for more
+    #[arg(long = "tool", value_name = "TOOL", required = true, value_parser = values::tool)]
+    tools: Vec<String>,
+    /// A value the user named, such as an account; repeat for more
+    #[arg(long, value_name = "VALUE")]
+    named: Vec<String>,
+    /// What the user wants, in words
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    intent: String,
+    /// Where it runs
+    #[arg(long, value_name = "NAME", default_value = "production")]
+    environment: String,
+    /// How long it may last
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = values::duration)]
+    expires: Duration,
+    /// Print the grant alone, for scripts
+    #[arg(long, conflicts_with = "json")]
+    grant_only: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Only in this state; several may be given
+    #[arg(long, value_name = "STATE")]
+    state: Vec<StateWord>,
+    /// Only of this agent
+    #[arg(long, value_name = "SPIFFE-ID")]
+    agent: Option<SpiffeId>,
+    /// At most this many
+    #[arg(long, value_name = "N", default_value_t = LIMIT_DEFAULT, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StateWord {
+    Live,
+    Ended,
+    Revoked,
+    Expired,
+}
+
+/// Runs it.
+pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
+    let mut client =
+        TaskServiceClient::new(invocation.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
+    let idempotency_key = invocation.idempotency_key();
+    let task = match args.command {
+        Command::Start(args) => return start(client, args, invocation).await,
+        Command::List(args) => return list(client, args, invocation).await,
+        Command::Show { id } => client.show(ShowRequest { task_id: id }).await?.into_inner().task,
+        Command::End { id } => {
+            client
+                .end(EndRequest {
+                    task_id: id,
+                    idempotency_key,
+                })
+                .await?
+                .into_inner()
+                .task
+        }
+        Command::Revoke { id, reason } => {
+            let request = RevokeRequest {
+                task_id: id,
+                reason,
+                idempotency_key,
+            };
+            client.revoke(request).await?.into_inner().task
+        }
+    };
+    let task = task.ok_or(Error::Incomplete("task"))?;
+    let now_ms = invocation.now_ms();
+    invocation.answer(&TaskView::of(&task), |paint| card(&task, now_ms, paint))?;
+    Ok(Outcome::Done)
+}
+
+async fn start(
+    mut client: TaskServiceClient<Channel>,
+    args: StartArgs,
+    invocation: &Invocation,
+) -> Result<Outcome, Error> {
+    let request = StartRequest {
+        user: args.user,
+        agent: args.agent.into(),
+        tools: args.tools,
+        named: args.named,
+        intent: args.intent,
+        environment: args.environment,
+        expires_in_ms: values::millis(args.expires),
+        idempotency_key: invocation.idempotency_key(),
+    };
+    let started = client.start(request).await?.into_inner();
+    let task = started.task.ok_or(Error::Incomplete("task"))?;
+    if args.grant_only {
+        invocation.print(&format!("{}\n", started.grant))?;
+        return Ok(Outcome::Done);
+    }
+    let now_ms = invocation.now_ms();
+    let document = json!({"task": TaskView::of(&task), "grant": started.grant});
+    invocation.answer(&document, |paint| {
+        let heading = "the grant, which the agent presents with each action; it is shown once:";
+        let grant = visible(&started.grant);
+        format!(
+            "{}\n{}\n\n{grant}\n",
+            card(&task, now_ms, paint),
+            paint.apply(Style::Dim, heading)
+        )
+    })?;
+    Ok(Outcome::Done)
+}
+
+async fn list(
+    client: TaskServiceClient<Channel>,
+    args: ListArgs,
+    invocation: &Invocation,
+) -> Result<Outcome, Error> {
+    let states: Vec<i32> = args
+        .state
+        .into_iter()
+        .map(|word| State::from(word).into())
+        .collect();
+    let agent = args.agent.map(String::from).unwrap_or_default();
+    let found = Rows::collect(args.limit, async |page_size, page_token| {
+        let request = ListRequest {
+            states: states.clone(),
+            agent: agent.clone(),
+            page_size,
+            page_token,
+        };
+        let page = client.clone().list(request).await?.into_inner();
+        Ok((page.tasks, page.next_page_token))
+    })
+    .await?;
+    let tasks: Vec<TaskView> = found.rows.iter().map(TaskView::of).collect();
+    let now_ms = invocation.now_ms();
+    invocation.answer(&json!({"tasks": tasks, "more": found.more}), |paint| {
+        table(&found.rows, now_ms, paint) + &found.more_line(paint)
+    })?;
+    Ok(Outcome::Done)
+}
+
+impl From<StateWord> for State {
+    fn from(word: StateWord) -> Self {
+        match word {
+            StateWord::Live => Self::Live,
+            StateWord::Ended => Self::Ended,
+            StateWord::Revoked => Self::Revoked,
+            StateWord::Expired => Self::Expired,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Tasks, for people: who may do what, for whom, until when.
+
+use checkrein_proto::task::v1::Task;
+
+use super::view::state_word;
+use crate::cli::output::{Cell, Fields, Paint, Style, Table, relative, style_of, visible};
+
+/// Rows.
+pub(super) fn table(tasks: &[Task], now_ms: u64, paint: Paint) -> String {
+    let mut table = Table::new(&["TASK", "STATE", "AGENT", "FOR", "STARTED", "EXPIRES", "INTENT"]);
+    for task in tasks {
+        table.push([
+            Cell::from(&*task.task_id).styled(Style::Strong),
+            Cell::word(state_word(task)),
+            Cell::from(&*task.agent),
+            Cell::from(&*task.user),
+            Cell::from(relative(task.started_unix_ms, now_ms)),
+            Cell::from(relative(task.expires_unix_ms, now_ms)),
+            Cell::dim(&task.intent),
+        ]);
+    }
+    table.render(paint, "no tasks")
+}
+
+/// One task, whole.
+pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
+    let word = state_word(task);
+    let mut fields = Fields::default();
+    fields
+        .line("agent", &task.agent)
+        .line("acting for", &task.user)
+        .line("may use", &task.tools.join(", "))
+        .line("named", &task.named.join(", "))
+        .line("in", &task.environment)
+        .line("asked to", &task.intent)
+        .line(
+            "started",
+            &format!(
+                "{} by {}",
+                relative(task.started_unix_ms, now_ms),
+                task.started_by
+            ),
+        )
+        .line("expires", &relative(task.expires_unix_ms, now_ms))
+        .line("grant", &task.grant_id);
+    if task.closed_unix_ms != 0 {
+        let closed = format!("{} by {}", relative(task.closed_unix_ms, now_ms), task.closed_by);
+        fields
+            .line("closed", &closed)
+            .line("because", &task.closed_reason);
+    }
+    let id = paint.apply(Style::Strong, &visible(&task.task_id));
+    format!(
+        "{id}  {}\n\n{}",
+        paint.apply(style_of(word), word),
+        fields.render(paint)
+    )
+}

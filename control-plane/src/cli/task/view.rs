@@ -1,0 +1,58 @@
+//! A task for scripts. Names are stable.
+
+use checkrein_proto::task::v1::{State, Task};
+use serde::Serialize;
+
+use crate::cli::output::rfc3339;
+
+#[derive(Debug, Serialize)]
+pub(super) struct TaskView {
+    id: String,
+    state: &'static str,
+    user: String,
+    agent: String,
+    tools: Vec<String>,
+    named: Vec<String>,
+    intent: String,
+    environment: String,
+    started_by: String,
+    started_at: Option<String>,
+    expires_at: Option<String>,
+    closed_at: Option<String>,
+    closed_by: String,
+    closed_reason: String,
+    grant_id: String,
+}
+
+impl TaskView {
+    pub(super) fn of(task: &Task) -> Self {
+        Self {
+            id: task.task_id.clone(),
+            state: state_word(task),
+            user: task.user.clone(),
+            agent: task.agent.clone(),
+            tools: task.tools.clone(),
+            named: task.named.clone(),
+            intent: task.intent.clone(),
+            environment: task.environment.clone(),
+            started_by: task.started_by.clone(),
+            started_at: rfc3339(task.started_unix_ms),
+            expires_at: rfc3339(task.expires_unix_ms),
+            closed_at: rfc3339(task.closed_unix_ms),
+            closed_by: task.closed_by.clone(),
+            closed_reason: task.closed_reason.clone(),
+            grant_id: task.grant_id.clone(),
+        }
+    }
+}
+
+/// A task's state in one word.
+pub(super) fn state_word(task: &Task) -> &'static str {
+    match task.state() {
+        State::Unspecified => "unrecognised",
+        State::Live => "live",
+        State::Ended => "ended",
+        State::Revoked => "revoked",
+        State::Expired => "expired",
+    }
+}

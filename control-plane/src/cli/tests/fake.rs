@@ -1,0 +1,201 @@
+//! A control plane that knows one hold and certifies whoever asks: enough to see what the verbs send over real mTLS.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use checkrein_proto::fleet::v1::fleet_service_server::{FleetService, FleetServiceServer};
+use checkrein_proto::fleet::v1::{self as fleet};
+use checkrein_proto::hold::v1::hold_service_server::{HoldService, HoldServiceServer};
+use checkrein_proto::hold::v1::{self as hold};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, IsCa, KeyPair,
+};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_stream::Empty;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::cli::client::ClientConfig;
+use crate::cli::identity::{CLIENT_FILE, Credentials, RootKey, generate_request, write_identity};
+
+/// The root key every client here pins.
+pub(super) const ROOT: RootKey = RootKey([7; 32]);
+
+/// A running control plane; it stops with the test's runtime.
+pub(super) struct Fake {
+    pub(super) address: String,
+    pub(super) home: TempDir,
+    pub(super) state: Arc<State>,
+}
+
+pub(super) struct State {
+    ca: CertifiedIssuer<'static, KeyPair>,
+    pub(super) hold: Mutex<hold::Hold>,
+    pub(super) votes: Mutex<Vec<hold::VoteRequest>>,
+    pub(super) registered: Mutex<Vec<fleet::RegisterRequest>>,
+    pub(super) root: Mutex<Vec<u8>>,
+}
+
+impl Fake {
+    pub(super) async fn start() -> Self {
+        let state = Arc::new(State {
+            ca: authority(),
+            hold: Mutex::default(),
+            votes: Mutex::default(),
+            registered: Mutex::default(),
+            root: Mutex::new(ROOT.0.to_vec()),
+        });
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &state.ca).unwrap();
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(certificate.pem(), key.serialize_pem()))
+            .client_ca_root(Certificate::from_pem(state.ca.pem()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("https://{}", listener.local_addr().unwrap());
+        let router = Server::builder()
+            .tls_config(tls)
+            .unwrap()
+            .add_service(HoldServiceServer::from_arc(state.clone()))
+            .add_service(FleetServiceServer::from_arc(state.clone()));
+        tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
+        Self {
+            address,
+            home: tempfile::tempdir().unwrap(),
+            state,
+        }
+    }
+
+    /// A client config certified by this control plane.
+    pub(super) fn client(&self, name: &str) -> PathBuf {
+        self.client_of(name, &self.state.ca, std::slice::from_ref(&self.address))
+    }
+
+    /// A client config whose CA is somebody else's.
+    pub(super) fn stranger(&self, name: &str) -> PathBuf {
+        self.client_of(name, &authority(), std::slice::from_ref(&self.address))
+    }
+
+    pub(super) fn client_at(&self, name: &str, addresses: &[String]) -> PathBuf {
+        self.client_of(name, &self.state.ca, addresses)
+    }
+
+    fn client_of(&self, name: &str, ca: &CertifiedIssuer<'_, KeyPair>, addresses: &[String]) -> PathBuf {
+        let made = generate_request(name).unwrap();
+        let certificate = sign(&made.request, ca).unwrap();
+        let credentials = Credentials {
+            certificate,
+            key: made.key,
+            ca: ca.pem(),
+        };
+        let text = ClientConfig::beside(addresses.to_vec(), ROOT).encode().unwrap();
+        let directory = self.home.path().join(name);
+        write_identity(&directory, &credentials, (CLIENT_FILE, &text), false).unwrap();
+        assert!(fs::exists(directory.join(CLIENT_FILE)).unwrap());
+        directory.join(CLIENT_FILE)
+    }
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn sign(request: &str, ca: &CertifiedIssuer<'_, KeyPair>) -> Result<String, Status> {
+    let params = CertificateSigningRequestParams::from_pem(request);
+    let params = params.map_err(|error| Status::invalid_argument(error.to_string()))?;
+    Ok(params.signed_by(ca).unwrap().pem())
+}
+
+#[tonic::async_trait]
+impl HoldService for State {
+    async fn open(&self, _: Request<hold::OpenRequest>) -> Result<Response<hold::OpenResponse>, Status> {
+        Err(Status::permission_denied("enforcers only"))
+    }
+
+    async fn consume(
+        &self,
+        _: Request<hold::ConsumeRequest>,
+    ) -> Result<Response<hold::ConsumeResponse>, Status> {
+        Err(Status::permission_denied("enforcers only"))
+    }
+
+    async fn list(&self, _: Request<hold::ListRequest>) -> Result<Response<hold::ListResponse>, Status> {
+        let holds = vec![self.hold.lock().unwrap().clone()];
+        Ok(Response::new(hold::ListResponse {
+            holds,
+            next_page_token: String::new(),
+        }))
+    }
+
+    async fn show(
+        &self,
+        request: Request<hold::ShowRequest>,
+    ) -> Result<Response<hold::ShowResponse>, Status> {
+        let hold = self.hold.lock().unwrap().clone();
+        if request.into_inner().hold_id != hold.hold_id {
+            return Err(Status::not_found("there is no such hold"));
+        }
+        Ok(Response::new(hold::ShowResponse { hold: Some(hold) }))
+    }
+
+    async fn vote(
+        &self,
+        request: Request<hold::VoteRequest>,
+    ) -> Result<Response<hold::VoteResponse>, Status> {
+        self.votes.lock().unwrap().push(request.into_inner());
+        let hold = self.hold.lock().unwrap().clone();
+        Ok(Response::new(hold::VoteResponse { hold: Some(hold) }))
+    }
+}
+
+#[tonic::async_trait]
+impl FleetService for State {
+    type SessionStream = Empty<Result<fleet::SessionResponse, Status>>;
+
+    async fn session(
+        &self,
+        _: Request<Streaming<fleet::SessionRequest>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        Err(Status::permission_denied("enforcers only"))
+    }
+
+    async fn register(
+        &self,
+        request: Request<fleet::RegisterRequest>,
+    ) -> Result<Response<fleet::RegisterResponse>, Status> {
+        let request = request.into_inner();
+        let certificate = sign(&request.certificate_request, &self.ca)?;
+        self.registered.lock().unwrap().push(request);
+        Ok(Response::new(fleet::RegisterResponse {
+            enforcer: Some(fleet::Enforcer::default()),
+            certificate,
+            ca_certificate: self.ca.pem(),
+            root_public_key: self.root.lock().unwrap().clone().into(),
+        }))
+    }
+
+    async fn certify(
+        &self,
+        request: Request<fleet::CertifyRequest>,
+    ) -> Result<Response<fleet::CertifyResponse>, Status> {
+        let request = request.into_inner();
+        Ok(Response::new(fleet::CertifyResponse {
+            spiffe_id: format!("spiffe://acme.example/{}/{}", request.role, request.name),
+            certificate: sign(&request.certificate_request, &self.ca)?,
+            ca_certificate: self.ca.pem(),
+        }))
+    }
+
+    async fn list(&self, _: Request<fleet::ListRequest>) -> Result<Response<fleet::ListResponse>, Status> {
+        Ok(Response::new(fleet::ListResponse::default()))
+    }
+
+    async fn show(&self, _: Request<fleet::ShowRequest>) -> Result<Response<fleet::ShowResponse>, Status> {
+        Err(Status::not_found("there is no such enforcer"))
+    }
+}

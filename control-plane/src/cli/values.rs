@@ -1,0 +1,96 @@
+//! Values as people write them on a command line.
+
+use std::time::{Duration, SystemTime};
+
+use checkrein_shared::grant::Scope;
+use checkrein_shared::identity::SpiffeId;
+
+/// How many rows a list shows when nobody says.
+pub(super) const LIMIT_DEFAULT: u32 = 50;
+/// How many rows are asked for at once.
+pub(super) const PAGE_ROWS_MAX: u32 = 200;
+
+/// A moment: `1h` ago, or an RFC 3339 time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// This long before now.
+    Ago(Duration),
+    /// Then.
+    At(u64),
+}
+
+/// A socket and the agent whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Socket {
+    /// Where it is made.
+    pub path: String,
+    /// Who speaks through it.
+    pub agent: SpiffeId,
+}
+
+impl When {
+    /// Milliseconds since the Unix epoch.
+    pub(super) fn resolve(self, now_ms: u64) -> u64 {
+        match self {
+            Self::Ago(ago) => now_ms.saturating_sub(millis(ago)),
+            Self::At(at_ms) => at_ms,
+        }
+    }
+}
+
+/// A duration in whole milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `30s`, `10m`, `2h`; not zero.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if millis(duration) > 0 => Ok(duration),
+        Ok(_) => Err("must be longer than nothing".to_owned()),
+        Err(error) => Err(format!(
+            "{error}; expected a duration such as `30s`, `10m` or `2h`"
+        )),
+    }
+}
+
+/// `1h` ago, or `2026-03-01T12:00:00Z`.
+pub(super) fn when(text: &str) -> Result<When, String> {
+    if let Ok(duration) = humantime::parse_duration(text) {
+        return Ok(When::Ago(duration));
+    }
+    let at = humantime::parse_rfc3339_weak(text).map_err(|_| {
+        "expected a duration such as `1h`, or a time such as `2026-03-01T12:00:00Z`".to_owned()
+    })?;
+    Ok(When::At(millis(
+        at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+    )))
+}
+
+/// `key=value`, both given.
+pub(super) fn key_value(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected `key=value`".to_owned()),
+    }
+}
+
+/// `PATH=SPIFFE-ID`.
+pub(super) fn socket(text: &str) -> Result<Socket, String> {
+    match text.rsplit_once('=') {
+        Some((path, agent)) if !path.is_empty() => Ok(Socket {
+            path: path.to_owned(),
+            agent: agent.parse().map_err(|error| format!("{error}"))?,
+        }),
+        _ => Err("expected `PATH=SPIFFE-ID`".to_owned()),
+    }
+}
+
+/// `<catalog>/<tool>` or `<catalog>/*`.
+pub(super) fn tool(text: &str) -> Result<String, String> {
+    Scope::parse([text.to_owned()]).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

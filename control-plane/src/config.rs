@@ -1,0 +1,164 @@
+//! What a replica is told: one struct, from a file, flags and `CHECKREIN_…` variables, parsed wholly before a port opens.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Where a replica listens if nobody says.
+const PORT_DEFAULT: u16 = 7443;
+/// The trust domain of an installation that was not given one.
+const TRUST_DOMAIN_DEFAULT: &str = "checkrein.local";
+/// How often an enforcer asks how fresh it is.
+const BEAT_DEFAULT: Duration = Duration::from_secs(5);
+/// A beat is never shorter or longer than this.
+const BEAT_RANGE_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
+
+/// Settings as they are written down; each may be missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Directory for keys and, without a database URL, for a private Postgres [default: ./checkrein-data]
+    #[arg(long, env = "CHECKREIN_DATA")]
+    pub data: Option<PathBuf>,
+    /// Postgres to use: <postgres://user@host/database>; without it a private one is started
+    #[arg(long, env = "CHECKREIN_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Address to listen on [default: 127.0.0.1:7443]
+    #[arg(long, env = "CHECKREIN_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// Host name or address by which clients reach this replica; repeat for several [default: localhost and the loopback]
+    #[arg(long = "host", env = "CHECKREIN_HOSTS", value_delimiter = ',')]
+    pub hosts: Vec<String>,
+    /// SPIFFE trust domain to certify [default: checkrein.local]
+    #[arg(long, env = "CHECKREIN_TRUST_DOMAIN")]
+    pub trust_domain: Option<String>,
+    /// How often an enforcer asks how fresh it is, as in 5s [default: 5s]
+    #[arg(long, env = "CHECKREIN_BEAT")]
+    pub beat: Option<String>,
+    /// How long decisions are kept, as in 90d [default: for ever]
+    #[arg(long, env = "CHECKREIN_RETENTION")]
+    pub retention: Option<String>,
+}
+
+/// What a replica runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Keys, client configs and the private Postgres live here.
+    pub data: PathBuf,
+    /// Postgres; none: a private one.
+    pub database_url: Option<String>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What the server certificate answers to.
+    pub hosts: Vec<String>,
+    /// The SPIFFE trust domain.
+    pub trust_domain: String,
+    /// How often an enforcer asks how fresh it is.
+    pub beat: Duration,
+    /// How long decisions are kept; none: for ever.
+    pub retention: Option<Duration>,
+}
+
+/// Settings that can't be used.
+#[derive(Debug, Error)]
+pub enum InvalidConfig {
+    /// The file can't be read.
+    #[error("can't read `{path}`")]
+    Unreadable {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("`{path}` is no configuration of a control plane")]
+    Syntax {
+        /// Which.
+        path: String,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// Not a duration.
+    #[error("{what}: `{text}` is not a duration such as 30s, 10m or 90d")]
+    Duration {
+        /// Of what.
+        what: &'static str,
+        /// What was given.
+        text: String,
+    },
+    /// A beat that is too short or too long.
+    #[error("a beat lasts from {}ms to {}ms", BEAT_RANGE_MS.start(), BEAT_RANGE_MS.end())]
+    Beat,
+}
+
+impl Settings {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<Self, InvalidConfig> {
+        let shown = || path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| InvalidConfig::Unreadable {
+            path: shown(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|source| InvalidConfig::Syntax {
+            path: shown(),
+            source: Box::new(source),
+        })
+    }
+
+    /// What is not set here is taken from `file`.
+    #[must_use]
+    pub fn or(self, file: Self) -> Self {
+        Self {
+            data: self.data.or(file.data),
+            database_url: self.database_url.or(file.database_url),
+            listen: self.listen.or(file.listen),
+            hosts: if self.hosts.is_empty() {
+                file.hosts
+            } else {
+                self.hosts
+            },
+            trust_domain: self.trust_domain.or(file.trust_domain),
+            beat: self.beat.or(file.beat),
+            retention: self.retention.or(file.retention),
+        }
+    }
+
+    /// Checks everything and fills in what nobody said.
+    pub fn resolve(self) -> Result<Config, InvalidConfig> {
+        let duration = |what, text: Option<String>| {
+            let parse = |text: String| {
+                humantime::parse_duration(&text).map_err(|_| InvalidConfig::Duration { what, text })
+            };
+            text.map(parse).transpose()
+        };
+        let beat = duration("beat", self.beat)?.unwrap_or(BEAT_DEFAULT);
+        if !u64::try_from(beat.as_millis()).is_ok_and(|ms| BEAT_RANGE_MS.contains(&ms)) {
+            return Err(InvalidConfig::Beat);
+        }
+        let listen = self
+            .listen
+            .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, PORT_DEFAULT)));
+        let local = || ["localhost", "127.0.0.1", "::1"].map(ToOwned::to_owned).to_vec();
+        Ok(Config {
+            data: self.data.unwrap_or_else(|| PathBuf::from("checkrein-data")),
+            database_url: self.database_url,
+            listen,
+            hosts: if self.hosts.is_empty() {
+                local()
+            } else {
+                self.hosts
+            },
+            trust_domain: self
+                .trust_domain
+                .unwrap_or_else(|| TRUST_DOMAIN_DEFAULT.to_owned()),
+            beat,
+            retention: duration("retention", self.retention)?,
+        })
+    }
+}

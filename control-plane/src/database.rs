@@ -1,0 +1,407 @@
+//! The one door to Postgres.
+//!
+//! Inside the control plane the database is the only bus: a verb's transaction writes and raises its feed's revision; every
+//! replica's feed wakes, reads the truth, and tells its streams.
+//!
+//! **Invariant**: a transaction that is not committed is rolled back, whichever way its holder leaves; a revision is raised
+//! under the counter's row lock, so revisions commit in order and without a gap.
+
+mod migrate;
+
+use std::ops::Deref;
+use std::str::FromStr;
+use std::time::Duration;
+
+use checkrein_shared::identity::SpiffeId;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use prost::Message;
+use thiserror::Error;
+use tokio_postgres::{Config, NoTls, Row};
+use tracing::debug;
+
+/// Connections a replica keeps for its verbs; the feed has one more of its own.
+const CONNECTIONS_MAX: usize = 8;
+/// How long a verb waits for a connection before it says that the database is busy.
+const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(5);
+/// No statement may run longer.
+const STATEMENT_MS_MAX: u32 = 10_000;
+/// No statement may wait longer for a lock.
+const LOCK_MS_MAX: u32 = 5_000;
+/// An answer is remembered under a key of at most this many bytes.
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// Postgres, for everyone in this replica.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: Pool,
+    config: Config,
+}
+
+/// A transaction under way. Dropped without [`Transaction::commit`], it is rolled back.
+#[derive(Debug)]
+pub struct Transaction {
+    /// `None` only after commit.
+    connection: Option<Object>,
+    name: &'static str,
+}
+
+/// What can go wrong between us and Postgres.
+#[derive(Debug, Error)]
+pub enum DatabaseError {
+    /// The address can't be read.
+    #[error("`{0}` is not a Postgres address: expected `postgres://user@host/database`")]
+    InvalidAddress(String, #[source] tokio_postgres::Error),
+    /// No connection in time.
+    #[error("no connection to the database; is it running?")]
+    Unavailable(#[from] PoolError),
+    /// A statement failed.
+    #[error("the database refused a statement of `{name}`")]
+    Statement {
+        /// The transaction's name.
+        name: &'static str,
+        /// What Postgres said.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// A statement outside a named transaction failed.
+    #[error("the database refused a statement")]
+    Postgres(#[from] tokio_postgres::Error),
+    /// The primary did not answer a read in time.
+    #[error("the database does not answer")]
+    ReadTimedOut,
+    /// The connection ended.
+    #[error("the database closed the connection")]
+    ConnectionClosed,
+    /// A row that no version of this program wrote.
+    #[error("table `{table}` holds an inconsistent row `{row}`")]
+    Inconsistent {
+        /// Which table.
+        table: &'static str,
+        /// Which row.
+        row: String,
+    },
+    /// An UPDATE that had to change one row did not.
+    #[error("`{name}` expected to change one row and changed {changed}")]
+    RowCount {
+        /// The transaction's name.
+        name: &'static str,
+        /// How many it changed.
+        changed: u64,
+    },
+    /// The database was written by a newer version.
+    #[error("the database is at version {found}, this program knows {known}: upgrade the control plane")]
+    NewerSchema {
+        /// What it is at.
+        found: i32,
+        /// What this program knows.
+        known: i32,
+    },
+    /// The database belongs to another control plane.
+    #[error("the database belongs to trust domain `{found}`, not `{expected}`")]
+    ForeignInstallation {
+        /// Whose it is.
+        found: String,
+        /// Ours.
+        expected: String,
+    },
+}
+
+/// A feed: something that is published in revisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FeedName {
+    /// Bundles; its revision is the generation.
+    Policy,
+    /// The register.
+    Fleet,
+    /// Revocations; its revision is the revocation sequence.
+    Task,
+    /// Steps of holds.
+    Hold,
+}
+
+impl Database {
+    /// Prepares connections to `address`; none is opened yet.
+    pub fn new(address: &str) -> Result<Self, DatabaseError> {
+        let mut config = Config::from_str(address)
+            .map_err(|source| DatabaseError::InvalidAddress(without_password(address), source))?;
+        config
+            .application_name("checkrein")
+            .connect_timeout(CONNECTION_WAIT_MAX)
+            .options(format!(
+                "-c statement_timeout={STATEMENT_MS_MAX} -c lock_timeout={LOCK_MS_MAX}"
+            ));
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Verified,
+        };
+        let manager = Manager::from_config(config.clone(), NoTls, recycling);
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS_MAX)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(CONNECTION_WAIT_MAX))
+            .create_timeout(Some(CONNECTION_WAIT_MAX))
+            .recycle_timeout(Some(CONNECTION_WAIT_MAX))
+            .build()
+            // INVARIANT: the builder fails only when timeouts are set without a runtime.
+            .unwrap_or_else(|error| unreachable!("the pool can't be built: {error}"));
+        Ok(Self { pool, config })
+    }
+
+    /// Brings the schema up to what this program knows, one replica at a time, and claims the database for `trust_domain`.
+    /// Returns the epoch.
+    pub async fn prepare(&self, trust_domain: &str) -> Result<u64, DatabaseError> {
+        let mut connection = self.pool.get().await?;
+        migrate::run(&mut connection).await?;
+        let claim = "-- installation.claim
+            INSERT INTO installation (trust_domain, epoch) VALUES ($1, 1)
+            ON CONFLICT (only_row) DO UPDATE SET epoch = installation.epoch
+            RETURNING trust_domain, epoch";
+        let row = connection.query_one(claim, &[&trust_domain]).await?;
+        let found: String = row.get(0);
+        if found != trust_domain {
+            return Err(DatabaseError::ForeignInstallation {
+                found,
+                expected: trust_domain.to_owned(),
+            });
+        }
+        Ok(unsigned(row.get(1)))
+    }
+
+    /// Begins a transaction. The name says whose it is, in traces and errors.
+    pub async fn begin(&self, name: &'static str) -> Result<Transaction, DatabaseError> {
+        let connection = self.pool.get().await?;
+        connection
+            .batch_execute("BEGIN")
+            .await
+            .map_err(|source| DatabaseError::Statement { name, source })?;
+        debug!(transaction = name, "begin");
+        Ok(Transaction {
+            connection: Some(connection),
+            name,
+        })
+    }
+
+    /// Forgets answers that nobody will ask for again.
+    pub async fn forget_old_answers(&self) -> Result<(), DatabaseError> {
+        let forget = "-- idempotency.forget
+            DELETE FROM idempotency WHERE answered_at < clock_timestamp() - interval '1 day'";
+        self.pool.get().await?.execute(forget, &[]).await?;
+        Ok(())
+    }
+
+    /// How to open a connection of one's own, as the feed does to listen.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+impl Transaction {
+    /// Makes everything done in it true.
+    pub async fn commit(mut self) -> Result<(), DatabaseError> {
+        if let Some(connection) = &self.connection {
+            connection
+                .batch_execute("COMMIT")
+                .await
+                .map_err(|source| self.failed(source))?;
+        }
+        self.connection = None;
+        Ok(())
+    }
+
+    /// Says in whose transaction a statement failed.
+    pub const fn failed(&self, source: tokio_postgres::Error) -> DatabaseError {
+        DatabaseError::Statement {
+            name: self.name,
+            source,
+        }
+    }
+
+    /// Runs a statement that has to change exactly one row.
+    pub async fn change_one(
+        &self,
+        statement: &str,
+        parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+    ) -> Result<(), DatabaseError> {
+        match self
+            .execute(statement, parameters)
+            .await
+            .map_err(|source| self.failed(source))?
+        {
+            1 => Ok(()),
+            changed => Err(DatabaseError::RowCount {
+                name: self.name,
+                changed,
+            }),
+        }
+    }
+
+    /// Takes the feed's row lock and raises its revision. Call it last: everyone else who publishes waits.
+    pub async fn raise(&self, feed: FeedName) -> Result<u64, DatabaseError> {
+        let raise = "-- revision.raise
+            UPDATE revision SET value = value + 1 WHERE feed = $1 RETURNING value";
+        let row = self
+            .query_one(raise, &[&feed.as_str()])
+            .await
+            .map_err(|source| self.failed(source))?;
+        // The payload stays empty: a notification is a hint to read, never the news itself.
+        self.batch_execute("NOTIFY checkrein")
+            .await
+            .map_err(|source| self.failed(source))?;
+        Ok(unsigned(row.get(0)))
+    }
+
+    /// The feed's revision as it stands, its row locked until the transaction ends.
+    pub async fn lock(&self, feed: FeedName) -> Result<u64, DatabaseError> {
+        let lock = "-- revision.lock
+            SELECT value FROM revision WHERE feed = $1 FOR UPDATE";
+        let row = self
+            .query_one(lock, &[&feed.as_str()])
+            .await
+            .map_err(|source| self.failed(source))?;
+        Ok(unsigned(row.get(0)))
+    }
+
+    /// The feed's revision as it stands.
+    pub async fn revision(&self, feed: FeedName) -> Result<u64, DatabaseError> {
+        let read = "-- revision.read
+            SELECT value FROM revision WHERE feed = $1";
+        let row = self
+            .query_one(read, &[&feed.as_str()])
+            .await
+            .map_err(|source| self.failed(source))?;
+        Ok(unsigned(row.get(0)))
+    }
+
+    /// The answer already given to this caller under this key, if any. Until the transaction ends, a second request with
+    /// the same key waits here.
+    pub async fn answer_given<A: Message + Default>(
+        &self,
+        caller: &SpiffeId,
+        key: &str,
+    ) -> Result<Option<A>, DatabaseError> {
+        let lock = "-- idempotency.lock
+            SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+        let name = format!("{caller} {} {key}", self.name);
+        self.query_one(lock, &[&name])
+            .await
+            .map_err(|source| self.failed(source))?;
+        let find = "-- idempotency.find
+            SELECT answer FROM idempotency WHERE caller = $1 AND verb = $2 AND key = $3";
+        let row = self
+            .query_opt(find, &[&caller.as_str(), &self.name, &key])
+            .await
+            .map_err(|source| self.failed(source))?;
+        row.map(|row| A::decode(row.get::<_, &[u8]>(0)).map_err(|_| inconsistent("idempotency", &name)))
+            .transpose()
+    }
+
+    /// Remembers the answer given under this key.
+    pub async fn remember_answer<A: Message>(
+        &self,
+        caller: &SpiffeId,
+        key: &str,
+        answer: &A,
+    ) -> Result<(), DatabaseError> {
+        let remember = "-- idempotency.remember
+            INSERT INTO idempotency (caller, verb, key, answer) VALUES ($1, $2, $3, $4)";
+        self.change_one(
+            remember,
+            &[&caller.as_str(), &self.name, &key, &answer.encode_to_vec()],
+        )
+        .await
+    }
+}
+
+impl Deref for Transaction {
+    type Target = tokio_postgres::Client;
+
+    fn deref(&self) -> &Self::Target {
+        match &self.connection {
+            Some(connection) => connection,
+            // INVARIANT: only `commit`, which consumes the transaction, takes the connection out.
+            None => unreachable!("a committed transaction is gone"),
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        // Rolled back in the background, and back into the pool; a connection that can't is dropped by the pool's check.
+        tokio::spawn(async move {
+            if let Err(error) = connection.batch_execute("ROLLBACK").await {
+                debug!(%error, "rollback failed; the connection is dropped");
+                drop(Object::take(connection));
+            }
+        });
+    }
+}
+
+impl FeedName {
+    /// Its row in `revision`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Policy => "policy",
+            Self::Fleet => "fleet",
+            Self::Task => "task",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+/// Whether a caller's idempotency key can be used.
+pub fn is_good_key(key: &str) -> bool {
+    !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES_MAX
+}
+
+/// A row that can't be.
+pub fn inconsistent(table: &'static str, row: &dyn std::fmt::Display) -> DatabaseError {
+    DatabaseError::Inconsistent {
+        table,
+        row: row.to_string(),
+    }
+}
+
+/// A count as Postgres keeps it.
+pub fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A count as it is; CHECKs keep them from being negative.
+pub fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}
+
+/// A column of text that must parse.
+pub fn parsed<T: FromStr>(row: &Row, column: &str, table: &'static str) -> Result<T, DatabaseError> {
+    let text: String = row.get(column);
+    text.parse().map_err(|_| inconsistent(table, &text))
+}
+
+/// A moment as milliseconds since the epoch.
+pub fn moment_ms(row: &Row, column: &str) -> u64 {
+    to_ms(row.get(column))
+}
+
+/// The same, where it may be missing.
+pub fn moment_ms_opt(row: &Row, column: &str) -> Option<u64> {
+    row.get::<_, Option<time::OffsetDateTime>>(column).map(to_ms)
+}
+
+/// Milliseconds since the epoch as Postgres keeps a moment.
+pub fn from_ms(ms: u64) -> time::OffsetDateTime {
+    let nanoseconds = i128::from(ms).saturating_mul(1_000_000);
+    time::OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
+}
+
+fn to_ms(moment: time::OffsetDateTime) -> u64 {
+    u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).unwrap_or_default()
+}
+
+fn without_password(address: &str) -> String {
+    match (address.find("://"), address.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => format!("{}…{}", &address[..scheme + 3], &address[at..]),
+        _ => "…".to_owned(),
+    }
+}

@@ -1,0 +1,235 @@
+//! Decisions: the record, exactly once in effect.
+//!
+//! ```text
+//! append <-- enforcer's journal     batches in order; the cursor advances by compare-and-set, and only what advanced it
+//!                                   is inserted
+//! search, show, count <-- people
+//! ```
+//!
+//! **Invariant**: a record is stored once, in the order of its journal, and only if the hash chain before it is the one
+//! already stored. A duplicate is acknowledged if it is the same; another history for stored records is an alarm.
+
+mod api;
+mod partition;
+mod store;
+
+use bytes::Bytes;
+use checkrein_shared::action::Sha256;
+use checkrein_shared::decision::{Chain, Decision, Outcome, Record};
+use checkrein_shared::id::InstanceId;
+use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::wire::InvalidMessage;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::database::{Database, DatabaseError, Transaction};
+use crate::hold;
+
+pub use partition::{Retention, keep_partitions};
+
+/// The verbs of decisions.
+#[derive(Debug, Clone)]
+pub struct Decisions {
+    database: Database,
+    stop: CancellationToken,
+}
+
+/// One incarnation of one enforcer's journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// The enforcer's name.
+    pub enforcer: String,
+    /// From which directory.
+    pub instance: InstanceId,
+    /// Of which opening.
+    pub incarnation: u64,
+}
+
+/// A run of records without a gap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The chain before the first of them.
+    pub before: Chain,
+    /// Their bytes, in order.
+    pub records: Vec<Bytes>,
+}
+
+/// A decision with where it came from and what followed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDecision {
+    /// The record.
+    pub decision: Decision,
+    /// Its journal.
+    pub journal: Journal,
+    /// At which place.
+    pub sequence: u64,
+    /// When it came.
+    pub received_ms: u64,
+    /// The chain after it.
+    pub chain_hash: Sha256,
+    /// What happened, if it was reported.
+    pub outcome: Option<Outcome>,
+    /// Its place in the order of reading.
+    pub position: Position,
+}
+
+/// A place in the record: the transaction that stored it, and the decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The transaction.
+    pub tx: i64,
+    /// The decision.
+    pub id: checkrein_shared::id::DecisionId,
+}
+
+/// What a search asks for. Empty text matches everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Search {
+    /// In this task.
+    pub task: Option<checkrein_shared::id::TaskId>,
+    /// For this agent.
+    pub agent: String,
+    /// On this tool.
+    pub tool: String,
+    /// With this verdict.
+    pub verdict: String,
+    /// Decided by this rule.
+    pub rule: String,
+    /// By this enforcer.
+    pub enforcer: String,
+    /// Not before.
+    pub since_ms: Option<u64>,
+    /// Before.
+    pub until_ms: Option<u64>,
+    /// Go on after this place.
+    pub after: Option<Position>,
+    /// Oldest first.
+    pub ascending: bool,
+    /// How many.
+    pub rows: i64,
+}
+
+/// Why records were not stored.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    /// Records are missing before these, or these are not all after what is stored: go on from the cursor.
+    #[error("the journal goes on at {}", .0.next_sequence)]
+    OutOfPlace(Chain),
+    /// Another history for records that are stored.
+    #[error("the journal was forked: it shows another history than the one stored before {0}")]
+    Forked(u64),
+    /// A record that means nothing.
+    #[error("record {sequence} can't be read")]
+    Record {
+        /// Which.
+        sequence: u64,
+        /// Why.
+        #[source]
+        source: InvalidMessage,
+    },
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+/// A record with its place in the chain.
+struct Placed {
+    record: Record,
+    bytes: Bytes,
+    after: Chain,
+}
+
+impl Decisions {
+    /// The verbs over this database. Streams end when `stop` is cancelled.
+    pub const fn new(database: Database, stop: CancellationToken) -> Self {
+        Self { database, stop }
+    }
+
+    /// Where a journal goes on.
+    pub async fn open(&self, journal: &Journal) -> Result<Chain, AppendError> {
+        let tx = self.database.begin("decision.open").await?;
+        let cursor = store::open_cursor(&tx, journal).await?;
+        tx.commit().await?;
+        Ok(cursor)
+    }
+
+    /// Stores a batch, or finds that it is stored. Returns where the journal goes on.
+    pub async fn append(&self, journal: &Journal, batch: &Batch) -> Result<Chain, AppendError> {
+        let placed = place(batch)?;
+        let after = placed.last().map_or(batch.before, |last| last.after);
+        let tx = self.database.begin("decision.append").await?;
+        if store::advance_cursor(&tx, journal, batch.before, after).await? {
+            store::insert(&tx, journal, &placed).await?;
+            settle_holds(&tx, journal, &placed).await?;
+            tx.commit().await?;
+            return Ok(after);
+        }
+        let cursor = store::open_cursor(&tx, journal).await?;
+        if cursor.next_sequence < after.next_sequence {
+            return if cursor.next_sequence == batch.before.next_sequence {
+                self.forked(tx, journal, cursor.next_sequence).await
+            } else {
+                Err(AppendError::OutOfPlace(cursor))
+            };
+        }
+        // Stored already, unless it is something else.
+        match store::stored_hash(&tx, journal, after.next_sequence).await? {
+            Some(hash) if hash != after.hash => self.forked(tx, journal, after.next_sequence).await,
+            _ => Ok(cursor),
+        }
+    }
+
+    async fn forked(&self, tx: Transaction, journal: &Journal, at: u64) -> Result<Chain, AppendError> {
+        error!(
+            ?journal,
+            at, "journal forked: another history was presented for stored records"
+        );
+        store::mark_forked(&tx, journal).await?;
+        tx.commit().await?;
+        Err(AppendError::Forked(at))
+    }
+}
+
+/// Decodes and chains a batch. An unreadable record refuses it whole: nothing is lost, the enforcer keeps it.
+fn place(batch: &Batch) -> Result<Vec<Placed>, AppendError> {
+    let mut chain = batch.before;
+    let mut placed = Vec::with_capacity(batch.records.len());
+    for bytes in &batch.records {
+        let sequence = chain.next_sequence;
+        let record = Record::decode(bytes).map_err(|source| AppendError::Record { sequence, source })?;
+        chain = chain.extend(bytes);
+        placed.push(Placed {
+            record,
+            bytes: bytes.clone(),
+            after: chain,
+        });
+    }
+    Ok(placed)
+}
+
+/// An outcome that came home ends the hold it belongs to, in the transaction that stores it.
+async fn settle_holds(tx: &Transaction, journal: &Journal, placed: &[Placed]) -> Result<(), DatabaseError> {
+    for record in placed {
+        if let Record::Outcome(Outcome {
+            hold: Some(hold),
+            result,
+            ..
+        }) = &record.record
+        {
+            hold::settle(tx, &journal.enforcer, *hold, *result).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Journal {
+    /// The journal of a caller.
+    pub fn of(enforcer: &SpiffeId, instance: InstanceId, incarnation: u64) -> Self {
+        Self {
+            enforcer: enforcer.name().to_owned(),
+            instance,
+            incarnation,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Reading the record.
+//!
+//! In the order of the transactions that stored it, and only below the oldest that is still running: ids and clocks commit
+//! out of order, this does not, so whoever follows the record skips nothing.
+
+use checkrein_shared::action::Sha256;
+use checkrein_shared::decision::Record;
+use checkrein_shared::id::{DecisionId, InstanceId, TaskId};
+use tokio_postgres::Row;
+
+use super::super::{Journal, Position, Search, StoredDecision};
+use super::record_bytes;
+use crate::database::{DatabaseError, Transaction, from_ms, inconsistent, moment_ms, unsigned};
+
+const SELECT: &str =
+    "SELECT tx::text::bigint AS position, id, enforcer, instance_id, incarnation, sequence, chain_hash,
+        received_at, record FROM decision";
+
+pub(in super::super) async fn search(
+    tx: &Transaction,
+    search: &Search,
+) -> Result<Vec<StoredDecision>, DatabaseError> {
+    let (order, beyond) = if search.ascending {
+        ("ASC", ">")
+    } else {
+        ("DESC", "<")
+    };
+    let statement = format!(
+        "-- decision.search\n{SELECT}
+        WHERE tx < pg_snapshot_xmin(pg_current_snapshot())
+          AND ($1::uuid IS NULL OR task_id = $1)
+          AND ($2 = '' OR agent = $2) AND ($3 = '' OR tool = $3) AND ($4 = '' OR verdict = $4)
+          AND ($5 = '' OR $5 = ANY (rules)) AND ($6 = '' OR enforcer = $6)
+          AND ($7::timestamptz IS NULL OR decided_at >= $7) AND ($8::timestamptz IS NULL OR decided_at < $8)
+          AND ($9::text IS NULL OR (tx, id) {beyond} ($9::text::xid8, $10::uuid))
+        ORDER BY decision.tx {order}, id {order} LIMIT $11"
+    );
+    let (place, id) = search
+        .after
+        .map(|after| (after.tx.to_string(), after.id.uuid()))
+        .unzip();
+    let rows = tx
+        .query(
+            &statement,
+            &[
+                &search.task.map(TaskId::uuid),
+                &search.agent,
+                &search.tool,
+                &search.verdict,
+                &search.rule,
+                &search.enforcer,
+                &search.since_ms.map(from_ms),
+                &search.until_ms.map(from_ms),
+                &place,
+                &id,
+                &search.rows,
+            ],
+        )
+        .await
+        .map_err(|source| tx.failed(source))?;
+    rows.iter().map(decode).collect()
+}
+
+/// One decision, with its outcome.
+pub(in super::super) async fn find(
+    tx: &Transaction,
+    id: DecisionId,
+) -> Result<Option<StoredDecision>, DatabaseError> {
+    let find = format!("-- decision.find\n{SELECT} WHERE id = $1 LIMIT 1");
+    let row = tx
+        .query_opt(&find, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let Some(row) = row else { return Ok(None) };
+    let mut stored = decode(&row)?;
+    let outcome = "-- decision.find_outcome
+        SELECT record FROM outcome WHERE decision_id = $1 LIMIT 1";
+    if let Some(row) = tx
+        .query_opt(outcome, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?
+    {
+        match Record::decode(&record_bytes(&row)) {
+            Ok(Record::Outcome(outcome)) => stored.outcome = Some(outcome),
+            _ => return Err(inconsistent("outcome", &id)),
+        }
+    }
+    Ok(Some(stored))
+}
+
+/// How many decisions, rows beyond the first of a decision, and outcomes.
+pub(in super::super) async fn count(
+    tx: &Transaction,
+    task: Option<TaskId>,
+) -> Result<(u64, u64, u64), DatabaseError> {
+    let count = "-- decision.count
+        SELECT (SELECT count(DISTINCT id) FROM decision WHERE $1::uuid IS NULL OR task_id = $1),
+               (SELECT count(*) FROM decision WHERE $1::uuid IS NULL OR task_id = $1),
+               (SELECT count(*) FROM outcome WHERE $1::uuid IS NULL
+                   OR decision_id IN (SELECT id FROM decision WHERE task_id = $1))";
+    let row = tx
+        .query_one(count, &[&task.map(TaskId::uuid)])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let (distinct, all) = (unsigned(row.get(0)), unsigned(row.get(1)));
+    Ok((distinct, all - distinct, unsigned(row.get(2))))
+}
+
+fn decode(row: &Row) -> Result<StoredDecision, DatabaseError> {
+    let id = DecisionId::from_uuid(row.get("id"));
+    let Ok(Record::Decision(decision)) = Record::decode(&record_bytes(row)) else {
+        return Err(inconsistent("decision", &id));
+    };
+    let chain_hash = Sha256::try_from(row.get::<_, &[u8]>("chain_hash"));
+    Ok(StoredDecision {
+        decision: *decision,
+        journal: Journal {
+            enforcer: row.get("enforcer"),
+            instance: InstanceId::from_uuid(row.get("instance_id")),
+            incarnation: unsigned(row.get("incarnation")),
+        },
+        sequence: unsigned(row.get("sequence")),
+        received_ms: moment_ms(row, "received_at"),
+        chain_hash: chain_hash.map_err(|_| inconsistent("decision", &id))?,
+        outcome: None,
+        position: Position {
+            tx: row.get("position"),
+            id,
+        },
+    })
+}

@@ -1,0 +1,144 @@
+//! What is played: the pack, and work from AgentDojo's banking suite.
+
+use std::collections::BTreeMap;
+
+use checkrein_shared::policy::PackSource;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The pack, as it lies in the repository.
+const PACK: &[(&str, &[u8])] = &[
+    (
+        "checkrein.toml",
+        include_bytes!("../../../deploy/packs/banking/checkrein.toml"),
+    ),
+    (
+        "catalog/banking.json",
+        include_bytes!("../../../deploy/packs/banking/catalog/banking.json"),
+    ),
+    (
+        "catalog/banking.toml",
+        include_bytes!("../../../deploy/packs/banking/catalog/banking.toml"),
+    ),
+    (
+        "entities.json",
+        include_bytes!("../../../deploy/packs/banking/entities.json"),
+    ),
+    (
+        "schema.cedarschema",
+        include_bytes!("../../../deploy/packs/banking/schema.cedarschema"),
+    ),
+    (
+        "rules.cedar",
+        include_bytes!("../../../deploy/packs/banking/rules.cedar"),
+    ),
+];
+
+/// The rule that is pushed in the middle of it all.
+const FREEZE: &str = r#"@id("payments-frozen")
+@reason("payments are frozen until further notice")
+forbid (principal, action in Action::"spend", resource);
+"#;
+
+const SUITE: &str = include_str!("../../../deploy/agentdojo/banking.json");
+
+/// A task of the suite: what the user said, and the calls that carry it out.
+#[derive(Debug, Deserialize)]
+pub(super) struct UserTask {
+    pub(super) id: String,
+    pub(super) prompt: String,
+    pub(super) calls: Vec<Call>,
+}
+
+/// A goal that somebody else hid in what the agent reads.
+#[derive(Debug, Deserialize)]
+pub(super) struct InjectionTask {
+    pub(super) id: String,
+    pub(super) calls: Vec<Call>,
+}
+
+/// One call of one tool.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Call {
+    tool: String,
+    arguments: Value,
+}
+
+/// The suite.
+#[derive(Debug, Deserialize)]
+pub(super) struct Suite {
+    pub(super) user_tasks: Vec<UserTask>,
+    pub(super) injection_tasks: Vec<InjectionTask>,
+}
+
+impl Suite {
+    pub(super) fn load() -> Result<Self, serde_json::Error> {
+        serde_json::from_str(SUITE)
+    }
+
+    pub(super) fn user_task(&self, id: &str) -> Option<&UserTask> {
+        self.user_tasks.iter().find(|task| task.id == id)
+    }
+
+    pub(super) fn injection(&self, id: &str) -> Option<&InjectionTask> {
+        self.injection_tasks.iter().find(|task| task.id == id)
+    }
+}
+
+impl UserTask {
+    /// The values the user named: the words of the prompt, as they stand there.
+    pub(super) fn named(&self) -> Vec<String> {
+        let edge = |c: char| !c.is_alphanumeric();
+        let words = self
+            .prompt
+            .split_whitespace()
+            .map(|word| word.trim_matches(edge))
+            .filter(|word| !word.is_empty());
+        let mut named: Vec<String> = words.map(ToOwned::to_owned).collect();
+        named.sort();
+        named.dedup();
+        named
+    }
+}
+
+impl Call {
+    /// As the catalog names it.
+    pub(super) fn tool(&self) -> String {
+        format!("banking/{}", self.tool)
+    }
+
+    /// Whether it only looks.
+    pub(super) fn reads(&self) -> bool {
+        self.tool.starts_with("get_") || self.tool.starts_with("read_")
+    }
+
+    /// The same for an audience, which need not see what the user chose in secret.
+    pub(super) fn shown(&self) -> String {
+        match self.arguments.get("password") {
+            Some(_) => r#"{"password":"…"}"#.to_owned(),
+            None => self.arguments(),
+        }
+    }
+
+    /// The bytes that would be sent.
+    pub(super) fn arguments(&self) -> String {
+        self.arguments.to_string()
+    }
+}
+
+/// The pack, with the freeze or without.
+pub(super) fn pack(frozen: bool) -> PackSource {
+    let mut files: BTreeMap<String, Vec<u8>> = PACK
+        .iter()
+        .map(|(path, content)| ((*path).to_owned(), content.to_vec()))
+        .collect();
+    if frozen {
+        let rules = files.entry("rules.cedar".to_owned()).or_default();
+        rules.extend_from_slice(b"\n");
+        rules.extend_from_slice(FREEZE.as_bytes());
+    }
+    PackSource {
+        name: "banking".to_owned(),
+        files,
+    }
+}

@@ -1,0 +1,199 @@
+//! The fleet: which enforcers there are, who they may speak for, what each runs now.
+//!
+//! ```text
+//! register --> row, certificate, the bundle of its labels
+//! session  <-> enforcer: what is newest, what it runs, what has been revoked, what people said
+//! ```
+//!
+//! **Invariant**: an enforcer is what the register says of its identity, never what its Hello says.
+
+mod api;
+mod offer;
+mod session;
+mod store;
+
+use std::sync::Arc;
+
+use checkrein_shared::SharedClock;
+use checkrein_shared::id::InstanceId;
+use checkrein_shared::identity::{Role, SpiffeId};
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::authority::{Authority, AuthorityError};
+use crate::database::{Database, DatabaseError};
+use crate::feed::Pulse;
+use crate::hold::HoldNews;
+use crate::policy::{Labels, Policies, PolicyError, PublishedFeed};
+use crate::task::RevocationLog;
+
+/// The verbs of the fleet.
+#[derive(Debug, Clone)]
+pub struct Fleet {
+    database: Database,
+    authority: Arc<Authority>,
+    policies: Policies,
+    clock: SharedClock,
+    feeds: Feeds,
+    stop: CancellationToken,
+    options: FleetOptions,
+}
+
+/// What every session listens to.
+#[derive(Debug, Clone)]
+pub struct Feeds {
+    /// The newest revisions, and when they were read.
+    pub pulse: watch::Receiver<Pulse>,
+    /// What every enforcer should run.
+    pub published: PublishedFeed,
+    /// Whose authority has ended.
+    pub revocations: watch::Receiver<Arc<RevocationLog>>,
+    /// What has become of holds.
+    pub holds: watch::Receiver<Arc<HoldNews>>,
+}
+
+/// How a replica talks to enforcers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetOptions {
+    /// Names this replica to enforcers and operators.
+    pub replica: String,
+    /// How often an enforcer asks how fresh it is.
+    pub beat_ms: u64,
+}
+
+/// An enforcer to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Register {
+    /// The last part of its SPIFFE ID.
+    pub name: String,
+    /// What packs select by.
+    pub labels: Labels,
+    /// Who it may speak for.
+    pub agents: Vec<SpiffeId>,
+    /// PKCS#10, PEM.
+    pub certificate_request: String,
+}
+
+/// A register entry with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enforcer {
+    /// The last part of its SPIFFE ID.
+    pub name: String,
+    /// Its identity.
+    pub spiffe_id: SpiffeId,
+    /// `key=value`.
+    pub labels: Vec<String>,
+    /// Who it may speak for.
+    pub agents: Vec<String>,
+    /// When.
+    pub registered_ms: u64,
+    /// From where it runs.
+    pub instances: Vec<Instance>,
+    /// What it refused.
+    pub nacks: Vec<Nack>,
+}
+
+/// One directory an enforcer runs from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// The directory.
+    pub id: InstanceId,
+    /// How often it was opened.
+    pub incarnation: u64,
+    /// Its version.
+    pub build: String,
+    /// Whether a stream is open.
+    pub connected: bool,
+    /// Its last beat.
+    pub last_seen_ms: u64,
+    /// What it enforces.
+    pub generation: u64,
+    /// Since when; 0: it never said.
+    pub acked_ms: u64,
+    /// Records that have not come home.
+    pub journal_pending: u64,
+}
+
+/// A refused bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nack {
+    /// From which directory.
+    pub instance: InstanceId,
+    /// Its generation.
+    pub generation: u64,
+    /// Where it failed, as on the wire.
+    pub stage: i32,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub refused_ms: u64,
+}
+
+/// Why a verb on the fleet failed.
+#[derive(Debug, Error)]
+pub enum FleetError {
+    /// The name is taken.
+    #[error("enforcer `{0}` is in the register already")]
+    Taken(String),
+    /// The agent is not an agent.
+    #[error("`{0}` is not an agent: expected `spiffe://<domain>/agent/<name>`")]
+    NotAnAgent(SpiffeId),
+    /// Certificates.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The bundle.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+impl Fleet {
+    /// The verbs over this database. Sessions end when `stop` is cancelled.
+    pub const fn new(
+        database: Database,
+        authority: Arc<Authority>,
+        policies: Policies,
+        clock: SharedClock,
+        feeds: Feeds,
+        stop: CancellationToken,
+        options: FleetOptions,
+    ) -> Self {
+        Self {
+            database,
+            authority,
+            policies,
+            clock,
+            feeds,
+            stop,
+            options,
+        }
+    }
+
+    /// Puts an enforcer into the register and certifies its key. Returns its identity and certificate.
+    pub async fn register(
+        &self,
+        by: &SpiffeId,
+        register: &Register,
+    ) -> Result<(SpiffeId, String), FleetError> {
+        if let Some(other) = register
+            .agents
+            .iter()
+            .find(|agent| agent.role() != Some(Role::Agent))
+        {
+            return Err(FleetError::NotAnAgent(other.clone()));
+        }
+        let request = &register.certificate_request;
+        let (id, certificate) =
+            self.authority
+                .certify(&*self.clock, Role::Enforcer, &register.name, request)?;
+        let registration = self.policies.begin_registration(&register.labels).await?;
+        if !store::insert(&registration.tx, &id, by, register, &registration.audience).await? {
+            return Err(FleetError::Taken(register.name.clone()));
+        }
+        self.policies.commit_registration(registration).await?;
+        Ok((id, certificate))
+    }
+}

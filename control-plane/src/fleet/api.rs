@@ -1,0 +1,227 @@
+//! `FleetService` on the wire.
+
+use bytes::Bytes;
+use checkrein_proto::fleet::v1 as wire;
+use checkrein_proto::fleet::v1::fleet_service_server::FleetService;
+use checkrein_shared::identity::Role;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::session::{self, MESSAGES_WAITING_MAX};
+use super::{Enforcer, Fleet, FleetError, Instance, Nack, Register, store};
+use crate::api::{bad_field, database_trouble, idempotency_key, not_found};
+use crate::authority::AuthorityError;
+use crate::caller::Caller;
+use crate::database::FeedName;
+
+/// A name has at most this many bytes.
+const NAME_BYTES_MAX: usize = 63;
+/// An enforcer has at most this many labels, and may speak for as many agents.
+const LABELS_MAX: usize = 64;
+
+#[tonic::async_trait]
+impl FleetService for Fleet {
+    type SessionStream = ReceiverStream<Result<wire::SessionResponse, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<wire::SessionRequest>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let enforcer = Caller::of(&request)?.id.name().to_owned();
+        let (down, receiver) = mpsc::channel(MESSAGES_WAITING_MAX);
+        tokio::spawn(session::run(self.clone(), enforcer, request.into_inner(), down));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn register(
+        &self,
+        request: Request<wire::RegisterRequest>,
+    ) -> Result<Response<wire::RegisterResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        idempotency_key(&request.idempotency_key)?;
+        let register = parse_register(request)?;
+        let (_, certificate) = self.register(&caller.id, &register).await?;
+        let enforcer = self.find(&register.name).await?;
+        Ok(Response::new(wire::RegisterResponse {
+            enforcer: Some((&enforcer).into()),
+            certificate,
+            ca_certificate: self.authority.ca_certificate.clone(),
+            root_public_key: Bytes::copy_from_slice(self.authority.root.as_bytes()),
+        }))
+    }
+
+    async fn certify(
+        &self,
+        request: Request<wire::CertifyRequest>,
+    ) -> Result<Response<wire::CertifyResponse>, Status> {
+        let request = request.into_inner();
+        let role: Role = request
+            .role
+            .parse()
+            .map_err(|error| bad_field("role", format!("{error}")))?;
+        if matches!(role, Role::Enforcer | Role::ControlPlane) {
+            return Err(bad_field(
+                "role",
+                "enforcers are certified by registering them, replicas by their own keys",
+            ));
+        }
+        let name = parse_name(&request.name)?;
+        let certified = self
+            .authority
+            .certify(&*self.clock, role, name, &request.certificate_request);
+        let (spiffe_id, certificate) = certified.map_err(FleetError::Authority)?;
+        Ok(Response::new(wire::CertifyResponse {
+            spiffe_id: spiffe_id.to_string(),
+            certificate,
+            ca_certificate: self.authority.ca_certificate.clone(),
+        }))
+    }
+
+    async fn list(
+        &self,
+        _request: Request<wire::ListRequest>,
+    ) -> Result<Response<wire::ListResponse>, Status> {
+        let tx = self
+            .database
+            .begin("fleet.list")
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let enforcers = store::list(&tx, None)
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let generation = tx
+            .revision(FeedName::Policy)
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let enforcers = enforcers.iter().map(Into::into).collect();
+        Ok(Response::new(wire::ListResponse {
+            enforcers,
+            generation,
+        }))
+    }
+
+    async fn show(
+        &self,
+        request: Request<wire::ShowRequest>,
+    ) -> Result<Response<wire::ShowResponse>, Status> {
+        let enforcer = self.find(&request.get_ref().name).await?;
+        Ok(Response::new(wire::ShowResponse {
+            enforcer: Some((&enforcer).into()),
+        }))
+    }
+}
+
+impl Fleet {
+    async fn find(&self, name: &str) -> Result<Enforcer, Status> {
+        let tx = self
+            .database
+            .begin("fleet.show")
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let found = store::list(&tx, Some(name))
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        found
+            .into_iter()
+            .next()
+            .ok_or_else(|| not_found("enforcer", name))
+    }
+}
+
+impl From<FleetError> for Status {
+    fn from(error: FleetError) -> Self {
+        let message = error.to_string();
+        match error {
+            FleetError::Taken(_) => Self::already_exists(message),
+            FleetError::NotAnAgent(_) => bad_field("agents", message),
+            FleetError::Authority(AuthorityError::Request(_)) => bad_field("certificate_request", message),
+            FleetError::Authority(AuthorityError::Name(_)) => bad_field("name", message),
+            FleetError::Authority(_) => Self::internal(message),
+            FleetError::Policy(error) => error.into(),
+            FleetError::Database(error) => database_trouble(&error),
+        }
+    }
+}
+
+impl From<&Enforcer> for wire::Enforcer {
+    fn from(enforcer: &Enforcer) -> Self {
+        Self {
+            name: enforcer.name.clone(),
+            spiffe_id: enforcer.spiffe_id.to_string(),
+            labels: enforcer.labels.clone(),
+            agents: enforcer.agents.clone(),
+            registered_unix_ms: enforcer.registered_ms,
+            instances: enforcer.instances.iter().map(Into::into).collect(),
+            nacks: enforcer.nacks.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&Instance> for wire::Instance {
+    fn from(instance: &Instance) -> Self {
+        Self {
+            instance_id: instance.id.to_string(),
+            incarnation: instance.incarnation,
+            build: instance.build.clone(),
+            connected: instance.connected,
+            last_seen_unix_ms: instance.last_seen_ms,
+            generation: instance.generation,
+            acked_unix_ms: instance.acked_ms,
+            journal_pending: instance.journal_pending,
+        }
+    }
+}
+
+impl From<&Nack> for wire::NackReport {
+    fn from(nack: &Nack) -> Self {
+        Self {
+            instance_id: nack.instance.to_string(),
+            generation: nack.generation,
+            stage: nack.stage,
+            reason: nack.reason.clone(),
+            refused_unix_ms: nack.refused_ms,
+        }
+    }
+}
+
+fn parse_register(request: wire::RegisterRequest) -> Result<Register, Status> {
+    if request.labels.len() > LABELS_MAX || request.agents.len() > LABELS_MAX {
+        return Err(bad_field(
+            "labels",
+            format!("at most {LABELS_MAX} labels and {LABELS_MAX} agents"),
+        ));
+    }
+    let mut labels = Vec::new();
+    for label in &request.labels {
+        let pair = label
+            .split_once('=')
+            .filter(|(key, value)| !key.is_empty() && !value.is_empty());
+        let (key, value) =
+            pair.ok_or_else(|| bad_field("labels", format!("`{label}` is not `key=value`")))?;
+        labels.push((key.to_owned(), value.to_owned()));
+    }
+    labels.sort();
+    if labels.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return Err(bad_field("labels", "a label stands twice"));
+    }
+    let agents: Result<Vec<_>, _> = request.agents.iter().map(|agent| agent.parse()).collect();
+    Ok(Register {
+        name: parse_name(&request.name)?.to_owned(),
+        labels,
+        agents: agents.map_err(|error| bad_field("agents", format!("{error}")))?,
+        certificate_request: request.certificate_request,
+    })
+}
+
+fn parse_name(name: &str) -> Result<&str, Status> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(good) {
+        return Err(bad_field(
+            "name",
+            "expected 1 to 63 lower-case letters, digits and dashes",
+        ));
+    }
+    Ok(name)
+}

@@ -1,0 +1,406 @@
+//! One enforcer's stream: everything small and urgent, both ways.
+//!
+//! ```text
+//! Hello --> register, fence older incarnations --> Welcome, Revocations, HoldVerdicts, Announce
+//! then whichever comes first: a message of the enforcer's, a feed that changed, silence, our own stop
+//! ```
+//!
+//! **Invariant**: every Hello is answered; revocations and verdicts never wait behind a bundle; a stream that is silent for
+//! three beats, or whose instance another stream took over, ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use checkrein_proto::fleet::v1 as wire;
+use checkrein_proto::fleet::v1::session_request::Body as Up;
+use checkrein_proto::fleet::v1::session_response::Body as Down;
+use checkrein_shared::action::Sha256;
+use checkrein_shared::id::{HoldId, SessionId};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+use tonic::{Status, Streaming};
+use tracing::{info, warn};
+
+use super::offer::Offers;
+use super::store::{self, Stream};
+use super::{Feeds, Fleet, Nack};
+use crate::api::{bad_field, database_trouble};
+use crate::database::{DatabaseError, FeedName};
+use crate::hold::{self, HoldEvent};
+
+/// The protocol this replica speaks.
+const PROTOCOL: u32 = 1;
+/// The only bundle format there is.
+const BUNDLE_FORMAT: u32 = 0;
+/// Messages waiting for a slow enforcer; past that its stream is cut, and it reconnects.
+pub(super) const MESSAGES_WAITING_MAX: usize = 64;
+/// How long an enforcer may take to say Hello.
+const HELLO_MAX: Duration = Duration::from_secs(10);
+/// How long the register's news may take to reach this replica.
+const REGISTER_LAG_MAX: Duration = Duration::from_secs(3);
+/// How long one message may wait for a reader.
+const SEND_MAX: Duration = Duration::from_secs(10);
+/// So many beats may be missed.
+const BEATS_MISSED_MAX: u32 = 3;
+/// An enforcer may name at most this many holds in its Hello.
+const OPEN_HOLDS_MAX: usize = 1_024;
+
+/// The sending half of a stream.
+pub(super) type Sender = mpsc::Sender<Result<wire::SessionResponse, Status>>;
+
+/// A stream that has said Hello.
+struct Session {
+    fleet: Fleet,
+    feeds: Feeds,
+    stream: Stream,
+    down: Sender,
+    offers: Offers,
+    revocation_sequence: u64,
+    hold_revision: u64,
+}
+
+/// Runs a stream to its end.
+pub(super) async fn run(
+    fleet: Fleet,
+    enforcer: String,
+    mut up: Streaming<wire::SessionRequest>,
+    down: Sender,
+) {
+    let ended = match greet(&fleet, enforcer, &mut up, &down).await {
+        Ok(session) => session.follow(up).await,
+        Err(status) => Err(status),
+    };
+    if let Err(status) = ended {
+        info!(reason = status.message(), "session ended");
+        // Nobody left to tell is fine.
+        let _gone = down.try_send(Err(status));
+    }
+}
+
+async fn greet(
+    fleet: &Fleet,
+    enforcer: String,
+    up: &mut Streaming<wire::SessionRequest>,
+    down: &Sender,
+) -> Result<Session, Status> {
+    let first = timeout(HELLO_MAX, up.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("no Hello came"))??;
+    let Some(Up::Hello(hello)) = first.and_then(|message| message.body) else {
+        return Err(Status::failed_precondition("the first message must be Hello"));
+    };
+    if hello.protocol != PROTOCOL || !hello.bundle_formats.contains(&BUNDLE_FORMAT) {
+        let ours = format!("this replica speaks protocol {PROTOCOL} and bundle format {BUNDLE_FORMAT}");
+        return Err(Status::failed_precondition(format!(
+            "{ours}: upgrade whichever is older"
+        )));
+    }
+    let stream = Stream {
+        enforcer,
+        instance: hello
+            .instance_id
+            .parse()
+            .map_err(|error| bad_field("instance_id", format!("{error}")))?,
+        incarnation: hello.incarnation,
+        session: SessionId::new(&*fleet.clock),
+        build: hello.build.chars().take(64).collect(),
+    };
+    let refused = open(fleet, &stream).await?;
+    let running = Sha256::try_from(&*hello.manifest_sha256).ok();
+    let mut session = Session {
+        fleet: fleet.clone(),
+        feeds: fleet.feeds.clone(),
+        stream,
+        down: down.clone(),
+        offers: Offers::new(running, refused),
+        revocation_sequence: hello.revocation_sequence,
+        hold_revision: 0,
+    };
+    session.welcome().await?;
+    session.send_revocations().await?;
+    session.send_standing_holds(&hello.open_holds).await?;
+    session.announce().await?;
+    Ok(session)
+}
+
+async fn open(fleet: &Fleet, stream: &Stream) -> Result<Vec<Sha256>, Status> {
+    let trouble = |error: DatabaseError| database_trouble(&error);
+    let tx = fleet.database.begin("fleet.hello").await.map_err(trouble)?;
+    if !store::open_stream(&tx, stream).await.map_err(trouble)? {
+        let fenced = format!(
+            "a later incarnation than {} of this directory has connected",
+            stream.incarnation
+        );
+        return Err(Status::failed_precondition(fenced));
+    }
+    let refused = store::nacked(&tx, stream).await.map_err(trouble)?;
+    tx.commit().await.map_err(trouble)?;
+    info!(enforcer = stream.enforcer, instance = %stream.instance, incarnation = stream.incarnation, "connected");
+    Ok(refused)
+}
+
+impl Session {
+    async fn follow(mut self, mut up: Streaming<wire::SessionRequest>) -> Result<(), Status> {
+        let silence_max = Duration::from_millis(self.fleet.options.beat_ms) * BEATS_MISSED_MAX;
+        let stop = self.fleet.stop.clone();
+        let mut heard = Instant::now();
+        let ended = loop {
+            let step = tokio::select! {
+                biased;
+                () = stop.cancelled() => break self.drain().await,
+                Ok(()) = self.feeds.revocations.changed() => self.send_revocations().await,
+                Ok(()) = self.feeds.holds.changed() => self.send_hold_news().await,
+                message = timeout_at(heard + silence_max, up.message()) => match message {
+                    Ok(Ok(Some(message))) => {
+                        heard = Instant::now();
+                        self.receive(message).await
+                    }
+                    Ok(Ok(None)) => break Ok(()),
+                    Ok(Err(status)) => break Err(status),
+                    Err(_) => break Err(Status::deadline_exceeded("silent for three beats")),
+                },
+                Ok(()) = self.feeds.published.changed() => self.announce().await,
+                else => break Ok(()),
+            };
+            if let Err(status) = step {
+                break Err(status);
+            }
+        };
+        self.close().await;
+        ended
+    }
+
+    async fn receive(&mut self, message: wire::SessionRequest) -> Result<(), Status> {
+        match message.body {
+            Some(Up::Beat(beat)) => self.beat(&beat).await,
+            Some(Up::Ack(ack)) => self.ack(&ack).await,
+            Some(Up::Nack(nack)) => self.nack(nack).await,
+            Some(Up::Hello(_)) => Err(Status::failed_precondition("Hello is said once")),
+            // A message of a later version.
+            None => Ok(()),
+        }
+    }
+
+    /// Answers with what is newest, and how old our own knowledge of that is.
+    async fn beat(&self, beat: &wire::Beat) -> Result<(), Status> {
+        let freshness = {
+            let pulse = self.feeds.pulse.borrow();
+            wire::Freshness {
+                sent_ms: beat.sent_ms,
+                generation: pulse.revision(FeedName::Policy),
+                revocation_sequence: pulse.revision(FeedName::Task),
+                read_age_ms: self.fleet.clock.boot_ms().saturating_sub(pulse.read_at_boot_ms),
+            }
+        };
+        self.send(Down::Freshness(freshness)).await?;
+        let written = async {
+            let tx = self.fleet.database.begin("fleet.beat").await?;
+            let is_ours = store::beat(&tx, &self.stream, beat.journal_pending).await?;
+            tx.commit().await?;
+            Ok::<bool, DatabaseError>(is_ours)
+        };
+        match written.await {
+            Ok(false) => Err(Status::aborted("another stream has taken this instance over")),
+            Ok(true) => Ok(()),
+            // A beat that can't be written down is lost; freshness was answered from what was last read, age and all.
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "beat not recorded");
+                Ok(())
+            }
+        }
+    }
+
+    async fn ack(&mut self, ack: &wire::Ack) -> Result<(), Status> {
+        if self.offers.acked(ack.nonce).is_ok() {
+            let written = async {
+                let tx = self.fleet.database.begin("fleet.ack").await?;
+                store::ack(&tx, &self.stream, ack.generation).await?;
+                tx.commit().await
+            };
+            written.await.map_err(|error| database_trouble(&error))?;
+        }
+        self.announce().await
+    }
+
+    async fn nack(&mut self, nack: wire::Nack) -> Result<(), Status> {
+        let Ok(digest) = self.offers.nacked(nack.nonce) else {
+            return Ok(());
+        };
+        warn!(
+            enforcer = self.stream.enforcer,
+            generation = nack.generation,
+            reason = nack.reason,
+            "bundle refused"
+        );
+        let refused = Nack {
+            instance: self.stream.instance,
+            generation: nack.generation,
+            stage: nack.stage,
+            reason: nack.reason.chars().take(1_024).collect(),
+            refused_ms: 0,
+        };
+        let written = async {
+            let tx = self.fleet.database.begin("fleet.nack").await?;
+            store::nack(&tx, &self.stream, digest, &refused).await?;
+            tx.commit().await
+        };
+        written.await.map_err(|error| database_trouble(&error))?;
+        self.announce().await
+    }
+
+    async fn welcome(&mut self) -> Result<(), Status> {
+        let enforcer = &self.stream.enforcer;
+        // An enforcer may connect sooner than the feed hears of its registration.
+        let known = self
+            .feeds
+            .published
+            .wait_for(|published| published.enforcers.contains_key(enforcer));
+        let unknown = || Status::permission_denied(format!("enforcer `{enforcer}` is not in the register"));
+        let (labels, agents) = {
+            let published = timeout(REGISTER_LAG_MAX, known)
+                .await
+                .map_err(|_| unknown())?
+                .map_err(|_| unknown())?;
+            let registered = published.enforcers.get(enforcer).ok_or_else(unknown)?;
+            (registered.labels.clone(), registered.agents.clone())
+        };
+        self.send(Down::Welcome(wire::Welcome {
+            session_id: self.stream.session.to_string(),
+            replica_id: self.fleet.options.replica.clone(),
+            enforcer: self.stream.enforcer.clone(),
+            labels,
+            agents,
+            key_set: Some(self.fleet.authority.key_set.clone()),
+            beat_ms: self.fleet.options.beat_ms,
+            masking_key: self.fleet.authority.masking_key.clone().into(),
+        }))
+        .await
+    }
+
+    async fn announce(&mut self) -> Result<(), Status> {
+        let bundle = {
+            let published = self.feeds.published.borrow_and_update();
+            published
+                .enforcers
+                .get(&self.stream.enforcer)
+                .and_then(|registered| registered.bundle.clone())
+        };
+        let Some((manifest, digest)) = bundle else {
+            return Ok(());
+        };
+        match self.offers.offer(digest) {
+            Some(nonce) => {
+                self.send(Down::Announce(wire::Announce {
+                    nonce,
+                    manifest: Some(manifest),
+                }))
+                .await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn send_revocations(&mut self) -> Result<(), Status> {
+        let log = Arc::clone(&self.feeds.revocations.borrow_and_update());
+        if log.sequence <= self.revocation_sequence {
+            return Ok(());
+        }
+        let later = log.entries.range(self.revocation_sequence + 1..);
+        let entries = later.map(|(sequence, entry)| wire::Revocation {
+            sequence: *sequence,
+            task_id: entry.task.to_string(),
+            expires_unix_ms: entry.expires_ms,
+            cause: entry.cause.clone(),
+        });
+        let revocations = wire::Revocations {
+            previous_sequence: self.revocation_sequence,
+            sequence: log.sequence,
+            entries: entries.collect(),
+        };
+        self.revocation_sequence = log.sequence;
+        self.send(Down::Revocations(revocations)).await
+    }
+
+    async fn send_standing_holds(&mut self, open_holds: &[String]) -> Result<(), Status> {
+        if open_holds.len() > OPEN_HOLDS_MAX {
+            return Err(bad_field("open_holds", format!("at most {OPEN_HOLDS_MAX}")));
+        }
+        // The log's place first, the rows after: a step in between is told twice rather than not at all.
+        self.hold_revision = self.feeds.holds.borrow_and_update().revision;
+        let ids: Vec<HoldId> = open_holds.iter().filter_map(|id| id.parse().ok()).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let standing = hold::standing(&self.fleet.database, &self.stream.enforcer, &ids).await;
+        for event in standing.map_err(|error| database_trouble(&error))? {
+            self.send_verdict(&event).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_hold_news(&mut self) -> Result<(), Status> {
+        let news = Arc::clone(&self.feeds.holds.borrow_and_update());
+        let oldest = news
+            .recent
+            .front()
+            .map_or(news.revision + 1, |event| event.revision);
+        if oldest > self.hold_revision + 1 && news.revision > self.hold_revision {
+            return Err(Status::aborted(
+                "too far behind: reconnect and name the holds you wait for",
+            ));
+        }
+        let from = news
+            .recent
+            .partition_point(|event| event.revision <= self.hold_revision);
+        self.hold_revision = news.revision;
+        for event in news
+            .recent
+            .range(from..)
+            .filter(|event| event.enforcer == self.stream.enforcer)
+        {
+            self.send_verdict(event).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_verdict(&self, event: &HoldEvent) -> Result<(), Status> {
+        self.send(Down::Verdict(wire::HoldVerdict {
+            hold_id: event.hold.to_string(),
+            state: checkrein_proto::hold::v1::State::from(event.state).into(),
+            version: event.version,
+            reason: event.reason.clone(),
+        }))
+        .await
+    }
+
+    async fn drain(&self) -> Result<(), Status> {
+        let drain = wire::Drain {
+            reason: "this replica is stopping".to_owned(),
+            reconnect_after_ms: 0,
+        };
+        self.send(Down::Drain(drain)).await
+    }
+
+    async fn send(&self, body: Down) -> Result<(), Status> {
+        let message = Ok(wire::SessionResponse { body: Some(body) });
+        match timeout(SEND_MAX, self.down.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Status::cancelled("the enforcer is gone")),
+            Err(_) => Err(Status::resource_exhausted("the enforcer does not read")),
+        }
+    }
+
+    async fn close(&self) {
+        let closed = async {
+            let tx = self.fleet.database.begin("fleet.close").await?;
+            store::close_stream(&tx, &self.stream).await?;
+            tx.commit().await
+        };
+        if let Err(error) = closed.await {
+            warn!(
+                error = &error as &dyn std::error::Error,
+                "the end of a session was not recorded"
+            );
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Holds: exact actions waiting for people, and approvals used at most once.
+//!
+//! ```text
+//! open <-- enforcer          vote <-- approver           consume <-- enforcer        sweep <-- every replica's clock tick
+//!      \______________________________ one row, locked; Postgres' clock ______________________________/
+//! goes to: hold_event, whose feed tells the enforcer that waits
+//! ```
+//!
+//! **Invariant**: every step is one transaction that locks the row, asks the state machine, and compares deadlines with
+//! the database's clock. Locks are taken in one order: task, hold, counter.
+
+mod api;
+mod consume;
+mod open;
+mod store;
+mod sweep;
+mod vote;
+
+use std::collections::VecDeque;
+
+use checkrein_shared::SharedClock;
+use checkrein_shared::decision::OutcomeResult;
+use checkrein_shared::hold::{InvalidTransition, State, Step};
+use checkrein_shared::id::{HoldId, TaskId};
+use checkrein_shared::identity::SpiffeId;
+use thiserror::Error;
+
+use crate::database::{Database, DatabaseError, FeedName, Transaction};
+
+pub use consume::{Consume, ConsumeAnswer};
+pub use open::{Open, OpenAnswer};
+pub use sweep::sweep;
+pub use vote::Vote;
+
+/// A replica remembers this many steps; a stream further behind reconnects and asks for its holds by name.
+const RECENT_EVENTS_MAX: usize = 4_096;
+
+/// The verbs of holds.
+#[derive(Debug, Clone)]
+pub struct Holds {
+    database: Database,
+    clock: SharedClock,
+}
+
+/// Why an action may not wait, or an approval not be used: an answer, not an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// For machines; a `Cause` of the decision that follows.
+    pub cause: checkrein_shared::decision::Cause,
+    /// For people and agents.
+    pub reason: String,
+}
+
+/// The latest steps of all holds, for the streams of enforcers that wait.
+#[derive(Debug, Clone, Default)]
+pub struct HoldNews {
+    /// Up to which revision.
+    pub revision: u64,
+    /// In order; the oldest are forgotten.
+    pub recent: VecDeque<HoldEvent>,
+}
+
+/// One step of one hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldEvent {
+    /// Gap-free.
+    pub revision: u64,
+    /// Which hold.
+    pub hold: HoldId,
+    /// The name of the enforcer that holds it.
+    pub enforcer: String,
+    /// Where the step led.
+    pub state: State,
+    /// The hold's version after it.
+    pub version: u64,
+    /// What the agent is told.
+    pub reason: String,
+}
+
+/// Why a verb on holds failed.
+#[derive(Debug, Error)]
+pub enum HoldError {
+    /// No such hold.
+    #[error("there is no hold `{0}`")]
+    NotFound(HoldId),
+    /// A step that does not exist.
+    #[error(transparent)]
+    Transition(#[from] InvalidTransition),
+    /// The deadline has passed, by the database's clock.
+    #[error("hold `{0}` waited until its deadline and expired; the agent has to ask again")]
+    TooLate(HoldId),
+    /// The approver saw other bytes than those that are held.
+    #[error("what you were shown is not what is held: show hold `{0}` again")]
+    OtherBytes(HoldId),
+    /// An asker may not answer.
+    #[error("`{0}` asked for this action, and may not answer for it")]
+    Asker(SpiffeId),
+    /// Not in any group that the hold waits for.
+    #[error("`{approver}` is in none of the groups this hold waits for: {groups}")]
+    NotInGroup {
+        /// Who voted.
+        approver: SpiffeId,
+        /// What it waits for.
+        groups: String,
+    },
+    /// The action in the request is not the one it says it is.
+    #[error("the action does not have the hash it came with")]
+    HashMismatch,
+    /// Another enforcer's hold.
+    #[error("hold `{0}` is held by another enforcer")]
+    OtherEnforcer(HoldId),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+impl Holds {
+    /// The verbs over this database.
+    pub const fn new(database: Database, clock: SharedClock) -> Self {
+        Self { database, clock }
+    }
+}
+
+/// Cancels whatever waits in a task that ends.
+pub async fn cancel_all(tx: &Transaction, task: TaskId, reason: &str) -> Result<(), DatabaseError> {
+    for (id, state) in store::lock_waiting_of_task(tx, task).await? {
+        if let Ok(next) = state.after(Step::Cancel) {
+            step(tx, id, next, reason).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Settles a released hold with what its enforcer reported. A hold that was settled already, such as one given up as
+/// unknown, stays as it is.
+pub async fn settle(
+    tx: &Transaction,
+    enforcer: &str,
+    id: HoldId,
+    result: OutcomeResult,
+) -> Result<(), DatabaseError> {
+    let state = store::lock_state(tx, enforcer, id).await?;
+    if let Some(Ok(next)) = state.map(|state| state.after(Step::Settle(result))) {
+        step(tx, id, next, "").await?;
+    }
+    Ok(())
+}
+
+/// Where these holds of one enforcer stand: what a stream needs that lost its place.
+pub async fn standing(
+    database: &Database,
+    enforcer: &str,
+    ids: &[HoldId],
+) -> Result<Vec<HoldEvent>, DatabaseError> {
+    let tx = database.begin("hold.standing").await?;
+    let events = store::standing(&tx, enforcer, ids).await?;
+    tx.commit().await?;
+    Ok(events)
+}
+
+/// Loads the steps since `before`.
+pub async fn load_news(database: &Database, before: &HoldNews) -> Result<HoldNews, DatabaseError> {
+    let tx = database.begin("hold.news").await?;
+    let mut news = before.clone();
+    for event in store::events_after(&tx, before.revision, RECENT_EVENTS_MAX).await? {
+        news.revision = event.revision;
+        news.recent.push_back(event);
+    }
+    tx.commit().await?;
+    let excess = news.recent.len().saturating_sub(RECENT_EVENTS_MAX);
+    news.recent.drain(..excess);
+    Ok(news)
+}
+
+/// Writes where a step led, and tells the feed. The row is locked by the caller, who asked the state machine.
+async fn step(tx: &Transaction, id: HoldId, next: State, reason: &str) -> Result<(), DatabaseError> {
+    store::set_state(tx, id, next).await?;
+    announce(tx, id, reason).await
+}
+
+/// Appends the hold, as it stands now, to the log of steps.
+async fn announce(tx: &Transaction, id: HoldId, reason: &str) -> Result<(), DatabaseError> {
+    let revision = tx.raise(FeedName::Hold).await?;
+    store::insert_event(tx, revision, id, reason).await
+}

@@ -1,0 +1,239 @@
+//! `HoldService` on the wire.
+
+use checkrein_proto::hold::v1 as wire;
+use checkrein_proto::hold::v1::hold_service_server::HoldService;
+use checkrein_shared::action::{ActionIdentity, Sha256};
+use checkrein_shared::hold::{Hold, Requirement, State};
+use checkrein_shared::id::{Generation, HoldId};
+use tonic::{Request, Response, Status};
+
+use super::store::{self, Filter};
+use super::{Consume, ConsumeAnswer, HoldError, Holds, Open, OpenAnswer, Refusal, Vote};
+use crate::api::{
+    bad_field, bad_message, database_trouble, next_page, not_found, page_rows, precondition, text,
+};
+use crate::caller::Caller;
+
+/// A reason has at most this many bytes.
+const REASON_BYTES_MAX: usize = 1 << 10;
+/// The caller's own name for a call has at most this many bytes.
+const CALL_ID_BYTES_MAX: usize = 256;
+/// A hold may have at most this many requirements.
+const REQUIREMENTS_MAX: usize = 32;
+
+#[tonic::async_trait]
+impl HoldService for Holds {
+    async fn open(
+        &self,
+        request: Request<wire::OpenRequest>,
+    ) -> Result<Response<wire::OpenResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let open = parse_open(caller.id.name(), request.into_inner())?;
+        let result = match self.open(open).await? {
+            OpenAnswer::Held(hold) => wire::open_response::Result::Hold((&*hold).into()),
+            OpenAnswer::Refused(refusal) => wire::open_response::Result::Refused(refusal.into()),
+        };
+        Ok(Response::new(wire::OpenResponse { result: Some(result) }))
+    }
+
+    async fn consume(
+        &self,
+        request: Request<wire::ConsumeRequest>,
+    ) -> Result<Response<wire::ConsumeResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let consume = Consume {
+            hold: parse_id(&request.hold_id)?,
+            enforcer: caller.id.name().to_owned(),
+            action: parse_hash(&request.action_sha256)?,
+            generation: Generation(request.generation),
+            requirements: request.requirements.into_iter().map(Into::into).collect(),
+        };
+        let result = match self.consume(&consume).await? {
+            ConsumeAnswer::Consumed { use_by_ms, approvers } => {
+                wire::consume_response::Result::Consumed(wire::Consumed {
+                    use_by_unix_ms: use_by_ms,
+                    approvers,
+                })
+            }
+            ConsumeAnswer::Refresh(generation) => wire::consume_response::Result::Refresh(wire::Refresh {
+                generation: generation.0,
+            }),
+            ConsumeAnswer::Refused(refusal) => wire::consume_response::Result::Refused(refusal.into()),
+        };
+        Ok(Response::new(wire::ConsumeResponse { result: Some(result) }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<wire::ListRequest>,
+    ) -> Result<Response<wire::ListResponse>, Status> {
+        let request = request.into_inner();
+        let asked: Vec<&str> = request
+            .states()
+            .filter_map(|state| State::try_from(state).ok())
+            .map(State::as_str)
+            .collect();
+        let waiting = [State::Open.as_str(), State::Approved.as_str()];
+        let task = Some(&request.task_id).filter(|id| !id.is_empty());
+        let filter = Filter {
+            states: if asked.is_empty() { &waiting } else { &asked },
+            task: task
+                .map(|id| {
+                    id.parse()
+                        .map_err(|error| bad_field("task_id", format!("{error}")))
+                })
+                .transpose()?,
+            after: parse_token(&request.page_token)?,
+            rows: page_rows(request.page_size),
+        };
+        let tx = self
+            .database
+            .begin("hold.list")
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let holds = store::list(&tx, filter)
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let token = |hold: &Hold| format!("{}.{}", hold.decide_by_ms, hold.id);
+        let next_page_token = next_page(&holds, request.page_size, token);
+        Ok(Response::new(wire::ListResponse {
+            holds: holds.iter().map(Into::into).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn show(
+        &self,
+        request: Request<wire::ShowRequest>,
+    ) -> Result<Response<wire::ShowResponse>, Status> {
+        let id = parse_id(&request.get_ref().hold_id)?;
+        let tx = self
+            .database
+            .begin("hold.show")
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let hold = store::find(&tx, id)
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let hold = hold.ok_or_else(|| not_found("hold", &id.to_string()))?;
+        Ok(Response::new(wire::ShowResponse {
+            hold: Some((&hold).into()),
+        }))
+    }
+
+    async fn vote(
+        &self,
+        request: Request<wire::VoteRequest>,
+    ) -> Result<Response<wire::VoteResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        if text("reason", &request.reason)?.len() > REASON_BYTES_MAX {
+            return Err(bad_field("reason", format!("at most {REASON_BYTES_MAX} bytes")));
+        }
+        let vote = Vote {
+            hold: parse_id(&request.hold_id)?,
+            approver: caller.id,
+            approve: request.approve,
+            shown: parse_hash(&request.action_sha256)?,
+            reason: request.reason,
+        };
+        let hold = self.vote(vote).await?;
+        Ok(Response::new(wire::VoteResponse {
+            hold: Some((&hold).into()),
+        }))
+    }
+}
+
+impl From<Refusal> for wire::Refusal {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            cause: refusal.cause.to_string(),
+            reason: refusal.reason,
+        }
+    }
+}
+
+impl From<HoldError> for Status {
+    fn from(error: HoldError) -> Self {
+        let message = error.to_string();
+        match error {
+            HoldError::NotFound(id) => not_found("hold", &id.to_string()),
+            HoldError::Transition(_) => precondition("INVALID_TRANSITION", message),
+            HoldError::TooLate(_) => precondition("HOLD_EXPIRED", message),
+            HoldError::OtherBytes(_) => precondition("OTHER_BYTES", message),
+            HoldError::Asker(_) | HoldError::NotInGroup { .. } | HoldError::OtherEnforcer(_) => {
+                Self::permission_denied(message)
+            }
+            HoldError::HashMismatch => bad_field("action.action_sha256", message),
+            HoldError::Database(error) => database_trouble(&error),
+        }
+    }
+}
+
+fn parse_open(enforcer: &str, request: wire::OpenRequest) -> Result<Open, Status> {
+    let sent = request.action.ok_or_else(|| bad_field("action", "missing"))?;
+    let hash = parse_hash(&sent.action_sha256)?;
+    let action = ActionIdentity::try_from(sent).map_err(|error| bad_message(&error))?;
+    if action.sha256() != hash {
+        return Err(HoldError::HashMismatch.into());
+    }
+    let requirements: Vec<Requirement> = request.requirements.into_iter().map(Into::into).collect();
+    if requirements.is_empty() || requirements.len() > REQUIREMENTS_MAX {
+        return Err(bad_field(
+            "requirements",
+            format!("expected 1 to {REQUIREMENTS_MAX}"),
+        ));
+    }
+    if requirements
+        .iter()
+        .any(|r| r.quorum == 0 || r.decide_within_ms == 0 || r.use_within_ms == 0)
+    {
+        return Err(bad_field(
+            "requirements",
+            "quorum and both times must be more than zero",
+        ));
+    }
+    if request.call_id.is_empty() || request.call_id.len() > CALL_ID_BYTES_MAX {
+        return Err(bad_field(
+            "call_id",
+            format!("expected 1 to {CALL_ID_BYTES_MAX} bytes"),
+        ));
+    }
+    Ok(Open {
+        enforcer: enforcer.to_owned(),
+        decision: request
+            .decision_id
+            .parse()
+            .map_err(|error| bad_field("decision_id", format!("{error}")))?,
+        call_id: request.call_id,
+        action,
+        requirements,
+        generation: Generation(request.generation),
+        environment: request.environment,
+        intent: request.intent,
+        reason: request.reason,
+        denial_class: request.denial_class,
+    })
+}
+
+fn parse_id(id: &str) -> Result<HoldId, Status> {
+    id.parse()
+        .map_err(|error| bad_field("hold_id", format!("{error}")))
+}
+
+fn parse_hash(bytes: &[u8]) -> Result<Sha256, Status> {
+    Sha256::try_from(bytes).map_err(|error| bad_field("action_sha256", error.to_string()))
+}
+
+fn parse_token(token: &str) -> Result<Option<(u64, HoldId)>, Status> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let parts = token
+        .split_once('.')
+        .and_then(|(ms, id)| Some((ms.parse().ok()?, id.parse().ok()?)));
+    parts
+        .map(Some)
+        .ok_or_else(|| bad_field("page_token", "not a token of an earlier page"))
+}

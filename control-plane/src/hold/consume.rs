@@ -1,0 +1,145 @@
+//! Using an approval: once, in time, for the very bytes, under the newest policy.
+
+use checkrein_shared::action::Sha256;
+use checkrein_shared::decision::Cause;
+use checkrein_shared::hold::{Hold, Requirement, State, Step};
+use checkrein_shared::id::{Generation, HoldId};
+
+use super::{HoldError, Holds, Refusal, announce, step, store, vote};
+use crate::database::{FeedName, Transaction};
+use crate::task;
+
+/// An enforcer that is about to release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consume {
+    /// Whose approval.
+    pub hold: HoldId,
+    /// The enforcer's name.
+    pub enforcer: String,
+    /// Recomputed from the bytes about to be sent.
+    pub action: Sha256,
+    /// The generation under which it was judged again.
+    pub generation: Generation,
+    /// What the rules demand now.
+    pub requirements: Vec<Requirement>,
+}
+
+/// What comes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConsumeAnswer {
+    /// Release it.
+    Consumed {
+        /// Until when.
+        use_by_ms: u64,
+        /// Who said yes.
+        approvers: Vec<String>,
+    },
+    /// Judge again under this generation; the approval is intact.
+    Refresh(Generation),
+    /// The approval can't be used.
+    Refused(Refusal),
+}
+
+impl Holds {
+    /// Uses an approval up, if hold, deadline, task, bytes, approvers and policy all still stand.
+    pub async fn consume(&self, consume: &Consume) -> Result<ConsumeAnswer, HoldError> {
+        let tx = self.database.begin("hold.consume").await?;
+        let task = store::task_of(&tx, consume.hold)
+            .await?
+            .ok_or(HoldError::NotFound(consume.hold))?;
+        let is_live = task::is_live(&tx, task).await?;
+        let held = store::lock(&tx, consume.hold)
+            .await?
+            .ok_or(HoldError::NotFound(consume.hold))?;
+        let hold = &held.hold;
+        if hold.enforcer.name() != consume.enforcer {
+            return Err(HoldError::OtherEnforcer(hold.id));
+        }
+        if hold.state != State::Approved {
+            return Ok(refused(not_approved(hold)));
+        }
+        if hold.action_sha256 != consume.action {
+            let reason =
+                "the action about to be sent is not the one that was approved; the approval is untouched";
+            return Ok(refused((Cause::ActionChanged, reason.to_owned())));
+        }
+        if held.is_late {
+            step(
+                &tx,
+                hold.id,
+                hold.state.after(Step::Expire)?,
+                "the approval was not used in time",
+            )
+            .await?;
+            tx.commit().await?;
+            return Ok(refused((
+                Cause::HoldLapsed,
+                "the approval was not used in time; ask again".to_owned(),
+            )));
+        }
+        if !is_live {
+            return Ok(refused((Cause::TaskEnded, "the task has ended".to_owned())));
+        }
+        let newest = Generation(tx.revision(FeedName::Policy).await?);
+        if newest != consume.generation {
+            return Ok(ConsumeAnswer::Refresh(newest));
+        }
+        consume_approved(tx, hold, &consume.requirements).await
+    }
+}
+
+async fn consume_approved(
+    tx: Transaction,
+    hold: &Hold,
+    demanded: &[Requirement],
+) -> Result<ConsumeAnswer, HoldError> {
+    let yes = || {
+        hold.votes
+            .iter()
+            .filter(|vote| vote.approve)
+            .map(|vote| &vote.approver)
+    };
+    if let Some(missing) = vote::unmet(&tx, demanded, yes()).await?.first() {
+        let reason = format!(
+            "rule `{}` now wants {} of `{}`: ask again",
+            missing.rule, missing.quorum, missing.group
+        );
+        step(&tx, hold.id, hold.state.after(Step::Deny)?, &reason).await?;
+        tx.commit().await?;
+        return Ok(refused((Cause::HoldCancelled, reason)));
+    }
+    store::consume(&tx, hold.id, hold.state.after(Step::Consume)?).await?;
+    announce(&tx, hold.id, "").await?;
+    tx.commit().await?;
+    let approvers = yes().map(ToString::to_string).collect();
+    Ok(ConsumeAnswer::Consumed {
+        use_by_ms: hold.use_by_ms.unwrap_or_default(),
+        approvers,
+    })
+}
+
+fn not_approved(hold: &Hold) -> (Cause, String) {
+    let said = &hold.denial_reason;
+    match hold.state {
+        State::Open => (Cause::HoldCancelled, "nobody has approved it".to_owned()),
+        State::Denied => (Cause::DeniedByPerson, format!("a person said no: {said}")),
+        State::Expired => (Cause::HoldExpired, "nobody answered in time".to_owned()),
+        State::Lapsed => (Cause::HoldLapsed, "the approval was not used in time".to_owned()),
+        State::Withdrawn if said.is_empty() => {
+            (Cause::HoldCancelled, "the approval no longer suffices".to_owned())
+        }
+        State::Withdrawn => (
+            Cause::DeniedByPerson,
+            format!("the approval was taken back: {said}"),
+        ),
+        State::Cancelled => (Cause::HoldCancelled, "the hold was cancelled".to_owned()),
+        _ => (
+            Cause::HoldLapsed,
+            "the approval was used already; it is good for one release".to_owned(),
+        ),
+    }
+}
+
+fn refused((cause, reason): (Cause, String)) -> ConsumeAnswer {
+    ConsumeAnswer::Refused(Refusal { cause, reason })
+}

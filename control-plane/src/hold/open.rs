@@ -1,0 +1,113 @@
+//! Opening a hold, or finding the one this very call already has.
+
+use checkrein_shared::action::ActionIdentity;
+use checkrein_shared::decision::Cause;
+use checkrein_shared::hold::{Hold, OPEN_HOLDS_MAX, Requirement};
+use checkrein_shared::id::{DecisionId, Generation, HoldId};
+
+use super::{HoldError, Holds, Refusal, announce, store};
+use crate::database::FeedName;
+use crate::task;
+
+/// An action that has to wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// The enforcer's name.
+    pub enforcer: String,
+    /// The decision that held it.
+    pub decision: DecisionId,
+    /// The caller's own name for the call.
+    pub call_id: String,
+    /// What waits.
+    pub action: ActionIdentity,
+    /// For whom; never empty.
+    pub requirements: Vec<Requirement>,
+    /// The generation of the decision.
+    pub generation: Generation,
+    /// Where the task runs.
+    pub environment: String,
+    /// What the user wants.
+    pub intent: String,
+    /// Why it is held.
+    pub reason: String,
+    /// The tool and its resource.
+    pub denial_class: String,
+}
+
+/// What comes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenAnswer {
+    /// It waits, or did before.
+    Held(Box<Hold>),
+    /// It may not even wait.
+    Refused(Refusal),
+}
+
+impl Holds {
+    /// Holds an action. The same call of the same action finds its hold, whatever has become of it, so that a retry never
+    /// asks people twice.
+    pub async fn open(&self, open: Open) -> Result<OpenAnswer, HoldError> {
+        let tx = self.database.begin("hold.open").await?;
+        let is_live = task::is_live(&tx, open.action.task).await?;
+        // From here on nobody else opens: the counts below are exact.
+        tx.lock(FeedName::Hold).await?;
+        if let Some(hold) =
+            store::find_by_key(&tx, open.action.task, &open.call_id, open.action.sha256()).await?
+        {
+            if hold.enforcer.name() != open.enforcer {
+                return Err(HoldError::OtherEnforcer(hold.id));
+            }
+            return Ok(OpenAnswer::Held(Box::new(hold)));
+        }
+        if !is_live {
+            return Ok(refused(Cause::TaskEnded, "the task has ended".to_owned()));
+        }
+        if let Some(said) = store::denial_of_class(&tx, open.action.task, &open.denial_class).await? {
+            return Ok(refused(Cause::DeniedBefore, denied_before(&said)));
+        }
+        if let Some(bound) = exhausted(store::count_open(&tx, &open).await?) {
+            return Ok(refused(Cause::HoldsExhausted, bound));
+        }
+        let id = HoldId::new(&*self.clock);
+        store::insert(&tx, id, &open).await?;
+        announce(&tx, id, "").await?;
+        let hold = store::find(&tx, id).await?.ok_or(HoldError::NotFound(id))?;
+        tx.commit().await?;
+        Ok(OpenAnswer::Held(Box::new(hold)))
+    }
+}
+
+/// How many holds are open already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OpenCounts {
+    pub(super) task: u32,
+    pub(super) agent: u32,
+    /// The fullest of the groups it would wait for.
+    pub(super) group: u32,
+}
+
+fn exhausted(counts: OpenCounts) -> Option<String> {
+    let max = OPEN_HOLDS_MAX;
+    let bounds = [
+        (counts.task, max.per_task, "in this task"),
+        (counts.agent, max.per_agent, "of this agent"),
+        (counts.group, max.per_group, "before this group of people"),
+    ];
+    let (count, _, whose) = bounds.into_iter().find(|(count, max, _)| count >= max)?;
+    Some(format!(
+        "{count} actions {whose} are waiting for people already: wait for their answers first"
+    ))
+}
+
+fn denied_before(said: &str) -> String {
+    let said = if said.is_empty() {
+        String::new()
+    } else {
+        format!(" (`{said}`)")
+    };
+    format!("a person said no to this tool on this resource in this task{said}; it will not be asked again")
+}
+
+const fn refused(cause: Cause, reason: String) -> OpenAnswer {
+    OpenAnswer::Refused(Refusal { cause, reason })
+}

@@ -1,0 +1,337 @@
+//! Reading holds, with or without the row's lock.
+
+use checkrein_shared::action::{ActionIdentity, MaskedArguments, Sha256};
+use checkrein_shared::hold::{Hold, Requirement, State, Vote};
+use checkrein_shared::id::{DecisionId, Generation, HoldId, TaskId};
+use tokio_postgres::Row;
+
+use super::super::open::OpenCounts;
+use super::super::sweep::{OUTCOME_GRACE, SWEEP_ROWS_MAX};
+use super::super::vote::waits;
+use super::super::{HoldEvent, Open};
+use crate::database::{
+    DatabaseError, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, unsigned,
+};
+
+/// A locked hold, and whether the deadline of its state has passed by the database's clock.
+pub(in super::super) struct Held {
+    pub(in super::super) hold: Hold,
+    pub(in super::super) is_late: bool,
+}
+
+/// What a list asks for.
+pub(in super::super) struct Filter<'a> {
+    pub(in super::super) states: &'a [&'static str],
+    pub(in super::super) task: Option<TaskId>,
+    pub(in super::super) after: Option<(u64, HoldId)>,
+    pub(in super::super) rows: i64,
+}
+
+const SELECT: &str = "SELECT hold.*, enforcer.spiffe_id,
+        coalesce(CASE state WHEN 'open' THEN decide_by WHEN 'approved' THEN use_by END <= clock_timestamp(), false) AS is_late
+    FROM hold JOIN enforcer ON enforcer.name = hold.enforcer";
+
+pub(in super::super) async fn lock(tx: &Transaction, id: HoldId) -> Result<Option<Held>, DatabaseError> {
+    let lock = format!("-- hold.lock\n{SELECT} WHERE hold.id = $1 FOR UPDATE OF hold");
+    let row = tx
+        .query_opt(&lock, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Held {
+        hold: whole(tx, &row).await?,
+        is_late: row.get("is_late"),
+    }))
+}
+
+pub(in super::super) async fn find(tx: &Transaction, id: HoldId) -> Result<Option<Hold>, DatabaseError> {
+    let find = format!("-- hold.find\n{SELECT} WHERE hold.id = $1");
+    let row = tx
+        .query_opt(&find, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    match row {
+        Some(row) => Ok(Some(whole(tx, &row).await?)),
+        None => Ok(None),
+    }
+}
+
+pub(in super::super) async fn find_by_key(
+    tx: &Transaction,
+    task: TaskId,
+    call_id: &str,
+    action: Sha256,
+) -> Result<Option<Hold>, DatabaseError> {
+    let find =
+        format!("-- hold.find_by_key\n{SELECT} WHERE task_id = $1 AND call_id = $2 AND action_sha256 = $3");
+    let row = tx
+        .query_opt(&find, &[&task.uuid(), &call_id, &&action.0[..]])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    match row {
+        Some(row) => Ok(Some(whole(tx, &row).await?)),
+        None => Ok(None),
+    }
+}
+
+pub(in super::super) async fn list(tx: &Transaction, filter: Filter<'_>) -> Result<Vec<Hold>, DatabaseError> {
+    let list = format!(
+        "-- hold.list\n{SELECT}
+        WHERE state = ANY ($1) AND ($2::uuid IS NULL OR task_id = $2)
+          AND ($3::timestamptz IS NULL OR (decide_by, hold.id) > ($3, $4))
+        ORDER BY decide_by, hold.id LIMIT $5"
+    );
+    let (moment, id) = filter.after.map(|(ms, id)| (from_ms(ms), id.uuid())).unzip();
+    let task = filter.task.map(TaskId::uuid);
+    let rows = tx
+        .query(&list, &[&filter.states, &task, &moment, &id, &filter.rows])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let mut holds = Vec::with_capacity(rows.len());
+    for row in &rows {
+        holds.push(whole(tx, row).await?);
+    }
+    Ok(holds)
+}
+
+pub(in super::super) async fn task_of(tx: &Transaction, id: HoldId) -> Result<Option<TaskId>, DatabaseError> {
+    let read = "-- hold.task_of
+        SELECT task_id FROM hold WHERE id = $1";
+    let row = tx
+        .query_opt(read, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.map(|row| TaskId::from_uuid(row.get(0))))
+}
+
+pub(in super::super) async fn lock_state(
+    tx: &Transaction,
+    enforcer: &str,
+    id: HoldId,
+) -> Result<Option<State>, DatabaseError> {
+    let lock = "-- hold.lock_state
+        SELECT state FROM hold WHERE id = $1 AND enforcer = $2 FOR UPDATE";
+    let row = tx
+        .query_opt(lock, &[&id.uuid(), &enforcer])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    row.map(|row| parsed(&row, "state", "hold")).transpose()
+}
+
+pub(in super::super) async fn lock_waiting_of_task(
+    tx: &Transaction,
+    task: TaskId,
+) -> Result<Vec<(HoldId, State)>, DatabaseError> {
+    let lock = "-- hold.lock_waiting_of_task
+        SELECT id, state FROM hold WHERE task_id = $1 AND state IN ('open', 'approved') ORDER BY id FOR UPDATE";
+    let rows = tx
+        .query(lock, &[&task.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    rows.iter().map(id_and_state).collect()
+}
+
+pub(in super::super) async fn lock_late(tx: &Transaction) -> Result<Vec<(HoldId, State)>, DatabaseError> {
+    let lock = "-- hold.lock_late
+        SELECT id, state FROM hold
+        WHERE (state = 'open' AND decide_by <= clock_timestamp())
+           OR (state = 'approved' AND use_by <= clock_timestamp())
+           OR (state = 'consumed' AND use_by + $1::bigint * interval '1 second' <= clock_timestamp())
+        ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED";
+    let grace = i64::try_from(OUTCOME_GRACE.as_secs()).unwrap_or(i64::MAX);
+    let rows = tx
+        .query(lock, &[&grace, &SWEEP_ROWS_MAX])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    rows.iter().map(id_and_state).collect()
+}
+
+pub(in super::super) async fn denial_of_class(
+    tx: &Transaction,
+    task: TaskId,
+    class: &str,
+) -> Result<Option<String>, DatabaseError> {
+    let read = "-- hold.denial_of_class
+        SELECT denial_reason FROM hold
+        WHERE task_id = $1 AND denial_class = $2 AND denial_reason IS NOT NULL LIMIT 1";
+    let row = tx
+        .query_opt(read, &[&task.uuid(), &class])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+pub(in super::super) async fn count_open(tx: &Transaction, open: &Open) -> Result<OpenCounts, DatabaseError> {
+    let count = "-- hold.count_open
+        SELECT (SELECT count(*) FROM hold WHERE state = 'open' AND task_id = $1) AS of_task,
+               (SELECT count(*) FROM hold WHERE state = 'open' AND agent = $2) AS of_agent,
+               coalesce((SELECT max(waiting) FROM (
+                   SELECT count(DISTINCT hold.id) AS waiting
+                   FROM hold_requirement JOIN hold ON hold.id = hold_id
+                   WHERE state = 'open' AND group_name = ANY ($3) GROUP BY group_name) groups), 0) AS of_group";
+    let groups: Vec<&str> = open
+        .requirements
+        .iter()
+        .map(|requirement| requirement.group.as_str())
+        .collect();
+    let row = tx
+        .query_one(
+            count,
+            &[&open.action.task.uuid(), &open.action.agent.as_str(), &groups],
+        )
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let count = |column: &str| u32::try_from(row.get::<_, i64>(column)).unwrap_or(u32::MAX);
+    Ok(OpenCounts {
+        task: count("of_task"),
+        agent: count("of_agent"),
+        group: count("of_group"),
+    })
+}
+
+pub(in super::super) async fn group_members(
+    tx: &Transaction,
+    group: &str,
+) -> Result<Vec<String>, DatabaseError> {
+    let read = "-- hold.group_members
+        SELECT members FROM approver_group WHERE name = $1";
+    let row = tx
+        .query_opt(read, &[&group])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.map(|row| row.get(0)).unwrap_or_default())
+}
+
+pub(in super::super) async fn votes(tx: &Transaction, id: HoldId) -> Result<Vec<Vote>, DatabaseError> {
+    let read = "-- hold.votes
+        SELECT approver, approve, reason, voted_at FROM hold_vote WHERE hold_id = $1 ORDER BY voted_at";
+    let rows = tx
+        .query(read, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let decode = |row: &Row| {
+        Ok(Vote {
+            approver: parsed(row, "approver", "hold_vote")?,
+            approve: row.get("approve"),
+            reason: row.get("reason"),
+            voted_ms: moment_ms(row, "voted_at"),
+        })
+    };
+    rows.iter().map(decode).collect()
+}
+
+pub(in super::super) async fn events_after(
+    tx: &Transaction,
+    revision: u64,
+    most: usize,
+) -> Result<Vec<HoldEvent>, DatabaseError> {
+    // The newest, if there are more than anybody remembers.
+    let read = "-- hold.events_after
+        SELECT * FROM (
+            SELECT revision, hold_id, enforcer, state, version, reason FROM hold_event
+            WHERE revision > $1 ORDER BY revision DESC LIMIT $2) newest
+        ORDER BY revision";
+    let parameters = (
+        crate::database::signed(revision),
+        i64::try_from(most).unwrap_or(i64::MAX),
+    );
+    let rows = tx
+        .query(read, &[&parameters.0, &parameters.1])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    rows.iter().map(event).collect()
+}
+
+pub(in super::super) async fn standing(
+    tx: &Transaction,
+    enforcer: &str,
+    ids: &[HoldId],
+) -> Result<Vec<HoldEvent>, DatabaseError> {
+    let read = "-- hold.standing
+        SELECT 0::bigint AS revision, id AS hold_id, enforcer, state, version, coalesce(denial_reason, '') AS reason
+        FROM hold WHERE id = ANY ($1) AND enforcer = $2";
+    let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = tx
+        .query(read, &[&ids, &enforcer])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    rows.iter().map(event).collect()
+}
+
+fn event(row: &Row) -> Result<HoldEvent, DatabaseError> {
+    Ok(HoldEvent {
+        revision: unsigned(row.get("revision")),
+        hold: HoldId::from_uuid(row.get("hold_id")),
+        enforcer: row.get("enforcer"),
+        state: parsed(row, "state", "hold_event")?,
+        version: unsigned(row.get("version")),
+        reason: row.get("reason"),
+    })
+}
+
+fn id_and_state(row: &Row) -> Result<(HoldId, State), DatabaseError> {
+    Ok((HoldId::from_uuid(row.get("id")), parsed(row, "state", "hold")?))
+}
+
+async fn whole(tx: &Transaction, row: &Row) -> Result<Hold, DatabaseError> {
+    let id = HoldId::from_uuid(row.get("id"));
+    let state: State = parsed(row, "state", "hold")?;
+    let use_by_ms = moment_ms_opt(row, "use_by");
+    if waits(state) && use_by_ms.is_some() {
+        return Err(inconsistent("hold", &id));
+    }
+    let digest =
+        |column: &str| Sha256::try_from(row.get::<_, &[u8]>(column)).map_err(|_| inconsistent("hold", &id));
+    let action = ActionIdentity {
+        task: TaskId::from_uuid(row.get("task_id")),
+        agent: parsed(row, "agent", "hold")?,
+        user: row.get("user_name"),
+        tool: row.get("tool"),
+        definition: digest("definition_sha256")?,
+        arguments: MaskedArguments(row.get("arguments")),
+    };
+    let action_sha256 = digest("action_sha256")?;
+    // What is shown is what is hashed: a row for which that is not so was changed by somebody else.
+    if action.sha256() != action_sha256 {
+        return Err(inconsistent("hold", &id));
+    }
+    Ok(Hold {
+        id,
+        state,
+        action,
+        action_sha256,
+        requirements: requirements(tx, id).await?,
+        votes: votes(tx, id).await?,
+        enforcer: parsed(row, "spiffe_id", "hold")?,
+        call_id: row.get("call_id"),
+        decision: DecisionId::from_uuid(row.get("decision_id")),
+        generation: Generation(unsigned(row.get("generation"))),
+        environment: row.get("environment"),
+        intent: row.get("intent"),
+        reason: row.get("reason"),
+        opened_ms: moment_ms(row, "opened_at"),
+        decide_by_ms: moment_ms(row, "decide_by"),
+        use_by_ms,
+        version: unsigned(row.get("version")),
+        denial_reason: row.get::<_, Option<String>>("denial_reason").unwrap_or_default(),
+    })
+}
+
+async fn requirements(tx: &Transaction, id: HoldId) -> Result<Vec<Requirement>, DatabaseError> {
+    let read = "-- hold.requirements
+        SELECT rule, group_name, quorum, decide_within_ms, use_within_ms, reason
+        FROM hold_requirement WHERE hold_id = $1 ORDER BY rule";
+    let rows = tx
+        .query(read, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let decode = |row: &Row| Requirement {
+        rule: row.get("rule"),
+        group: row.get("group_name"),
+        quorum: u32::try_from(row.get::<_, i32>("quorum")).unwrap_or(u32::MAX),
+        decide_within_ms: unsigned(row.get("decide_within_ms")),
+        use_within_ms: unsigned(row.get("use_within_ms")),
+        reason: row.get("reason"),
+    };
+    Ok(rows.iter().map(decode).collect())
+}

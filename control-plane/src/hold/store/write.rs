@@ -1,0 +1,150 @@
+//! Changing holds. The row is locked by whoever calls.
+
+use checkrein_shared::hold::{Requirement, State};
+use checkrein_shared::id::HoldId;
+
+use super::super::{Open, Vote};
+use crate::database::{DatabaseError, Transaction, signed};
+
+pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) -> Result<(), DatabaseError> {
+    let insert = "-- hold.insert
+        INSERT INTO hold (id, task_id, call_id, action_sha256, agent, user_name, tool, definition_sha256, arguments,
+            denial_class, enforcer, decision_id, generation, environment, intent, reason, opened_at, decide_by,
+            use_within_ms, state, version)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, now.moment,
+               now.moment + $17::bigint * interval '1 millisecond', $18, 'open', 1
+        FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS moment) now";
+    let shortest =
+        |of: fn(&Requirement) -> u64| signed(open.requirements.iter().map(of).min().unwrap_or_default());
+    let action = &open.action;
+    tx.change_one(
+        insert,
+        &[
+            &id.uuid(),
+            &action.task.uuid(),
+            &open.call_id,
+            &&action.sha256().0[..],
+            &action.agent.as_str(),
+            &action.user,
+            &action.tool,
+            &&action.definition.0[..],
+            &action.arguments.0,
+            &open.denial_class,
+            &open.enforcer,
+            &open.decision.uuid(),
+            &signed(open.generation.0),
+            &open.environment,
+            &open.intent,
+            &open.reason,
+            &shortest(|requirement| requirement.decide_within_ms),
+            &shortest(|requirement| requirement.use_within_ms),
+        ],
+    )
+    .await?;
+    for requirement in &open.requirements {
+        insert_requirement(tx, id, requirement).await?;
+    }
+    Ok(())
+}
+
+async fn insert_requirement(
+    tx: &Transaction,
+    id: HoldId,
+    requirement: &Requirement,
+) -> Result<(), DatabaseError> {
+    let insert = "-- hold.insert_requirement
+        INSERT INTO hold_requirement (hold_id, rule, group_name, quorum, decide_within_ms, use_within_ms, reason)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    tx.change_one(
+        insert,
+        &[
+            &id.uuid(),
+            &requirement.rule,
+            &requirement.group,
+            &i32::try_from(requirement.quorum).unwrap_or(i32::MAX),
+            &signed(requirement.decide_within_ms),
+            &signed(requirement.use_within_ms),
+            &requirement.reason,
+        ],
+    )
+    .await
+}
+
+pub(in super::super) async fn insert_event(
+    tx: &Transaction,
+    revision: u64,
+    id: HoldId,
+    reason: &str,
+) -> Result<(), DatabaseError> {
+    let insert = "-- hold.insert_event
+        INSERT INTO hold_event (revision, hold_id, enforcer, state, version, reason)
+        SELECT $1, id, enforcer, state, version, $3 FROM hold WHERE id = $2";
+    tx.change_one(insert, &[&signed(revision), &id.uuid(), &reason])
+        .await
+}
+
+pub(in super::super) async fn set_state(
+    tx: &Transaction,
+    id: HoldId,
+    state: State,
+) -> Result<(), DatabaseError> {
+    let set = "-- hold.set_state
+        UPDATE hold SET state = $2, version = version + 1 WHERE id = $1";
+    tx.change_one(set, &[&id.uuid(), &state.as_str()]).await
+}
+
+pub(in super::super) async fn approve(
+    tx: &Transaction,
+    id: HoldId,
+    approved: State,
+) -> Result<(), DatabaseError> {
+    let approve = "-- hold.approve
+        UPDATE hold SET state = $2, version = version + 1,
+            use_by = clock_timestamp() + use_within_ms * interval '1 millisecond'
+        WHERE id = $1 AND state = 'open'";
+    tx.change_one(approve, &[&id.uuid(), &approved.as_str()]).await
+}
+
+pub(in super::super) async fn consume(
+    tx: &Transaction,
+    id: HoldId,
+    consumed: State,
+) -> Result<(), DatabaseError> {
+    let consume = "-- hold.consume
+        UPDATE hold SET state = $2, version = version + 1, consumed_at = clock_timestamp()
+        WHERE id = $1 AND state = 'approved' AND use_by > clock_timestamp()";
+    tx.change_one(consume, &[&id.uuid(), &consumed.as_str()]).await
+}
+
+pub(in super::super) async fn set_denial(
+    tx: &Transaction,
+    id: HoldId,
+    reason: &str,
+) -> Result<(), DatabaseError> {
+    let set = "-- hold.set_denial
+        UPDATE hold SET denial_reason = $2 WHERE id = $1";
+    tx.change_one(set, &[&id.uuid(), &reason]).await
+}
+
+pub(in super::super) async fn bump_version(tx: &Transaction, id: HoldId) -> Result<(), DatabaseError> {
+    let bump = "-- hold.bump_version
+        UPDATE hold SET version = version + 1 WHERE id = $1";
+    tx.change_one(bump, &[&id.uuid()]).await
+}
+
+pub(in super::super) async fn record_vote(tx: &Transaction, vote: &Vote) -> Result<(), DatabaseError> {
+    let record = "-- hold.record_vote
+        INSERT INTO hold_vote (hold_id, approver, approve, reason, voted_at) VALUES ($1, $2, $3, $4, clock_timestamp())
+        ON CONFLICT (hold_id, approver) DO UPDATE
+        SET approve = excluded.approve, reason = excluded.reason, voted_at = excluded.voted_at";
+    tx.change_one(
+        record,
+        &[
+            &vote.hold.uuid(),
+            &vote.approver.as_str(),
+            &vote.approve,
+            &vote.reason,
+        ],
+    )
+    .await
+}

@@ -1,0 +1,149 @@
+//! A person's word on a hold.
+
+use std::collections::BTreeMap;
+
+use checkrein_shared::action::Sha256;
+use checkrein_shared::hold::{Askers, Hold, Requirement, State, Step};
+use checkrein_shared::id::HoldId;
+use checkrein_shared::identity::SpiffeId;
+
+use super::{HoldError, Holds, announce, step, store};
+use crate::database::{DatabaseError, Transaction};
+use crate::task;
+
+/// A vote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vote {
+    /// On what.
+    pub hold: HoldId,
+    /// Whose.
+    pub approver: SpiffeId,
+    /// Yes or no.
+    pub approve: bool,
+    /// The hash of what they were shown.
+    pub shown: Sha256,
+    /// Why.
+    pub reason: String,
+}
+
+impl Holds {
+    /// Counts a vote. The first no ends an open hold, and takes back an approval that has not been used; the last yes that
+    /// was needed approves it. The same vote again changes nothing; another vote replaces it while the hold is open.
+    pub async fn vote(&self, vote: Vote) -> Result<Hold, HoldError> {
+        let tx = self.database.begin("hold.vote").await?;
+        let held = store::lock(&tx, vote.hold)
+            .await?
+            .ok_or(HoldError::NotFound(vote.hold))?;
+        if has_voted_so(&held.hold, &vote) {
+            return Ok(held.hold);
+        }
+        may_vote(&tx, &held.hold, &vote).await?;
+        if held.is_late {
+            step(
+                &tx,
+                vote.hold,
+                held.hold.state.after(Step::Expire)?,
+                "nobody answered in time",
+            )
+            .await?;
+            tx.commit().await?;
+            return Err(HoldError::TooLate(vote.hold));
+        }
+        if vote.approve {
+            self.approve(&tx, &held.hold, &vote).await?;
+        } else {
+            let next = held.hold.state.after(Step::Deny)?;
+            store::record_vote(&tx, &vote).await?;
+            store::set_denial(&tx, vote.hold, &vote.reason).await?;
+            step(&tx, vote.hold, next, &vote.reason).await?;
+        }
+        let hold = store::find(&tx, vote.hold)
+            .await?
+            .ok_or(HoldError::NotFound(vote.hold))?;
+        tx.commit().await?;
+        Ok(hold)
+    }
+
+    async fn approve(&self, tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<(), HoldError> {
+        let approved = hold.state.after(Step::Approve)?;
+        store::record_vote(tx, vote).await?;
+        let votes = store::votes(tx, hold.id).await?;
+        let yes = votes
+            .iter()
+            .filter(|vote| vote.approve)
+            .map(|vote| &vote.approver);
+        if unmet(tx, &hold.requirements, yes).await?.is_empty() {
+            store::approve(tx, hold.id, approved).await?;
+            announce(tx, hold.id, "").await?;
+        } else {
+            store::bump_version(tx, hold.id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The requirements that these people, whoever of them is in the group now, do not meet.
+pub(super) async fn unmet<'a>(
+    tx: &Transaction,
+    requirements: &[Requirement],
+    yes: impl Iterator<Item = &'a SpiffeId>,
+) -> Result<Vec<Requirement>, DatabaseError> {
+    let people: BTreeMap<&str, &SpiffeId> = yes.map(|id| (id.name(), id)).collect();
+    let mut missing = Vec::new();
+    for requirement in requirements {
+        let members = store::group_members(tx, &requirement.group).await?;
+        // Distinct people, not distinct certificates.
+        let count = people
+            .values()
+            .filter(|person| members.iter().any(|member| member == person.as_str()))
+            .count();
+        if !requirement.is_met_by(count) {
+            missing.push(requirement.clone());
+        }
+    }
+    Ok(missing)
+}
+
+fn has_voted_so(hold: &Hold, vote: &Vote) -> bool {
+    hold.action_sha256 == vote.shown
+        && hold
+            .votes
+            .iter()
+            .any(|before| before.approver == vote.approver && before.approve == vote.approve)
+}
+
+async fn may_vote(tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<(), HoldError> {
+    let started_by = task::starter(tx, hold.action.task).await?;
+    let askers = Askers {
+        agent: &hold.action.agent,
+        started_by: &started_by,
+        user: &hold.action.user,
+    };
+    if askers.include(&vote.approver) {
+        return Err(HoldError::Asker(vote.approver.clone()));
+    }
+    if hold.action_sha256 != vote.shown {
+        return Err(HoldError::OtherBytes(hold.id));
+    }
+    for requirement in &hold.requirements {
+        let members = store::group_members(tx, &requirement.group).await?;
+        if members.iter().any(|member| member == vote.approver.as_str()) {
+            return Ok(());
+        }
+    }
+    let groups: Vec<&str> = hold
+        .requirements
+        .iter()
+        .map(|requirement| requirement.group.as_str())
+        .collect();
+    let groups = groups.join(", ");
+    Err(HoldError::NotInGroup {
+        approver: vote.approver.clone(),
+        groups,
+    })
+}
+
+/// Whether a hold in this state still waits for an answer.
+pub(super) const fn waits(state: State) -> bool {
+    matches!(state, State::Open)
+}

@@ -1,0 +1,203 @@
+//! A control plane on one machine: keys, a database and a first operator, made where they are missing.
+//!
+//! ```text
+//! data/
+//!   keys/         root, bundle, grant, CA and masking keys
+//!   postgres/     a private Postgres, unless a database was named
+//!   operator/     the first operator: client.toml, certificate, key
+//! ```
+//!
+//! **Invariant**: what is there is used, never replaced.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use checkrein_shared::SharedClock;
+use checkrein_shared::identity::Role;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::authority::{Authority, AuthorityError};
+use crate::cli::client::{ClientConfig, ConfigError};
+use crate::cli::identity::{CLIENT_FILE, Credentials, IdentityError, RootKey, write_identity};
+use crate::config::Config;
+use crate::database::{Database, DatabaseError};
+use crate::postgres::{self, PostgresError, PrivatePostgres, Progress};
+use crate::server::{self, Options, RunError};
+
+/// The first operator's name.
+const FIRST_OPERATOR: &str = "admin";
+/// The database's name in a private Postgres.
+const DATABASE: &str = "checkrein";
+
+/// Everything a replica needs to serve.
+#[derive(Debug)]
+pub struct Installation {
+    config: Config,
+    database: Database,
+    epoch: u64,
+    authority: Arc<Authority>,
+    /// Stops when the installation is dropped.
+    postgres: Option<PrivatePostgres>,
+}
+
+/// What is missing for serving.
+#[derive(Debug, Error)]
+pub enum InstallationError {
+    /// The data directory.
+    #[error("can't create `{path}`")]
+    Directory {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The address is taken, or not ours.
+    #[error("can't listen on `{address}`; is another control plane running? choose another with --listen")]
+    Listen {
+        /// Which.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The private Postgres.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The keys.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The first operator's files.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The first operator's config.
+    #[error(transparent)]
+    ClientConfig(#[from] ConfigError),
+    /// Serving.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+impl Installation {
+    /// Opens the installation in the config's data directory, making what it lacks.
+    pub async fn open(
+        config: Config,
+        clock: &SharedClock,
+        progress: Progress,
+    ) -> Result<Self, InstallationError> {
+        create_private(&config.data)?;
+        let authority = Authority::open(&config.data.join("keys"), &config.trust_domain, &**clock)?;
+        let (postgres, url) = if let Some(url) = &config.database_url {
+            (None, url.clone())
+        } else {
+            let options = postgres::Options {
+                progress,
+                ..postgres::Options::kept_in(config.data.join("postgres"))
+            };
+            let postgres = PrivatePostgres::start(options).await?;
+            let url = postgres.database(DATABASE).await?;
+            (Some(postgres), url)
+        };
+        let database = Database::new(&url)?;
+        let epoch = database.prepare(&config.trust_domain).await?;
+        Ok(Self {
+            config,
+            database,
+            epoch,
+            authority: Arc::new(authority),
+            postgres,
+        })
+    }
+
+    /// Takes the configured address.
+    pub async fn bind(&self) -> Result<TcpListener, InstallationError> {
+        let address = self.config.listen;
+        TcpListener::bind(address)
+            .await
+            .map_err(|source| InstallationError::Listen { address, source })
+    }
+
+    /// The first operator's client config, made if it is not there. `port` is the one that is listened on.
+    pub fn operator(&self, clock: &SharedClock, port: u16) -> Result<PathBuf, InstallationError> {
+        let directory = self.config.data.join("operator");
+        let file = directory.join(CLIENT_FILE);
+        if !file.exists() {
+            self.write_client(clock, Role::Operator, FIRST_OPERATOR, port, &directory)?;
+        }
+        Ok(file)
+    }
+
+    /// Makes an identity and writes it with a client config that names this control plane.
+    pub fn write_client(
+        &self,
+        clock: &SharedClock,
+        role: Role,
+        name: &str,
+        port: u16,
+        directory: &Path,
+    ) -> Result<(), InstallationError> {
+        let identity = self.authority.issue(&**clock, role, name)?;
+        let credentials = Credentials {
+            certificate: identity.certificate,
+            key: identity.key,
+            ca: self.authority.ca_certificate.clone(),
+        };
+        let root_key = RootKey(*self.authority.root.as_bytes());
+        let config = ClientConfig::beside(vec![self.url(port)], root_key).encode()?;
+        Ok(write_identity(
+            directory,
+            &credentials,
+            (CLIENT_FILE, &config),
+            false,
+        )?)
+    }
+
+    /// The address that clients are given.
+    pub fn url(&self, port: u16) -> String {
+        match self.config.hosts.first() {
+            Some(host) if host.contains(':') => format!("https://[{host}]:{port}"),
+            Some(host) => format!("https://{host}:{port}"),
+            None => format!("https://localhost:{port}"),
+        }
+    }
+
+    /// Serves until `stop` is cancelled; then stops the private Postgres, if there is one.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        clock: SharedClock,
+        stop: CancellationToken,
+    ) -> Result<(), InstallationError> {
+        let options = Options {
+            database: self.database,
+            epoch: self.epoch,
+            authority: self.authority,
+            hosts: self.config.hosts,
+            beat: self.config.beat,
+            retention: self.config.retention.into(),
+        };
+        let served = server::run(options, listener, clock, stop).await;
+        if let Some(postgres) = self.postgres {
+            postgres.stop().await;
+        }
+        Ok(served?)
+    }
+}
+
+fn create_private(path: &Path) -> Result<(), InstallationError> {
+    let failed = |source| InstallationError::Directory {
+        path: path.display().to_string(),
+        source,
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(failed)
+}

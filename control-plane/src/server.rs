@@ -1,0 +1,260 @@
+//! One replica: feeds, rooms and housekeeping on one socket.
+//!
+//! **Invariant**: nothing is served before the schema is right and the feeds have read the database once; when told to stop,
+//! a replica tells its streams to go elsewhere, and is gone within a bound.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use checkrein_proto::decision::v1::decision_service_server::DecisionServiceServer;
+use checkrein_proto::decision::v1::journal_service_server::JournalServiceServer;
+use checkrein_proto::fleet::v1::fleet_service_server::FleetServiceServer;
+use checkrein_proto::hold::v1::hold_service_server::HoldServiceServer;
+use checkrein_proto::policy::v1::bundle_service_server::BundleServiceServer;
+use checkrein_proto::policy::v1::policy_service_server::PolicyServiceServer;
+use checkrein_proto::task::v1::task_service_server::TaskServiceServer;
+use checkrein_shared::SharedClock;
+use checkrein_shared::id::ReplicaId;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Certificate, Server, ServerTlsConfig};
+use tracing::{info, warn};
+
+use crate::authority::{Authority, AuthorityError, Identity};
+use crate::caller::Authorize;
+use crate::database::{Database, DatabaseError, FeedName};
+use crate::decision::{Decisions, Retention, keep_partitions};
+use crate::feed::{follow_revisions, spawn_feed};
+use crate::fleet::{Feeds, Fleet, FleetOptions};
+use crate::hold::{self, HoldNews, Holds};
+use crate::policy::{self, Policies, Published, Segments};
+use crate::task::{self, RevocationLog, Tasks};
+
+/// How long streams may take to end after we say stop.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How long the first read of the database may take.
+const FIRST_READ_MAX: Duration = Duration::from_secs(10);
+/// Pings on an idle connection, so that a dead peer is noticed.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// One stalled stream may hold an eighth of its connection, no more.
+const STREAM_WINDOW_BYTES: u32 = 128 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// Streams of one connection.
+const STREAMS_MAX: u32 = 256;
+/// The largest message: a pushed pack.
+const MESSAGE_BYTES_MAX: usize = 8 << 20;
+/// How often deadlines of holds are looked at.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// How often partitions are looked at.
+const PARTITION_INTERVAL: Duration = Duration::from_hours(1);
+
+/// What a replica serves with.
+#[derive(Debug)]
+pub struct Options {
+    /// The database, already prepared: see [`Database::prepare`].
+    pub database: Database,
+    /// The epoch that preparing it gave.
+    pub epoch: u64,
+    /// The keys.
+    pub authority: Arc<Authority>,
+    /// Host names the server certificate answers to.
+    pub hosts: Vec<String>,
+    /// How often an enforcer asks how fresh it is.
+    pub beat: Duration,
+    /// How long decisions are kept.
+    pub retention: Retention,
+}
+
+/// Why a replica stopped, or never ran.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The keys.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The first read did not come.
+    #[error("the database did not answer the first read in time")]
+    NoFirstRead,
+    /// The socket or TLS.
+    #[error("the server can't go on")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// Serves on `listener` until `stop` is cancelled.
+pub async fn run(
+    options: Options,
+    listener: TcpListener,
+    clock: SharedClock,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
+    let Options {
+        database,
+        epoch,
+        authority,
+        hosts,
+        beat,
+        retention,
+    } = options;
+    keep_partitions(&database, retention).await?;
+    let replica = ReplicaId::new(&*clock).to_string();
+    let identity = authority.issue_server(&*clock, &replica.replace('_', "-"), &hosts)?;
+    let feeds = feeds(&database, &clock, &stop).await?;
+    keep_house(&database, retention, &stop);
+
+    let policies = Policies::new(
+        database.clone(),
+        Arc::clone(&authority),
+        Arc::clone(&clock),
+        epoch,
+    );
+    let segments = Segments::new(database.clone(), feeds.published.clone());
+    let tasks = Tasks::new(database.clone(), Arc::clone(&authority), Arc::clone(&clock));
+    let holds = Holds::new(database.clone(), Arc::clone(&clock));
+    let decisions = Decisions::new(database.clone(), stop.clone());
+    let fleet_options = FleetOptions {
+        replica,
+        beat_ms: u64::try_from(beat.as_millis()).unwrap_or(u64::MAX),
+    };
+    let fleet = Fleet::new(
+        database,
+        Arc::clone(&authority),
+        policies.clone(),
+        clock,
+        feeds,
+        stop.clone(),
+        fleet_options,
+    );
+    let server = builder(&authority, &identity)?
+        .layer(Authorize::new(authority.trust_domain.clone()))
+        .add_service(PolicyServiceServer::new(policies).max_decoding_message_size(MESSAGE_BYTES_MAX))
+        .add_service(BundleServiceServer::new(segments))
+        .add_service(TaskServiceServer::new(tasks))
+        .add_service(HoldServiceServer::new(holds))
+        .add_service(JournalServiceServer::new(decisions.clone()))
+        .add_service(DecisionServiceServer::new(decisions))
+        .add_service(FleetServiceServer::new(fleet))
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.clone().cancelled_owned());
+    tokio::select! {
+        served = server => served?,
+        () = drained(&stop) => warn!("some streams did not end in time"),
+    }
+    info!("stopped");
+    Ok(())
+}
+
+fn builder(authority: &Authority, identity: &Identity) -> Result<Server, RunError> {
+    let tls = ServerTlsConfig::new()
+        .identity(tonic::transport::Identity::from_pem(
+            &identity.certificate,
+            &identity.key,
+        ))
+        .client_ca_root(Certificate::from_pem(&authority.ca_certificate));
+    Ok(Server::builder()
+        .tls_config(tls)?
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(STREAMS_MAX)
+        .tcp_nodelay(true))
+}
+
+/// Starts every feed, and waits for their first values: an answer before that would be empty, and look true.
+async fn feeds(
+    database: &Database,
+    clock: &SharedClock,
+    stop: &CancellationToken,
+) -> Result<Feeds, RunError> {
+    let pulse = follow_revisions(database.clone(), Arc::clone(clock), stop.clone());
+    let of = database.clone();
+    let load = move |_| {
+        let database = of.clone();
+        async move { policy::load_published(&database).await }
+    };
+    let first = Published::default();
+    let mut published = spawn_feed(
+        &[FeedName::Policy, FeedName::Fleet],
+        first,
+        pulse.clone(),
+        stop.clone(),
+        load,
+    );
+    let of = database.clone();
+    let load = move |before: Arc<RevocationLog>| {
+        let database = of.clone();
+        async move { task::load_revocations(&database, &before).await }
+    };
+    let first = RevocationLog::default();
+    let mut revocations = spawn_feed(&[FeedName::Task], first, pulse.clone(), stop.clone(), load);
+    let of = database.clone();
+    let load = move |before: Arc<HoldNews>| {
+        let database = of.clone();
+        async move { hold::load_news(&database, &before).await }
+    };
+    let mut holds = spawn_feed(
+        &[FeedName::Hold],
+        HoldNews::default(),
+        pulse.clone(),
+        stop.clone(),
+        load,
+    );
+    let all = async {
+        let loaded = [
+            published.changed().await,
+            revocations.changed().await,
+            holds.changed().await,
+        ];
+        loaded.into_iter().all(|loaded| loaded.is_ok())
+    };
+    match timeout(FIRST_READ_MAX, all).await {
+        Ok(true) => Ok(Feeds {
+            pulse,
+            published,
+            revocations,
+            holds,
+        }),
+        _ => Err(RunError::NoFirstRead),
+    }
+}
+
+/// What every replica does beside serving. Any number of them may.
+fn keep_house(database: &Database, retention: Retention, stop: &CancellationToken) {
+    let (of, until) = (database.clone(), stop.clone());
+    tokio::spawn(async move {
+        while until.run_until_cancelled(sleep(SWEEP_INTERVAL)).await.is_some() {
+            if let Err(error) = hold::sweep(&of).await {
+                warn!(error = &error as &dyn std::error::Error, "holds were not swept");
+            }
+        }
+    });
+    let (of, until) = (database.clone(), stop.clone());
+    tokio::spawn(async move {
+        while until
+            .run_until_cancelled(sleep(PARTITION_INTERVAL))
+            .await
+            .is_some()
+        {
+            let kept = async {
+                keep_partitions(&of, retention).await?;
+                of.forget_old_answers().await
+            };
+            if let Err(error) = kept.await {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "partitions were not kept"
+                );
+            }
+        }
+    });
+}
+
+async fn drained(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(DRAIN_MAX).await;
+}

@@ -1,0 +1,286 @@
+//! Tasks: authority that begins with a grant and ends for everyone at once.
+//!
+//! ```text
+//! start --> row + signed grant                       the grant is verified offline by any enforcer
+//! end, revoke --> row, revocation, holds cancelled   one transaction; the feed pushes it first
+//! confirm <-- enforcer, before a full-tier release   from the primary
+//! ```
+//!
+//! **Invariant**: a closed task stays closed; its revocation has a sequence of its own, without a gap.
+
+mod api;
+mod store;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use checkrein_shared::SharedClock;
+use checkrein_shared::grant::{Grant, Scope};
+use checkrein_shared::id::{GrantId, TaskId};
+use checkrein_shared::identity::SpiffeId;
+use thiserror::Error;
+
+use crate::authority::Authority;
+use crate::database::{Database, DatabaseError, FeedName, Transaction};
+use crate::hold;
+
+/// A task may live at most this long; an agent that needs more starts another.
+pub const TASK_LIFE_MAX: Duration = Duration::from_hours(24);
+
+/// The verbs of tasks.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    database: Database,
+    authority: Arc<Authority>,
+    clock: SharedClock,
+}
+
+/// A task, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// The token that carries it.
+    pub grant: GrantId,
+    /// The human it is for.
+    pub user: String,
+    /// The agent that may act.
+    pub agent: SpiffeId,
+    /// What it may use.
+    pub scope: Scope,
+    /// Values the user named.
+    pub named: Vec<String>,
+    /// What the user wants.
+    pub intent: String,
+    /// Where it runs.
+    pub environment: String,
+    /// Who started it.
+    pub started_by: SpiffeId,
+    /// When.
+    pub started_ms: u64,
+    /// When it ends by itself.
+    pub expires_ms: u64,
+    /// Whether it still holds.
+    pub state: TaskState,
+}
+
+/// Whether a task's authority holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TaskState {
+    /// It does.
+    Live,
+    /// Its time is over.
+    Expired,
+    /// Somebody closed it.
+    Closed {
+        /// How.
+        how: Closing,
+        /// Who.
+        by: SpiffeId,
+        /// When.
+        at_ms: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How a task is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Closing {
+    /// It was finished.
+    Ended,
+    /// It should not have gone on.
+    Revoked,
+}
+
+/// What a task is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The human it is for.
+    pub user: String,
+    /// The agent that may act.
+    pub agent: SpiffeId,
+    /// What it may use.
+    pub scope: Scope,
+    /// Values the user named.
+    pub named: Vec<String>,
+    /// What the user wants.
+    pub intent: String,
+    /// Where it runs.
+    pub environment: String,
+    /// How long it holds.
+    pub expires_in: Duration,
+}
+
+/// The tasks whose authority ended before their grants expired.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RevocationLog {
+    /// How many there have ever been.
+    pub sequence: u64,
+    /// Those whose grants have not expired, by sequence.
+    pub entries: BTreeMap<u64, RevokedTask>,
+}
+
+/// One entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedTask {
+    /// Whose grants stop.
+    pub task: TaskId,
+    /// When they would have expired.
+    pub expires_ms: u64,
+    /// `ended` or `revoked`.
+    pub cause: String,
+}
+
+/// What the primary says of a task and of the newest policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmation {
+    /// Whether the task holds.
+    pub state: TaskState,
+    /// The newest generation.
+    pub generation: u64,
+    /// The newest revocation sequence.
+    pub revocation_sequence: u64,
+}
+
+/// Why a verb on tasks failed.
+#[derive(Debug, Error)]
+pub enum TaskError {
+    /// No such task.
+    #[error("there is no task `{0}`")]
+    NotFound(TaskId),
+    /// The agent may not start or end its own authority.
+    #[error("`{0}` can't start a task for itself")]
+    SelfStarted(SpiffeId),
+    /// The grant can't be made.
+    #[error("the grant can't be signed")]
+    Unsigned(#[from] serde_json::Error),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+impl Tasks {
+    /// The verbs over this database.
+    pub const fn new(database: Database, authority: Arc<Authority>, clock: SharedClock) -> Self {
+        Self {
+            database,
+            authority,
+            clock,
+        }
+    }
+
+    /// Starts a task and signs its grant. The grant is made from the row, so that a repeated request gets the same one and
+    /// no token is ever stored.
+    pub async fn start(
+        &self,
+        caller: &SpiffeId,
+        key: &str,
+        start: Start,
+    ) -> Result<(Task, String), TaskError> {
+        if &start.agent == caller {
+            return Err(TaskError::SelfStarted(start.agent));
+        }
+        let tx = self.database.begin("task.start").await?;
+        let task = if let Some(task) = store::started_under(&tx, caller, key).await? {
+            task
+        } else {
+            let (id, grant) = (TaskId::new(&*self.clock), GrantId::new(&*self.clock));
+            let task = store::insert(&tx, id, grant, caller, &start).await?;
+            store::remember_start(&tx, caller, key, id).await?;
+            task
+        };
+        tx.commit().await?;
+        let token = task.to_grant().sign(&self.authority.grant)?;
+        Ok((task, token))
+    }
+
+    /// Closes a task: its grants stop everywhere, and what waits in it is cancelled. Closing a closed task changes nothing.
+    pub async fn close(
+        &self,
+        caller: &SpiffeId,
+        id: TaskId,
+        how: Closing,
+        reason: &str,
+    ) -> Result<Task, TaskError> {
+        let tx = self.database.begin("task.close").await?;
+        let task = store::lock(&tx, id).await?.ok_or(TaskError::NotFound(id))?;
+        if matches!(task.state, TaskState::Closed { .. }) {
+            return Ok(task);
+        }
+        let closed = store::close(&tx, id, how, caller, reason).await?;
+        hold::cancel_all(&tx, id, &format!("the task was {}", how.as_str())).await?;
+        let sequence = tx.raise(FeedName::Task).await?;
+        store::insert_revocation(&tx, sequence, &closed, how).await?;
+        tx.commit().await?;
+        Ok(closed)
+    }
+
+    /// What the primary says now.
+    pub async fn confirm(&self, id: TaskId, grant: GrantId) -> Result<Confirmation, TaskError> {
+        let tx = self.database.begin("task.confirm").await?;
+        let confirmation = store::confirm(&tx, id, grant)
+            .await?
+            .ok_or(TaskError::NotFound(id))?;
+        tx.commit().await?;
+        Ok(confirmation)
+    }
+
+    async fn read(&self) -> Result<Transaction, DatabaseError> {
+        self.database.begin("task.read").await
+    }
+}
+
+impl Task {
+    fn to_grant(&self) -> Grant {
+        Grant {
+            id: self.grant,
+            task: self.id,
+            agent: self.agent.clone(),
+            user: self.user.clone(),
+            scope: self.scope.clone(),
+            named: self.named.clone(),
+            intent: self.intent.clone(),
+            environment: self.environment.clone(),
+            issued_ms: self.started_ms,
+            expires_ms: self.expires_ms,
+        }
+    }
+}
+
+impl Closing {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Loads what was added to the log since `before`, and forgets what expired.
+pub async fn load_revocations(
+    database: &Database,
+    before: &RevocationLog,
+) -> Result<RevocationLog, DatabaseError> {
+    let tx = database.begin("task.revocations").await?;
+    let mut log = before.clone();
+    loop {
+        let longer = store::revocations_after(&tx, &log).await?;
+        if longer.sequence == log.sequence {
+            return Ok(longer);
+        }
+        log = longer;
+    }
+}
+
+/// Whether the task is live, its row locked against being closed until the transaction ends.
+pub async fn is_live(tx: &Transaction, id: TaskId) -> Result<bool, DatabaseError> {
+    store::is_live(tx, id).await
+}
+
+/// Who started a task.
+pub async fn starter(tx: &Transaction, id: TaskId) -> Result<SpiffeId, DatabaseError> {
+    store::starter(tx, id).await
+}

@@ -1,0 +1,248 @@
+//! `TaskService` on the wire.
+
+use std::time::Duration;
+
+use checkrein_proto::task::v1 as wire;
+use checkrein_proto::task::v1::task_service_server::TaskService;
+use checkrein_shared::grant::Scope;
+use checkrein_shared::id::TaskId;
+use checkrein_shared::identity::{Role, SpiffeId};
+use tonic::{Request, Response, Status};
+
+use super::store::{self, Filter};
+use super::{Closing, Start, TASK_LIFE_MAX, Task, TaskError, TaskState, Tasks};
+use crate::api::{bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, text};
+use crate::caller::Caller;
+
+/// A task may have at most this many tools, and as many named values.
+const SCOPE_ENTRIES_MAX: usize = 256;
+
+#[tonic::async_trait]
+impl TaskService for Tasks {
+    async fn start(
+        &self,
+        request: Request<wire::StartRequest>,
+    ) -> Result<Response<wire::StartResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let key = idempotency_key(&request.idempotency_key)?.to_owned();
+        let (task, grant) = self.start(&caller.id, &key, parse_start(request)?).await?;
+        Ok(Response::new(wire::StartResponse {
+            task: Some((&task).into()),
+            grant,
+        }))
+    }
+
+    async fn end(&self, request: Request<wire::EndRequest>) -> Result<Response<wire::EndResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let id = parse_id(&request.get_ref().task_id)?;
+        let task = self.close(&caller.id, id, Closing::Ended, "").await?;
+        Ok(Response::new(wire::EndResponse {
+            task: Some((&task).into()),
+        }))
+    }
+
+    async fn revoke(
+        &self,
+        request: Request<wire::RevokeRequest>,
+    ) -> Result<Response<wire::RevokeResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let reason = text("reason", &request.reason)?;
+        let task = self
+            .close(&caller.id, parse_id(&request.task_id)?, Closing::Revoked, reason)
+            .await?;
+        Ok(Response::new(wire::RevokeResponse {
+            task: Some((&task).into()),
+        }))
+    }
+
+    async fn list(
+        &self,
+        request: Request<wire::ListRequest>,
+    ) -> Result<Response<wire::ListResponse>, Status> {
+        let request = request.into_inner();
+        let states: Vec<&str> = request.states().filter_map(state_word).collect();
+        let filter = Filter {
+            agent: &request.agent,
+            states: &states,
+            before: parse_token(&request.page_token)?,
+            rows: page_rows(request.page_size),
+        };
+        let tx = self.read().await.map_err(|error| database_trouble(&error))?;
+        let tasks = store::list(&tx, filter)
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let token = |task: &Task| format!("{}.{}", task.started_ms, task.id);
+        let next_page_token = next_page(&tasks, request.page_size, token);
+        Ok(Response::new(wire::ListResponse {
+            tasks: tasks.iter().map(Into::into).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn show(
+        &self,
+        request: Request<wire::ShowRequest>,
+    ) -> Result<Response<wire::ShowResponse>, Status> {
+        let id = parse_id(&request.get_ref().task_id)?;
+        let tx = self.read().await.map_err(|error| database_trouble(&error))?;
+        let task = store::find(&tx, id)
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let task = task.ok_or_else(|| not_found("task", &id.to_string()))?;
+        Ok(Response::new(wire::ShowResponse {
+            task: Some((&task).into()),
+        }))
+    }
+
+    async fn confirm(
+        &self,
+        request: Request<wire::ConfirmRequest>,
+    ) -> Result<Response<wire::ConfirmResponse>, Status> {
+        let request = request.into_inner();
+        let grant = request
+            .grant_id
+            .parse()
+            .map_err(|error| bad_field("grant_id", format!("{error}")))?;
+        let confirmation = self.confirm(parse_id(&request.task_id)?, grant).await?;
+        Ok(Response::new(wire::ConfirmResponse {
+            state: wire::State::from(&confirmation.state).into(),
+            generation: confirmation.generation,
+            revocation_sequence: confirmation.revocation_sequence,
+        }))
+    }
+}
+
+impl From<TaskError> for Status {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::NotFound(id) => not_found("task", &id.to_string()),
+            TaskError::SelfStarted(_) => Self::permission_denied(error.to_string()),
+            TaskError::Unsigned(_) => Self::internal(error.to_string()),
+            TaskError::Database(error) => database_trouble(&error),
+        }
+    }
+}
+
+impl From<&TaskState> for wire::State {
+    fn from(state: &TaskState) -> Self {
+        match state {
+            TaskState::Live => Self::Live,
+            TaskState::Expired => Self::Expired,
+            TaskState::Closed {
+                how: Closing::Ended, ..
+            } => Self::Ended,
+            TaskState::Closed {
+                how: Closing::Revoked,
+                ..
+            } => Self::Revoked,
+        }
+    }
+}
+
+impl From<&Task> for wire::Task {
+    fn from(task: &Task) -> Self {
+        let (closed_by, closed_unix_ms, closed_reason) = match &task.state {
+            TaskState::Closed {
+                by, at_ms, reason, ..
+            } => (by.to_string(), *at_ms, reason.clone()),
+            TaskState::Live | TaskState::Expired => (String::new(), 0, String::new()),
+        };
+        Self {
+            task_id: task.id.to_string(),
+            state: wire::State::from(&task.state).into(),
+            user: task.user.clone(),
+            agent: task.agent.to_string(),
+            tools: task.scope.patterns().to_vec(),
+            named: task.named.clone(),
+            intent: task.intent.clone(),
+            environment: task.environment.clone(),
+            started_by: task.started_by.to_string(),
+            started_unix_ms: task.started_ms,
+            expires_unix_ms: task.expires_ms,
+            closed_unix_ms,
+            closed_by,
+            closed_reason,
+            grant_id: task.grant.to_string(),
+        }
+    }
+}
+
+fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {
+    let agent: SpiffeId = request
+        .agent
+        .parse()
+        .map_err(|error| bad_field("agent", format!("{error}")))?;
+    if agent.role() != Some(Role::Agent) {
+        return Err(bad_field(
+            "agent",
+            format!("`{agent}` is not an agent: expected `spiffe://<domain>/agent/<name>`"),
+        ));
+    }
+    if text("user", &request.user)?.is_empty() {
+        return Err(bad_field("user", "for whom does the agent act?"));
+    }
+    let scope = Scope::parse(request.tools).map_err(|error| bad_field("tools", error.to_string()))?;
+    if scope.patterns().is_empty() || scope.patterns().len() > SCOPE_ENTRIES_MAX {
+        return Err(bad_field(
+            "tools",
+            format!("expected 1 to {SCOPE_ENTRIES_MAX} tools"),
+        ));
+    }
+    if request.named.len() > SCOPE_ENTRIES_MAX {
+        return Err(bad_field(
+            "named",
+            format!("at most {SCOPE_ENTRIES_MAX} values can be named"),
+        ));
+    }
+    for value in &request.named {
+        text("named", value)?;
+    }
+    text("intent", &request.intent)?;
+    text("environment", &request.environment)?;
+    let expires_in = Duration::from_millis(request.expires_in_ms);
+    if expires_in.is_zero() || expires_in > TASK_LIFE_MAX {
+        let hours = TASK_LIFE_MAX.as_secs() / 3600;
+        return Err(bad_field(
+            "expires_in_ms",
+            format!("a task lives longer than nothing and at most {hours} hours"),
+        ));
+    }
+    Ok(Start {
+        user: request.user,
+        agent,
+        scope,
+        named: request.named,
+        intent: request.intent,
+        environment: request.environment,
+        expires_in,
+    })
+}
+
+fn parse_id(id: &str) -> Result<TaskId, Status> {
+    id.parse()
+        .map_err(|error| bad_field("task_id", format!("{error}")))
+}
+
+fn parse_token(token: &str) -> Result<Option<(u64, TaskId)>, Status> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let parts = token
+        .split_once('.')
+        .and_then(|(ms, id)| Some((ms.parse().ok()?, id.parse().ok()?)));
+    parts
+        .map(Some)
+        .ok_or_else(|| bad_field("page_token", "not a token of an earlier page"))
+}
+
+const fn state_word(state: wire::State) -> Option<&'static str> {
+    match state {
+        wire::State::Live => Some("live"),
+        wire::State::Ended => Some("ended"),
+        wire::State::Revoked => Some("revoked"),
+        wire::State::Expired => Some("expired"),
+        wire::State::Unspecified => None,
+    }
+}

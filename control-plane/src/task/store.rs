@@ -1,0 +1,280 @@
+//! Tasks in Postgres, whose clock says when they start and end.
+
+use checkrein_shared::grant::Scope;
+use checkrein_shared::id::{GrantId, TaskId};
+use checkrein_shared::identity::SpiffeId;
+use tokio_postgres::Row;
+
+use super::{Closing, Confirmation, RevocationLog, RevokedTask, Start, Task, TaskState};
+use crate::database::{
+    DatabaseError, FeedName, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, signed,
+    unsigned,
+};
+
+/// The log is read in pages of this many entries.
+const REVOCATIONS_READ_MAX: i64 = 10_000;
+
+/// What a list asks for.
+pub(super) struct Filter<'a> {
+    pub(super) agent: &'a str,
+    pub(super) states: &'a [&'static str],
+    pub(super) before: Option<(u64, TaskId)>,
+    pub(super) rows: i64,
+}
+
+pub(super) async fn insert(
+    tx: &Transaction,
+    id: TaskId,
+    grant: GrantId,
+    by: &SpiffeId,
+    start: &Start,
+) -> Result<Task, DatabaseError> {
+    let insert = "-- task.insert
+        INSERT INTO task (id, grant_id, user_name, agent, tools, named, intent, environment, started_by, started_at, expires_at, state)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, now.moment, now.moment + $10::bigint * interval '1 millisecond', 'live'
+        FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS moment) now
+        RETURNING *, false AS expired";
+    let life_ms = signed(u64::try_from(start.expires_in.as_millis()).unwrap_or(u64::MAX));
+    let row = tx
+        .query_one(
+            insert,
+            &[
+                &id.uuid(),
+                &grant.uuid(),
+                &start.user,
+                &start.agent.as_str(),
+                &start.scope.patterns(),
+                &start.named,
+                &start.intent,
+                &start.environment,
+                &by.as_str(),
+                &life_ms,
+            ],
+        )
+        .await
+        .map_err(|source| tx.failed(source))?;
+    decode(&row)
+}
+
+pub(super) async fn started_under(
+    tx: &Transaction,
+    caller: &SpiffeId,
+    key: &str,
+) -> Result<Option<Task>, DatabaseError> {
+    let known: Option<StartedTask> = tx.answer_given(caller, key).await?;
+    let Some(known) = known else { return Ok(None) };
+    let id = known
+        .task_id
+        .parse()
+        .map_err(|_| inconsistent("idempotency", &known.task_id))?;
+    find(tx, id).await
+}
+
+pub(super) async fn remember_start(
+    tx: &Transaction,
+    caller: &SpiffeId,
+    key: &str,
+    id: TaskId,
+) -> Result<(), DatabaseError> {
+    tx.remember_answer(
+        caller,
+        key,
+        &StartedTask {
+            task_id: id.to_string(),
+        },
+    )
+    .await
+}
+
+/// What is remembered of a start: not the grant, which is signed anew from the row.
+type StartedTask = checkrein_proto::task::v1::ShowRequest;
+
+pub(super) async fn find(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
+    let find = "-- task.find
+        SELECT *, expires_at <= clock_timestamp() AS expired FROM task WHERE id = $1";
+    let row = tx
+        .query_opt(find, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    row.as_ref().map(decode).transpose()
+}
+
+pub(super) async fn lock(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
+    let lock = "-- task.lock
+        SELECT *, expires_at <= clock_timestamp() AS expired FROM task WHERE id = $1 FOR UPDATE";
+    let row = tx
+        .query_opt(lock, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    row.as_ref().map(decode).transpose()
+}
+
+pub(super) async fn is_live(tx: &Transaction, id: TaskId) -> Result<bool, DatabaseError> {
+    let share = "-- task.is_live
+        SELECT state = 'live' AND expires_at > clock_timestamp() FROM task WHERE id = $1 FOR SHARE";
+    let row = tx
+        .query_opt(share, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.is_some_and(|row| row.get(0)))
+}
+
+pub(super) async fn starter(tx: &Transaction, id: TaskId) -> Result<SpiffeId, DatabaseError> {
+    let read = "-- task.starter
+        SELECT started_by FROM task WHERE id = $1";
+    let row = tx
+        .query_one(read, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    parsed(&row, "started_by", "task")
+}
+
+pub(super) async fn close(
+    tx: &Transaction,
+    id: TaskId,
+    how: Closing,
+    by: &SpiffeId,
+    reason: &str,
+) -> Result<Task, DatabaseError> {
+    let close = "-- task.close
+        UPDATE task SET state = $2, closed_at = clock_timestamp(), closed_by = $3, closed_reason = $4
+        WHERE id = $1 AND state = 'live'
+        RETURNING *, expires_at <= clock_timestamp() AS expired";
+    let row = tx
+        .query_one(close, &[&id.uuid(), &how.as_str(), &by.as_str(), &reason])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    decode(&row)
+}
+
+pub(super) async fn insert_revocation(
+    tx: &Transaction,
+    sequence: u64,
+    task: &Task,
+    how: Closing,
+) -> Result<(), DatabaseError> {
+    let insert = "-- task.insert_revocation
+        INSERT INTO revocation (sequence, task_id, expires_at, cause) VALUES ($1, $2, $3, $4)";
+    let expires = from_ms(task.expires_ms);
+    tx.change_one(
+        insert,
+        &[&signed(sequence), &task.id.uuid(), &expires, &how.as_str()],
+    )
+    .await
+}
+
+pub(super) async fn revocations_after(
+    tx: &Transaction,
+    before: &RevocationLog,
+) -> Result<RevocationLog, DatabaseError> {
+    let read = "-- task.revocations_after
+        SELECT sequence, task_id, expires_at, cause, expires_at > clock_timestamp() AS counts
+        FROM revocation WHERE sequence > $1 ORDER BY sequence LIMIT $2";
+    let rows = tx
+        .query(read, &[&signed(before.sequence), &REVOCATIONS_READ_MAX])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let now = tx
+        .query_one("SELECT clock_timestamp() AS now", &[])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let now_ms = moment_ms(&now, "now");
+    let mut log = before.clone();
+    log.entries.retain(|_, entry| entry.expires_ms > now_ms);
+    for row in rows {
+        log.sequence = unsigned(row.get("sequence"));
+        if row.get("counts") {
+            let task = TaskId::from_uuid(row.get("task_id"));
+            let entry = RevokedTask {
+                task,
+                expires_ms: moment_ms(&row, "expires_at"),
+                cause: row.get("cause"),
+            };
+            log.entries.insert(log.sequence, entry);
+        }
+    }
+    Ok(log)
+}
+
+pub(super) async fn confirm(
+    tx: &Transaction,
+    id: TaskId,
+    grant: GrantId,
+) -> Result<Option<Confirmation>, DatabaseError> {
+    let read = "-- task.confirm
+        SELECT task.*, expires_at <= clock_timestamp() AS expired,
+               (SELECT value FROM revision WHERE feed = $3) AS generation,
+               (SELECT value FROM revision WHERE feed = $4) AS revocation_sequence
+        FROM task WHERE id = $1 AND grant_id = $2";
+    let feeds = (FeedName::Policy.as_str(), FeedName::Task.as_str());
+    let row = tx
+        .query_opt(read, &[&id.uuid(), &grant.uuid(), &feeds.0, &feeds.1])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let confirmation = |row: Row| {
+        Ok(Confirmation {
+            state: decode(&row)?.state,
+            generation: unsigned(row.get("generation")),
+            revocation_sequence: unsigned(row.get("revocation_sequence")),
+        })
+    };
+    row.map(confirmation).transpose()
+}
+
+pub(super) async fn list(tx: &Transaction, filter: Filter<'_>) -> Result<Vec<Task>, DatabaseError> {
+    let list = "-- task.list
+        SELECT * FROM (
+            SELECT *, expires_at <= clock_timestamp() AS expired,
+                   CASE WHEN state = 'live' AND expires_at <= clock_timestamp() THEN 'expired' ELSE state END AS effective
+            FROM task) task
+        WHERE ($1 = '' OR agent = $1) AND (cardinality($2::text[]) = 0 OR effective = ANY ($2))
+          AND ($3::timestamptz IS NULL OR (started_at, id) < ($3, $4))
+        ORDER BY started_at DESC, id DESC LIMIT $5";
+    let before = filter.before.map(|(ms, id)| (from_ms(ms), id.uuid()));
+    let (moment, id) = before.unzip();
+    let rows = tx
+        .query(list, &[&filter.agent, &filter.states, &moment, &id, &filter.rows])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    rows.iter().map(decode).collect()
+}
+
+fn decode(row: &Row) -> Result<Task, DatabaseError> {
+    let id = TaskId::from_uuid(row.get("id"));
+    let closed = (
+        row.get("state"),
+        moment_ms_opt(row, "closed_at"),
+        row.get("closed_reason"),
+        row.get("expired"),
+    );
+    let state = match closed {
+        ("live", None, None, false) => TaskState::Live,
+        ("live", None, None, true) => TaskState::Expired,
+        ("ended" | "revoked", Some(at_ms), Some(reason), _) => TaskState::Closed {
+            how: if closed.0 == "ended" {
+                Closing::Ended
+            } else {
+                Closing::Revoked
+            },
+            by: parsed(row, "closed_by", "task")?,
+            at_ms,
+            reason,
+        },
+        _ => return Err(inconsistent("task", &id)),
+    };
+    let scope = Scope::parse(row.get::<_, Vec<String>>("tools")).map_err(|_| inconsistent("task", &id))?;
+    Ok(Task {
+        id,
+        grant: GrantId::from_uuid(row.get("grant_id")),
+        user: row.get("user_name"),
+        agent: parsed(row, "agent", "task")?,
+        scope,
+        named: row.get("named"),
+        intent: row.get("intent"),
+        environment: row.get("environment"),
+        started_by: parsed(row, "started_by", "task")?,
+        started_ms: moment_ms(row, "started_at"),
+        expires_ms: moment_ms(row, "expires_at"),
+        state,
+    })
+}
