@@ -1,0 +1,65 @@
+# Two commands do everything on a fresh machine with Rust, as root or not: `make demo` and `make test`.
+# Each gets what it needs, says what it does, and leaves nothing running.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Passed on to `checkrein demo`, as in: make demo DEMO_ARGS=--json
+DEMO_ARGS ?=
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := .cache/tools/bin
+
+# Standard output belongs to the program that a target runs, and to nobody else.
+say = @printf '== %s\n' '$(1)' >&2
+
+.PHONY: help demo test check bench format lint tests docs dependencies contract
+
+help: ## Says what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Shows Checkrein at work, on a private Postgres (DEMO_ARGS=--json for machines)
+	@.ci/setup build >&2
+	$(call say,building the control plane and the enforcer)
+	@cargo build --release --locked --bins -p checkrein-control-plane -p checkrein-enforcer
+	$(call say,running the demo)
+	@$(TARGET)/release/checkrein demo $(DEMO_ARGS)
+
+test: ## Checks everything: format, lints, tests, documentation, dependencies, contract
+	@.ci/setup test
+	@$(MAKE) format lint tests docs dependencies contract
+	$(call say,all is well)
+
+check: ## Compiles everything, quickly
+	@cargo check --workspace --all-targets --locked
+
+bench: ## Prints the figures and stores them under target/bench/
+	@.ci/setup build >&2
+	$(call say,running the benchmarks)
+	@cargo bench --locked -p checkrein-tests
+
+format: ## Checks the format
+	$(call say,checking the format)
+	@cargo fmt --all --check
+
+lint: ## Runs clippy
+	$(call say,linting)
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+
+tests: ## Runs the tests alone
+	$(call say,testing)
+	@cargo test --workspace --locked
+
+docs: ## Builds the documentation
+	$(call say,building the documentation)
+	@RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+dependencies: ## Checks bans, licences and sources of the dependencies
+	$(call say,checking the dependencies)
+	@timeout 300 $(TOOLS)/cargo-deny --locked check bans licenses sources
+
+contract: ## Checks the contract: its style, and that no release was broken
+	$(call say,checking the contract)
+	@timeout 120 $(TOOLS)/buf lint proto
+	@.ci/breaking

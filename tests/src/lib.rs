@@ -1,0 +1,16 @@
+//! The whole system in one process, for tests, replays and benchmarks: a real Postgres, real replicas on real sockets over
+//! mTLS, real enforcers. One server a process, one database a world.
+//!
+//! **Invariant**: nothing here is a stand-in. What a test cuts, it cuts by stopping a real part.
+
+mod crash;
+mod figures;
+pub mod generated;
+pub mod replay;
+mod world;
+
+pub use crash::{Aftermath, Crash};
+pub use figures::{Conditions, Latency, Stopwatch, target};
+pub use world::clients::{Person, fresh_key};
+pub use world::packs::{payments, payments_with, read as read_pack};
+pub use world::{Cut, Replica, TRUST_DOMAIN, WAIT_MAX, World, WorldOptions};

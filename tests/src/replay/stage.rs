@@ -1,0 +1,177 @@
+//! The stage of a replay: a private Postgres, a control plane, an enforcer, and the pack under test in force.
+//!
+//! **Invariant**: a verdict that policy did not give (a control plane out of reach, a full journal) ends the replay: it would
+//! count as an attack stopped.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use checkrein_enforcer::{Answer, Enforcer, Request};
+use checkrein_proto::task::v1::StartRequest;
+use checkrein_shared::decision::{Cause, OutcomeResult, Verdict};
+use checkrein_shared::id::Generation;
+use checkrein_shared::policy::{Pack, PackSource};
+
+use super::plan::{Run, Step};
+use crate::{Person, WAIT_MAX, World, fresh_key};
+
+/// Runs that are on the stage together. Each may have five holds open, and the agent twenty.
+const RUNS_AT_ONCE: usize = 4;
+/// For whom the agent works.
+const USER: &str = "emma";
+/// Where it does.
+const ENVIRONMENT: &str = "production";
+/// A task takes no longer intent.
+const INTENT_BYTES_MAX: usize = 4 << 10;
+/// A task that makes no call of its own still needs a scope; no catalog has this tool.
+const NO_TOOL: &str = "none/none";
+
+/// Everything a replay needs, running.
+#[derive(Debug)]
+pub struct Stage {
+    // Dropped in this order: the enforcer before its control plane.
+    enforcer: Enforcer,
+    operator: Person,
+    agent: String,
+    _world: World,
+}
+
+/// One who acts in a run.
+#[derive(Clone)]
+struct Actor {
+    gate: checkrein_enforcer::Gate,
+    operator: Person,
+    agent: String,
+}
+
+impl Stage {
+    /// Starts every part, pushes the pack, and waits until the enforcer decides by it for `agent`.
+    pub async fn set(source: &PackSource, pack: &Pack, agent: &str) -> Result<Self> {
+        let world = World::start().await?;
+        let labels: Vec<String> = pack
+            .selectors()
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let directory = world
+            .register("replay", &labels, &[agent])
+            .await
+            .context("registering the enforcer")?;
+        let enforcer = start(&world, &directory, agent).await?;
+        let generation = Generation(world.push(source).await.context("pushing the pack")?);
+        enforcer
+            .wait_until(|status| status.generation == generation, WAIT_MAX)
+            .await?;
+        let operator = world.operator().await?;
+        Ok(Self {
+            enforcer,
+            operator,
+            agent: agent.to_owned(),
+            _world: world,
+        })
+    }
+
+    /// The verdicts of every run; `started` hears of each as it begins.
+    pub async fn play(&self, runs: &[Run], started: impl Fn()) -> Result<Vec<Vec<Verdict>>> {
+        super::drive(runs, RUNS_AT_ONCE, |run| {
+            started();
+            self.actor().play(run)
+        })
+        .await
+    }
+
+    /// Stops the enforcer once its records are stored.
+    pub async fn strike(self) {
+        self.enforcer.shutdown().await;
+    }
+
+    fn actor(&self) -> Actor {
+        Actor {
+            gate: self.enforcer.gate(),
+            operator: self.operator.clone(),
+            agent: self.agent.clone(),
+        }
+    }
+}
+
+impl Actor {
+    async fn play(self, run: Run) -> Result<Vec<Verdict>> {
+        let request = self.start_request(&run);
+        let started = self
+            .operator
+            .tasks()
+            .start(request)
+            .await
+            .context("starting its task")?
+            .into_inner();
+        let mut verdicts = Vec::with_capacity(run.steps.len());
+        for (number, step) in run.steps.into_iter().enumerate() {
+            verdicts.push(self.call(&started.grant, number, step).await?);
+        }
+        let task = started.task.context("a started task has an id")?;
+        // Ending it cancels its holds.
+        self.operator
+            .end(&task.task_id)
+            .await
+            .context("ending its task")?;
+        Ok(verdicts)
+    }
+
+    async fn call(&self, grant: &str, number: usize, step: Step) -> Result<Verdict> {
+        let tool = step.tool.clone();
+        let request = Request::typed(grant, step.tool, step.arguments).call_id(number.to_string());
+        let answer = self.gate.authorize(request).await?;
+        let (verdict, decided) = (answer.verdict(), answer.decided());
+        ensure!(
+            is_from_policy(decided.cause),
+            "`{tool}` was not decided by policy: {} ({:?})",
+            decided.reason,
+            decided.cause
+        );
+        if let Answer::Permit(permit) = answer {
+            permit.complete(OutcomeResult::Done, "replayed").await?;
+        }
+        Ok(verdict)
+    }
+
+    fn start_request(&self, run: &Run) -> StartRequest {
+        let mut tools = run.scope.clone();
+        if tools.is_empty() {
+            tools.push(NO_TOOL.to_owned());
+        }
+        StartRequest {
+            user: USER.to_owned(),
+            agent: self.agent.clone(),
+            tools,
+            named: run.named.clone(),
+            intent: run.intent[..run.intent.floor_char_boundary(INTENT_BYTES_MAX)].to_owned(),
+            environment: ENVIRONMENT.to_owned(),
+            expires_in_ms: 3_600_000,
+            idempotency_key: fresh_key(),
+        }
+    }
+}
+
+async fn start(world: &World, directory: &Path, agent: &str) -> Result<Enforcer> {
+    world
+        .start_enforcer(directory, agent, &[world.address(0)])
+        .await
+        .context("starting the enforcer")
+}
+
+/// Whether a verdict came from the pack, the catalog or the scope. That holds are bounded is part of what a pack promises.
+const fn is_from_policy(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::Permitted
+            | Cause::Forbidden
+            | Cause::NoPermit
+            | Cause::RuleErred
+            | Cause::Held
+            | Cause::HoldsExhausted
+            | Cause::OutOfScope
+            | Cause::UnknownTool
+            | Cause::InvalidArguments
+    )
+}

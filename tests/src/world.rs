@@ -1,0 +1,271 @@
+//! A control plane with its people and enforcers.
+
+pub(crate) mod clients;
+pub(crate) mod packs;
+mod proxy;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use checkrein_control_plane::authority::Authority;
+use checkrein_control_plane::cli::identity::RootKey;
+use checkrein_control_plane::config::{Config as ControlPlaneConfig, Settings};
+use checkrein_control_plane::installation::Installation;
+use checkrein_control_plane::postgres::{Options, PrivatePostgres, Progress};
+use checkrein_enforcer::{Config, Enforcer};
+use checkrein_proto::fleet::v1::RegisterRequest;
+use checkrein_shared::identity::Role;
+use checkrein_shared::policy::PackSource;
+use checkrein_shared::{SharedClock, SystemClock};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use proxy::Cut;
+
+/// The trust domain of every world.
+pub const TRUST_DOMAIN: &str = "acme.example";
+/// How long anything may take to come true.
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// One server for the whole process; it ends with it.
+static POSTGRES: OnceCell<PrivatePostgres> = OnceCell::const_new();
+
+/// A control plane with its people and enforcers.
+#[derive(Debug)]
+pub struct World {
+    directory: TempDir,
+    database_url: String,
+    authority: Authority,
+    clock: SharedClock,
+    replicas: Vec<Replica>,
+    options: WorldOptions,
+}
+
+/// How a world differs from the usual.
+#[derive(Debug, Clone)]
+pub struct WorldOptions {
+    /// How often an enforcer asks how fresh it is.
+    pub beat: String,
+}
+
+/// One running replica.
+#[derive(Debug)]
+pub struct Replica {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        Self {
+            beat: "200ms".to_owned(),
+        }
+    }
+}
+
+impl World {
+    /// One replica over an empty database.
+    pub async fn start() -> Result<Self> {
+        Self::with(WorldOptions::default()).await
+    }
+
+    /// The same, with other options.
+    pub async fn with(options: WorldOptions) -> Result<Self> {
+        let postgres = POSTGRES
+            .get_or_try_init(|| PrivatePostgres::start(Options::throwaway()))
+            .await?;
+        let database_url = postgres.fresh_database().await?;
+        let directory = tempfile::Builder::new().prefix("world-").tempdir()?;
+        let clock: SharedClock = Arc::new(SystemClock);
+        let authority = Authority::open(&directory.path().join("data/keys"), TRUST_DOMAIN, &*clock)?;
+        let mut world = Self {
+            directory,
+            database_url,
+            authority,
+            clock,
+            replicas: Vec::new(),
+            options,
+        };
+        world.add_replica().await?;
+        Ok(world)
+    }
+
+    /// Starts one more replica over the same database; returns which.
+    pub async fn add_replica(&mut self) -> Result<usize> {
+        let replica = self.start_replica(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        self.replicas.push(replica);
+        Ok(self.replicas.len() - 1)
+    }
+
+    /// Where a replica listens.
+    pub fn address(&self, replica: usize) -> SocketAddr {
+        self.replicas[replica].address
+    }
+
+    /// Stops a replica.
+    pub async fn stop_replica(&mut self, replica: usize) {
+        self.replicas[replica].stop().await;
+    }
+
+    /// Starts it again where it was.
+    pub async fn restart_replica(&mut self, replica: usize) -> Result<()> {
+        let address = self.replicas[replica].address;
+        self.replicas[replica] = self.start_replica(address).await?;
+        Ok(())
+    }
+
+    /// Where files of this world may be put; gone with it.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The database, for what only SQL can show.
+    pub async fn sql(&self) -> Result<tokio_postgres::Client> {
+        let (client, connection) = tokio_postgres::connect(&self.database_url, tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Registers an enforcer and writes its directory; returns the directory.
+    pub async fn register(&self, name: &str, labels: &[&str], agents: &[&str]) -> Result<PathBuf> {
+        let directory = self.directory.path().join(name);
+        std::fs::create_dir_all(&directory)?;
+        let request = checkrein_control_plane::cli::identity::generate_request(name)?;
+        let register = RegisterRequest {
+            name: name.to_owned(),
+            labels: labels.iter().map(ToString::to_string).collect(),
+            agents: agents.iter().map(ToString::to_string).collect(),
+            certificate_request: request.request.clone(),
+            idempotency_key: name.to_owned(),
+        };
+        let registered = self
+            .operator()
+            .await?
+            .fleet()
+            .register(register)
+            .await?
+            .into_inner();
+        std::fs::write(directory.join("certificate.pem"), registered.certificate)?;
+        std::fs::write(directory.join("key.pem"), &request.key)?;
+        std::fs::write(directory.join("ca.pem"), registered.ca_certificate)?;
+        Ok(directory)
+    }
+
+    /// The config of a registered enforcer that speaks for `agent` in this process and follows these addresses.
+    pub fn enforcer_config(&self, directory: &Path, agent: &str, addresses: &[SocketAddr]) -> Result<Config> {
+        Ok(Config::parse(&self.enforcer_toml(agent, addresses), directory)?)
+    }
+
+    /// The same, as the file in the directory of the enforcer that says it.
+    pub fn enforcer_toml(&self, agent: &str, addresses: &[SocketAddr]) -> String {
+        let urls: Vec<String> = addresses
+            .iter()
+            .map(|address| format!("\"https://{address}\""))
+            .collect();
+        let root = RootKey(*self.authority.root.as_bytes());
+        format!(
+            "control_plane = [{}]\ndirectory = \"state\"\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
+             ca = \"ca.pem\"\nroot_key = \"{root}\"\n[in_process]\nagent = \"{agent}\"\n",
+            urls.join(", ")
+        )
+    }
+
+    /// Registers an enforcer for one agent, starts it in this process, and waits until it follows.
+    pub async fn enforcer(&self, name: &str, agent: &str) -> Result<Enforcer> {
+        let directory = self.register(name, &[], &[agent]).await?;
+        self.start_enforcer(&directory, agent, &[self.replicas[0].address])
+            .await
+    }
+
+    /// Starts a registered enforcer and waits until it is connected.
+    pub async fn start_enforcer(
+        &self,
+        directory: &Path,
+        agent: &str,
+        addresses: &[SocketAddr],
+    ) -> Result<Enforcer> {
+        let enforcer = Enforcer::connect(self.enforcer_config(directory, agent, addresses)?).await?;
+        enforcer
+            .wait_until(checkrein_enforcer::Status::connected, WAIT_MAX)
+            .await?;
+        Ok(enforcer)
+    }
+
+    /// Pushes a pack; returns its generation.
+    pub async fn push(&self, pack: &PackSource) -> Result<u64> {
+        self.operator().await?.push(pack).await
+    }
+
+    async fn start_replica(&self, listen: SocketAddr) -> Result<Replica> {
+        let config = self.control_plane_config(listen)?;
+        let installation = Installation::open(config, &self.clock, Progress::to(|_| ())).await?;
+        let listener = bind_again(&installation).await?;
+        let address = listener.local_addr()?;
+        let stop = CancellationToken::new();
+        let serving = installation.serve(listener, Arc::clone(&self.clock), stop.clone());
+        let served = tokio::spawn(async move {
+            if let Err(error) = serving.await {
+                eprintln!("a replica failed: {:?}", anyhow::Error::from(error));
+            }
+        });
+        Ok(Replica {
+            address,
+            stop,
+            served,
+        })
+    }
+
+    fn control_plane_config(&self, listen: SocketAddr) -> Result<ControlPlaneConfig> {
+        let settings = Settings {
+            data: Some(self.directory.path().join("data")),
+            database_url: Some(self.database_url.clone()),
+            listen: Some(listen),
+            trust_domain: Some(TRUST_DOMAIN.to_owned()),
+            beat: Some(self.options.beat.clone()),
+            ..Settings::default()
+        };
+        settings.resolve().context("the settings of a world")
+    }
+
+    fn issue(&self, role: Role, name: &str) -> Result<checkrein_control_plane::authority::Identity> {
+        Ok(self.authority.issue(&*self.clock, role, name)?)
+    }
+}
+
+impl Replica {
+    async fn stop(&mut self) {
+        self.stop.cancel();
+        // Stops within its own bound.
+        let _ended = (&mut self.served).await;
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for replica in &self.replicas {
+            replica.stop.cancel();
+        }
+    }
+}
+
+/// A port that was just given up may linger.
+async fn bind_again(installation: &Installation) -> Result<tokio::net::TcpListener> {
+    let binding = async {
+        loop {
+            if let Ok(listener) = installation.bind().await {
+                return listener;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, binding)
+        .await
+        .context("the port of a replica is taken")
+}

@@ -1,0 +1,12 @@
+//! The flows on real parts: real Postgres, real gRPC over mTLS, real enforcers.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod flows {
+    mod absence;
+    mod decision;
+    mod hold;
+    mod policy;
+    mod surface;
+    mod task;
+}

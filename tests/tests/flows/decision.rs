@@ -1,0 +1,193 @@
+//! Decisions: answered, journaled, and stored exactly once.
+
+use std::collections::BTreeSet;
+
+use checkrein_enforcer::{Answer, Request};
+use checkrein_proto::decision::v1::{CountRequest, SearchRequest, ShowRequest};
+use checkrein_shared::action::Sha256;
+use checkrein_shared::decision::{Cause, Chain, OutcomeResult, Verdict};
+use checkrein_shared::id::Generation;
+use checkrein_tests::{WAIT_MAX, World, payments};
+
+const AGENT: &str = "spiffe://acme.example/agent/billing";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_is_stored_once_and_the_chain_can_be_followed_offline() {
+    let world = World::start().await.unwrap();
+    let enforcer = world.enforcer("edge", AGENT).await.unwrap();
+    let generation = world.push(&payments().unwrap()).await.unwrap();
+    enforcer
+        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .await
+        .unwrap();
+    let operator = world.operator().await.unwrap();
+    let task = operator
+        .start("alice", AGENT, &["bank/get_balance", "bank/set_note"], &[])
+        .await
+        .unwrap();
+    let mut answered = BTreeSet::new();
+    for n in 0..100 {
+        let (tool, arguments) = match n % 3 {
+            0 => ("bank/get_balance", "{}".to_owned()),
+            1 => (
+                "bank/set_note",
+                format!("{{\"transaction\":{n},\"text\":\"lunch\"}}"),
+            ),
+            _ => ("bank/close_account", "{\"account\":\"x\"}".to_owned()),
+        };
+        let answer = enforcer
+            .gate()
+            .authorize(Request::new(&task.grant, tool, arguments.as_bytes()))
+            .await
+            .unwrap();
+        answered.insert(answer.decided().id.to_string());
+        match answer {
+            Answer::Permit(permit) => permit.complete(OutcomeResult::Done, "").await.unwrap(),
+            Answer::Deny(denied) => assert_eq!(denied.decided.cause, Cause::OutOfScope),
+            Answer::Hold(held) => panic!("{held:?}"),
+        }
+    }
+    enforcer
+        .wait_until(|status| status.journal_pending() == 0, WAIT_MAX)
+        .await
+        .unwrap();
+
+    let counted = operator
+        .decisions()
+        .count(CountRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (counted.decisions, counted.duplicates, counted.outcomes),
+        (100, 0, 67)
+    );
+    let request = SearchRequest {
+        page_size: 1000,
+        ..SearchRequest::default()
+    };
+    let stored = operator
+        .decisions()
+        .search(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .decisions;
+    let stored: BTreeSet<String> = stored
+        .into_iter()
+        .map(|stored| stored.decision.unwrap().decision_id)
+        .collect();
+    assert_eq!(stored, answered);
+
+    let read = "SELECT sequence, chain_hash, record FROM (
+        SELECT sequence, chain_hash, record FROM decision UNION ALL SELECT sequence, chain_hash, record FROM outcome) all_records
+        ORDER BY sequence";
+    let mut chain = Chain::default();
+    for row in world.sql().await.unwrap().query(read, &[]).await.unwrap() {
+        assert_eq!(u64::try_from(row.get::<_, i64>(0)).unwrap(), chain.next_sequence);
+        chain = chain.extend(row.get(2));
+        assert_eq!(Sha256::try_from(row.get::<_, &[u8]>(1)).unwrap(), chain.hash);
+    }
+    assert_eq!(chain.next_sequence, 167);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_shown_with_its_reason_its_rules_and_its_outcome() {
+    let world = World::start().await.unwrap();
+    let enforcer = world.enforcer("edge", AGENT).await.unwrap();
+    let generation = world.push(&payments().unwrap()).await.unwrap();
+    enforcer
+        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .await
+        .unwrap();
+    let operator = world.operator().await.unwrap();
+    let task = operator
+        .start("alice", AGENT, &["bank/*"], &["GB29NWBK60161331926819"])
+        .await
+        .unwrap();
+    let pay = br#"{"recipient":"GB29NWBK60161331926819","amount":10,"memo":"a surprise"}"#;
+    let answer = enforcer
+        .gate()
+        .authorize(Request::new(&task.grant, "bank/send_money", pay))
+        .await
+        .unwrap();
+    let Answer::Permit(permit) = answer else {
+        panic!("{answer:?}")
+    };
+    let id = permit.decided().id.to_string();
+    permit
+        .complete(OutcomeResult::Failed, "no such account")
+        .await
+        .unwrap();
+    enforcer
+        .wait_until(|status| status.journal_pending() == 0, WAIT_MAX)
+        .await
+        .unwrap();
+
+    let shown = operator
+        .decisions()
+        .show(ShowRequest { decision_id: id })
+        .await
+        .unwrap()
+        .into_inner();
+    let shown = shown.decision.unwrap();
+    let decision = shown.decision.unwrap();
+    assert_eq!(decision.rules, ["pay-small"]);
+    assert_eq!(decision.generation, generation);
+    assert!(decision.agent_asserted, "nobody proved the in-process agent");
+    let arguments = String::from_utf8(decision.arguments.to_vec()).unwrap();
+    assert!(
+        arguments.contains("GB29NWBK60161331926819") && !arguments.contains("surprise"),
+        "{arguments}"
+    );
+    let outcome = shown.outcome.unwrap();
+    assert_eq!(
+        (outcome.result(), outcome.detail.as_str()),
+        (
+            checkrein_proto::decision::v1::OutcomeResult::Failed,
+            "no such account"
+        )
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_forbids_is_named_with_its_reason() {
+    let world = World::start().await.unwrap();
+    let enforcer = world.enforcer("edge", AGENT).await.unwrap();
+    let generation = world.push(&payments().unwrap()).await.unwrap();
+    enforcer
+        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .await
+        .unwrap();
+    let operator = world.operator().await.unwrap();
+    let request = checkrein_proto::task::v1::StartRequest {
+        user: "alice".to_owned(),
+        agent: AGENT.to_owned(),
+        tools: vec!["bank/send_money".to_owned()],
+        named: vec!["GB29NWBK60161331926819".to_owned()],
+        intent: String::new(),
+        environment: "staging".to_owned(),
+        expires_in_ms: 60_000,
+        idempotency_key: checkrein_tests::fresh_key(),
+    };
+    let task = operator.tasks().start(request).await.unwrap().into_inner();
+    let pay = br#"{"recipient":"GB29NWBK60161331926819","amount":10}"#;
+    let answer = enforcer
+        .gate()
+        .authorize(Request::new(&task.grant, "bank/send_money", pay))
+        .await
+        .unwrap();
+    let decided = answer.decided();
+    assert_eq!(
+        (answer.verdict(), decided.cause),
+        (Verdict::Deny, Cause::Forbidden)
+    );
+    assert_eq!(decided.rules, ["prod-only"]);
+    assert!(
+        decided
+            .reason
+            .contains("payments are switched off outside production"),
+        "{}",
+        decided.reason
+    );
+}

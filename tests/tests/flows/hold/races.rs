@@ -1,0 +1,261 @@
+//! What may happen to a hold at the worst moment.
+
+use checkrein_enforcer::{Answer, Enforcer, Request};
+use checkrein_proto::hold::v1::State;
+use checkrein_shared::decision::{Cause, Verdict};
+use checkrein_shared::id::Generation;
+use checkrein_shared::identity::Role;
+use checkrein_tests::{WAIT_MAX, payments_with};
+
+use super::{AGENT, PAY, Scene, UNNAMED, denied};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_approvers_at_once_approve_once() {
+    let scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    let (bob, carol) = (
+        scene.world.approver("bob").await.unwrap(),
+        scene.world.approver("carol").await.unwrap(),
+    );
+    let (one, other) = tokio::join!(bob.vote(&hold, true), carol.vote(&hold, true));
+    // Whoever comes second finds it approved.
+    assert!(one.is_ok() || other.is_ok());
+    assert_eq!(scene.hold(&hold.hold_id).await.state(), State::Approved);
+    assert_eq!(scene.collect("call").await.verdict(), Verdict::Permit);
+    assert_eq!(scene.collect("call").await.verdict(), Verdict::Deny);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_call_collected_many_times_at_once_is_released_once() {
+    let scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    scene
+        .world
+        .approver("bob")
+        .await
+        .unwrap()
+        .vote(&hold, true)
+        .await
+        .unwrap();
+    let collecting: Vec<_> = (0..8)
+        .map(|_| {
+            let (gate, grant) = (scene.enforcer.gate(), scene.grant.clone());
+            let request = Request::new(grant, PAY, UNNAMED).call_id("call").wait(WAIT_MAX);
+            tokio::spawn(async move { gate.authorize(request).await.unwrap() })
+        })
+        .collect();
+    let mut released = 0;
+    for answer in collecting {
+        released += usize::from(answer.await.unwrap().verdict() == Verdict::Permit);
+    }
+    assert_eq!(released, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_after_an_approval_takes_it_back_unless_it_was_used() {
+    let scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    let (bob, carol) = (
+        scene.world.approver("bob").await.unwrap(),
+        scene.world.approver("carol").await.unwrap(),
+    );
+    bob.vote(&hold, true).await.unwrap();
+    assert_eq!(carol.vote(&hold, false).await.unwrap().state(), State::Withdrawn);
+    assert_eq!(denied(&scene.collect("call").await), Cause::DeniedByPerson);
+
+    let task = scene
+        .operator
+        .start("alice", AGENT, &["bank/*"], &[])
+        .await
+        .unwrap();
+    let request = || {
+        Request::new(&task.grant, PAY, UNNAMED)
+            .call_id("call")
+            .wait(WAIT_MAX)
+    };
+    let first = Request::new(&task.grant, PAY, UNNAMED).call_id("call");
+    let first = scene.enforcer.gate().authorize(first).await.unwrap();
+    assert_eq!(first.verdict(), Verdict::Hold);
+    let hold = scene
+        .operator
+        .waiting(&task.task.as_ref().unwrap().task_id)
+        .await
+        .unwrap();
+    bob.vote(&hold, true).await.unwrap();
+    assert_eq!(
+        scene
+            .enforcer
+            .gate()
+            .authorize(request())
+            .await
+            .unwrap()
+            .verdict(),
+        Verdict::Permit
+    );
+    let too_late = carol.vote(&hold, false).await.unwrap_err();
+    assert_eq!(too_late.code(), tonic::Code::FailedPrecondition);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_forbids_it_meanwhile_wins_over_the_approval() {
+    let scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    scene
+        .world
+        .approver("bob")
+        .await
+        .unwrap()
+        .vote(&hold, true)
+        .await
+        .unwrap();
+    let freeze = r#"@id("frozen") @reason("payments are frozen") forbid (principal, action in Action::"spend", resource);"#;
+    let mut frozen = payments_with(freeze).unwrap();
+    frozen.files.remove("tests/pay.yaml");
+    let generation = scene.world.push(&frozen).await.unwrap();
+    scene
+        .enforcer
+        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .await
+        .unwrap();
+    let answer = scene.collect("call").await;
+    assert_eq!(denied(&answer), Cause::Forbidden);
+    assert_eq!(answer.decided().rules, ["frozen"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_given_under_an_older_policy_is_used_under_the_newest() {
+    let scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    scene
+        .world
+        .approver("bob")
+        .await
+        .unwrap()
+        .vote(&hold, true)
+        .await
+        .unwrap();
+    let harmless = r#"@id("harmless") permit (principal, action == Action::"bank/get_balance", resource);"#;
+    let generation = scene.world.push(&payments_with(harmless).unwrap()).await.unwrap();
+    let answer = scene.collect("call").await;
+    assert_eq!(answer.verdict(), Verdict::Permit, "{answer:?}");
+    assert_eq!(answer.decided().generation, Generation(generation));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_task_cancels_what_waits_in_it() {
+    let scene = Scene::set().await;
+    assert_eq!(scene.pay("open").await.verdict(), Verdict::Hold);
+    let open = scene.waiting().await;
+    let (gate, grant) = (scene.enforcer.gate(), scene.grant.clone());
+    let request = Request::new(grant, PAY, UNNAMED).call_id("open").wait(WAIT_MAX);
+    let waiting = tokio::spawn(async move { gate.authorize(request).await.unwrap() });
+    scene.operator.revoke(&scene.task).await.unwrap();
+    let answer = waiting.await.unwrap();
+    assert!(
+        matches!(denied(&answer), Cause::HoldCancelled | Cause::TaskEnded),
+        "{answer:?}"
+    );
+    assert_eq!(scene.hold(&open.hold_id).await.state(), State::Cancelled);
+    let bob = scene.world.approver("bob").await.unwrap();
+    assert_eq!(
+        bob.vote(&open, true).await.unwrap_err().code(),
+        tonic::Code::FailedPrecondition
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_outlives_the_enforcer_that_opened_it() {
+    let mut scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    let directory = scene.world.path().join("edge");
+    scene.enforcer.shutdown().await;
+    scene
+        .world
+        .approver("bob")
+        .await
+        .unwrap()
+        .vote(&hold, true)
+        .await
+        .unwrap();
+    scene.enforcer = scene
+        .world
+        .start_enforcer(&directory, AGENT, &[scene.world.address(0)])
+        .await
+        .unwrap();
+    scene
+        .enforcer
+        .wait_until(|status| status.has_masking_key, WAIT_MAX)
+        .await
+        .unwrap();
+    let answer = scene.collect("call").await;
+    assert_eq!(answer.verdict(), Verdict::Permit, "{answer:?}");
+    assert_eq!(answer.decided().hold.unwrap().to_string(), hold.hold_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enforcer_that_died_after_it_used_an_approval_does_not_use_it_again() {
+    let mut scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    scene
+        .world
+        .approver("bob")
+        .await
+        .unwrap()
+        .vote(&hold, true)
+        .await
+        .unwrap();
+    let Answer::Permit(permit) = scene.collect("call").await else {
+        panic!("not released")
+    };
+    // As a crash does: nothing is reported, nothing is cleaned up.
+    std::mem::forget(permit);
+    let directory = scene.world.path().join("edge");
+    let config = scene
+        .world
+        .enforcer_config(&directory, AGENT, &[scene.world.address(0)])
+        .unwrap();
+    scene.enforcer.shutdown().await;
+    scene.enforcer = Enforcer::connect(config).await.unwrap();
+    scene
+        .enforcer
+        .wait_until(|status| status.connected() && status.has_masking_key, WAIT_MAX)
+        .await
+        .unwrap();
+    assert_eq!(scene.collect("call").await.verdict(), Verdict::Deny);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_given_through_another_replica_releases_and_a_dead_one_loses_nothing() {
+    let mut scene = Scene::set().await;
+    let second = scene.world.add_replica().await.unwrap();
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    let bob = scene.world.person(Role::Approver, "bob", second).await.unwrap();
+    let directory = scene.world.path().join("edge");
+    scene.enforcer.shutdown().await;
+    let both = [scene.world.address(0), scene.world.address(second)];
+    scene.enforcer = scene
+        .world
+        .start_enforcer(&directory, AGENT, &both)
+        .await
+        .unwrap();
+    scene
+        .enforcer
+        .wait_until(|status| status.has_masking_key, WAIT_MAX)
+        .await
+        .unwrap();
+    let (gate, grant) = (scene.enforcer.gate(), scene.grant.clone());
+    let request = Request::new(grant, PAY, UNNAMED).call_id("call").wait(WAIT_MAX);
+    let waiting = tokio::spawn(async move { gate.authorize(request).await.unwrap() });
+    scene.world.stop_replica(0).await;
+    bob.vote(&hold, true).await.unwrap();
+    let answer = waiting.await.unwrap();
+    assert_eq!(answer.verdict(), Verdict::Permit, "{answer:?}");
+}
