@@ -155,6 +155,7 @@ impl Enforcer {
     /// does not take stays on disk for the next run.
     pub async fn shutdown(mut self) {
         self.core.abandon_permits();
+        self.parts.journal.ask_for_sync();
         let drained = |status: &Status| status.journal_pending() == 0;
         if self.status().connected() && self.wait_until(drained, DRAIN_MAX).await.is_err() {
             info!("the control plane has not taken every record; the next run will bring them");

@@ -132,10 +132,11 @@ impl Journal {
         };
         let mut writer = self.shared.lock()?;
         let sequence = writer.append(&self.shared, &payload, limit)?;
-        // Under the lock, so that progress never goes back.
-        self.shared
-            .progress
-            .send_modify(|progress| progress.appended = sequence + 1);
+        // Under the lock, so that progress never goes back. Nobody waits for it: records are waited for when they are durable.
+        self.shared.progress.send_if_modified(|progress| {
+            progress.appended = sequence + 1;
+            false
+        });
         Ok(sequence)
     }
 
@@ -198,6 +199,37 @@ impl Journal {
         let Ok(writer) = self.shared.lock() else { return 0 };
         let ends = writer.segments_of(incarnation).map(|(_, segment)| segment.end);
         ends.max().unwrap_or_default()
+    }
+
+    /// Where the records end that may leave this machine: of the live incarnation those that survive power loss.
+    ///
+    /// What the control plane has must never be more than what this disk will have after any end, so that "it has more" is
+    /// always a fork. An old incarnation is [settled](Self::settle) before.
+    pub(crate) fn durable_end_of(&self, incarnation: u64) -> u64 {
+        if incarnation == self.incarnation {
+            return self.shared.progress.borrow().synced;
+        }
+        self.end_of(incarnation)
+    }
+
+    /// Makes the records of an old incarnation survive power loss: a process that was killed may have left them unsynced.
+    pub(crate) fn settle(&self, incarnation: u64) -> Result<(), JournalError> {
+        if incarnation == self.incarnation {
+            return Ok(());
+        }
+        let ids: Vec<SegmentId> = {
+            let writer = self.shared.lock()?;
+            writer.segments_of(incarnation).map(|(id, _)| *id).collect()
+        };
+        for id in ids {
+            fs::File::open(self.shared.directory.join(id.file_name()))?.sync_data()?;
+        }
+        Ok(sync_directory(&self.shared.directory)?)
+    }
+
+    /// Has what was appended made durable soon, without waiting for it.
+    pub(crate) fn ask_for_sync(&self) {
+        self.sync.ask();
     }
 
     /// How many bytes are on disk.

@@ -3,8 +3,9 @@
 //! Comes from the journal, read back through a [`Cursor`]; goes to the control plane's `Append`, which says where to go on
 //! and acks cumulatively. What is acked is deleted.
 //!
-//! **Invariant**: nothing is deleted before an ack whose chain is ours. A chain that differs is a fork: someone else wrote
-//! under this name, or the record was changed; that incarnation is never uploaded again, and people are told.
+//! **Invariant**: nothing is deleted before an ack whose chain is ours, and nothing is uploaded that power loss could still
+//! take from us. So a chain that differs, or that is longer than ours, is a fork: someone else wrote under this name, or the
+//! record was changed; that incarnation is never uploaded again, and people are told.
 
 mod stream;
 

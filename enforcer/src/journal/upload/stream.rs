@@ -80,11 +80,7 @@ pub(super) async fn upload(
 fn resume(uploader: &Uploader, incarnation: u64, theirs: Chain) -> Result<Option<Cursor>, UploadError> {
     let journal = &uploader.journal;
     let is_live = incarnation == journal.incarnation();
-    if !is_live && theirs.next_sequence >= journal.end_of(incarnation) {
-        // It may have more than we do: power failed after the upload and before our own disk had it.
-        journal.acked(incarnation, theirs.next_sequence)?;
-        return Ok(None);
-    }
+    journal.settle(incarnation)?;
     let cursor = match journal.cursor(incarnation, theirs.next_sequence) {
         Ok(cursor) => cursor,
         Err(lost @ CursorError::Deleted { .. }) => return Err(UploadError::Lost(lost)),
@@ -94,8 +90,9 @@ fn resume(uploader: &Uploader, incarnation: u64, theirs: Chain) -> Result<Option
     if cursor.chain() != theirs {
         return Err(UploadError::Fork { theirs });
     }
+    let is_complete = !is_live && theirs.next_sequence == journal.end_of(incarnation);
     uploader.acked(incarnation, theirs.next_sequence)?;
-    Ok(Some(cursor))
+    Ok((!is_complete).then_some(cursor))
 }
 
 impl Stream<'_> {
@@ -126,7 +123,7 @@ impl Stream<'_> {
     }
 
     fn has_sent_all(&self) -> bool {
-        self.cursor.chain().next_sequence >= self.uploader.journal.end_of(self.incarnation)
+        self.cursor.chain().next_sequence >= self.uploader.journal.durable_end_of(self.incarnation)
     }
 
     fn bytes_in_flight(&self) -> u64 {
@@ -139,7 +136,7 @@ impl Stream<'_> {
 
     async fn send_what_fits(&mut self) -> Result<(), UploadError> {
         while self.has_room() {
-            let end = self.uploader.journal.end_of(self.incarnation);
+            let end = self.uploader.journal.durable_end_of(self.incarnation);
             let bytes_max = BATCH_BYTES_MAX.min(self.credit - self.bytes_in_flight());
             let Some(batch) = self.cursor.next_batch(end, BATCH_RECORDS_MAX, bytes_max)? else {
                 return Ok(());

@@ -254,14 +254,13 @@ async fn little_credit_only_slows_down() {
     assert_eq!(upload.stored.lock().unwrap().largest_batch, 1);
 }
 
-#[tokio::test]
-async fn another_history_is_a_fork_that_is_told_and_not_uploaded() {
+/// What the control plane stored of incarnation 1, made from our own records; then its fork is told, ours is kept aside,
+/// and the next incarnation goes on.
+async fn is_a_fork(theirs: impl FnOnce(&[Vec<u8>]) -> Chain) {
     let place = tempfile::tempdir().unwrap();
-    append(&Journal::open(place.path(), 1, ROOMY).unwrap(), 5, 10);
+    let old = append(&Journal::open(place.path(), 1, ROOMY).unwrap(), 5, 10);
     let mut stored = roomy();
-    stored
-        .chains
-        .insert(1, Chain::default().extend(b"something else"));
+    stored.chains.insert(1, theirs(&old));
     let upload = Upload::start(place.path(), 2, stored).await;
     upload
         .status
@@ -270,11 +269,8 @@ async fn another_history_is_a_fork_that_is_told_and_not_uploaded() {
         .unwrap();
     let new = append(&upload.journal, 5, 10);
     upload.until(|stored| stored.records.len() == 5).await;
-    assert_eq!(
-        upload.stored.lock().unwrap().records,
-        new,
-        "the next incarnation goes on"
-    );
+    assert_eq!(upload.stored.lock().unwrap().records, new);
+    assert_eq!(upload.journal.incarnations(), [2]);
     let aside = std::fs::read_dir(place.path())
         .unwrap()
         .map(|entry| entry.unwrap().path());
@@ -286,22 +282,54 @@ async fn another_history_is_a_fork_that_is_told_and_not_uploaded() {
     );
 }
 
-#[tokio::test]
-async fn a_control_plane_that_has_more_than_we_do_lacks_nothing() {
-    let place = tempfile::tempdir().unwrap();
-    let old = append(&Journal::open(place.path(), 1, ROOMY).unwrap(), 2, 10);
-    let ours = old
+fn chain_of(records: &[Vec<u8>]) -> Chain {
+    records
         .iter()
-        .fold(Chain::default(), |chain, record| chain.extend(record));
+        .fold(Chain::default(), |chain, record| chain.extend(record))
+}
+
+#[tokio::test]
+async fn another_history_is_a_fork_that_is_told_and_not_uploaded() {
+    is_a_fork(|_| chain_of(&[b"something else".to_vec()])).await;
+}
+
+#[tokio::test]
+async fn a_clone_that_uploaded_as_many_records_under_our_name_is_a_fork() {
+    is_a_fork(|ours| chain_of(&[&ours[..4], &[b"of the clone".to_vec()]].concat())).await;
+}
+
+#[tokio::test]
+async fn a_clone_that_uploaded_more_records_than_we_have_is_a_fork() {
+    is_a_fork(|ours| chain_of(&[ours, &[b"of the clone".to_vec()]].concat())).await;
+}
+
+#[tokio::test]
+async fn an_old_incarnation_that_is_stored_already_is_only_deleted() {
+    let place = tempfile::tempdir().unwrap();
+    let old = append(&Journal::open(place.path(), 1, ROOMY).unwrap(), 5, 10);
     let mut stored = roomy();
-    stored
-        .chains
-        .insert(1, ours.extend(b"uploaded, and lost here when the power failed"));
+    stored.chains.insert(1, chain_of(&old));
     let upload = Upload::start(place.path(), 2, stored).await;
-    append(&upload.journal, 1, 10);
+    let new = append(&upload.journal, 1, 10);
     upload.until(|stored| stored.records.len() == 1).await;
+    assert_eq!(upload.stored.lock().unwrap().records, new);
     assert_eq!(
         (upload.status.read().forks, upload.journal.incarnations()),
         (0, vec![2])
     );
+}
+
+#[tokio::test]
+async fn nothing_is_uploaded_that_power_loss_could_still_take() {
+    let place = tempfile::tempdir().unwrap();
+    let upload = Upload::start(place.path(), 1, roomy()).await;
+    append(&upload.journal, 3_000, 10);
+    upload
+        .until(|stored| {
+            // In this order: what is synced only grows.
+            let arrived = stored.records.len() as u64;
+            assert!(arrived <= upload.journal.progress().borrow().synced);
+            arrived == 3_000
+        })
+        .await;
 }
