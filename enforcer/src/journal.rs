@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use checkrein_shared::decision::{Chain, Record};
 use thiserror::Error;
 use tokio::sync::watch;
+use tracing::warn;
 
 pub(crate) use cursor::{Batch, Cursor, CursorError};
 use segment::{SegmentId, SegmentState};
@@ -86,6 +87,8 @@ struct Shared {
     max_bytes: u64,
     segment_bytes: u64,
     writer: Mutex<Writer>,
+    /// Held while a file that does not grow any more is changed; closing waits for it. Taken before `writer`, never after.
+    changing: Mutex<()>,
     progress: watch::Sender<Progress>,
 }
 
@@ -113,6 +116,7 @@ impl Journal {
             max_bytes,
             segment_bytes: SEGMENT_BYTES_MAX.min(max_bytes / SEGMENTS_MIN),
             writer: Mutex::new(Writer::new(segments, live, file)),
+            changing: Mutex::default(),
             progress: watch::Sender::default(),
         });
         let sync = SyncThread::start(Arc::clone(&shared))?;
@@ -164,8 +168,10 @@ impl Journal {
         }
     }
 
-    /// Takes nothing from here on: whoever still holds a gate is denied, and the directory can be given up.
+    /// Takes nothing and changes nothing from here on: whoever still holds a gate is denied, an uploader that still runs
+    /// deletes no more, and the directory can be given up.
     pub(crate) fn close(&self) {
+        let _changed = self.shared.changing.lock();
         if let Ok(mut writer) = self.shared.writer.lock() {
             writer.closed = true;
         }
@@ -244,30 +250,18 @@ impl Journal {
 
     /// Deletes the segments all of whose records the control plane has: those before `next_sequence`.
     pub(crate) fn acked(&self, incarnation: u64, next_sequence: u64) -> Result<(), JournalError> {
-        let mut writer = self.shared.lock()?;
-        let live = writer.live;
-        let covered =
-            |(id, segment): &(&SegmentId, &SegmentState)| **id != live && segment.end <= next_sequence;
-        let done: Vec<SegmentId> = writer
-            .segments_of(incarnation)
-            .filter(covered)
-            .map(|(id, _)| *id)
-            .collect();
-        writer.remove(&done, |id| {
+        let done = self
+            .shared
+            .ended(incarnation, |segment| segment.end <= next_sequence)?;
+        self.shared.remove(&done, |id| {
             fs::remove_file(self.shared.directory.join(id.file_name()))
         })
     }
 
     /// Takes an incarnation out of the journal and keeps its files for people: the control plane tells another story of it.
     pub(crate) fn set_aside(&self, incarnation: u64) -> Result<(), JournalError> {
-        let mut writer = self.shared.lock()?;
-        let live = writer.live;
-        let of_it: Vec<SegmentId> = writer
-            .segments_of(incarnation)
-            .map(|(id, _)| *id)
-            .filter(|id| *id != live)
-            .collect();
-        writer.remove(&of_it, |id| {
+        let of_it = self.shared.ended(incarnation, |_| true)?;
+        self.shared.remove(&of_it, |id| {
             segment::set_aside(&self.shared.directory, id, "forked")
         })
     }
@@ -277,6 +271,50 @@ impl Shared {
     fn lock(&self) -> Result<MutexGuard<'_, Writer>, JournalError> {
         // A thread that died inside left a state nobody knows.
         self.writer.lock().map_err(|_| JournalError::Failed)
+    }
+
+    /// The segments of an incarnation that satisfy and do not grow any more.
+    fn ended(
+        &self,
+        incarnation: u64,
+        satisfies: impl Fn(&SegmentState) -> bool,
+    ) -> Result<Vec<SegmentId>, JournalError> {
+        let writer = self.lock()?;
+        let of_it = writer.segments_of(incarnation);
+        let found = of_it.filter(|(id, segment)| **id != writer.live && satisfies(segment));
+        Ok(found.map(|(id, _)| *id).collect())
+    }
+
+    /// Takes segments out of the journal, each when its file is gone. Deciding takes the same lock, so it is not held for a
+    /// file system's work.
+    fn remove(
+        &self,
+        ids: &[SegmentId],
+        from_disk: impl Fn(SegmentId) -> io::Result<()>,
+    ) -> Result<(), JournalError> {
+        for id in ids {
+            self.change(|| match from_disk(*id) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    warn!(
+                        segment = id.file_name(),
+                        "a journal segment was gone before it was removed"
+                    );
+                    Ok(())
+                }
+                removed => removed,
+            })?;
+            self.lock()?.forget(*id);
+        }
+        Ok(())
+    }
+
+    /// Changes a file that does not grow any more, unless the journal was closed: it may be a successor's by then.
+    fn change<T>(&self, change: impl FnOnce() -> io::Result<T>) -> Result<T, JournalError> {
+        let _closing_waits = self.changing.lock().map_err(|_| JournalError::Failed)?;
+        if self.lock()?.closed {
+            return Err(JournalError::Closed);
+        }
+        Ok(change()?)
     }
 
     /// Nothing is taken from here on.

@@ -1,5 +1,6 @@
 //! How the enforcer does, as one value that people, health checks and tests can look at and wait on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub struct Status {
     pub journal_bytes: u64,
     /// The journal failed: everything is denied until a restart.
     pub journal_failed: bool,
+    /// Incarnations whose records can't be read back, or are refused; they wait on disk. Not empty: look at the log.
+    pub journal_stuck: BTreeSet<u64>,
     /// Incarnations of which the control plane tells another story. Not 0: look at the log.
     pub forks: u64,
     /// Policies refused since the start.
@@ -98,6 +101,7 @@ impl StatusBoard {
             journal_acked: 0,
             journal_bytes: 0,
             journal_failed: false,
+            journal_stuck: BTreeSet::new(),
             forks: 0,
             nacks: 0,
             last_nack: None,

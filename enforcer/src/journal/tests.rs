@@ -259,3 +259,33 @@ async fn after_a_failure_nothing_is_taken_until_the_journal_is_opened_anew() {
     assert_eq!(journal.end_of(1), 2);
     journal.append(&record(1)).unwrap();
 }
+
+#[test]
+fn a_segment_that_is_gone_already_counts_as_removed() {
+    let place = tempfile::tempdir().unwrap();
+    for incarnation in [1, 2] {
+        let journal = Journal::open(place.path(), incarnation, ROOMY).unwrap();
+        journal.append(&record(1)).unwrap();
+    }
+    let journal = Journal::open(place.path(), 3, ROOMY).unwrap();
+    for segment in &files(place.path(), "journal")[..2] {
+        fs::remove_file(segment).unwrap();
+    }
+    journal.acked(1, 1).unwrap();
+    journal.set_aside(2).unwrap();
+    assert_eq!(journal.incarnations(), [3]);
+    assert_eq!(journal.bytes(), segment::HEAD_BYTES as u64);
+}
+
+#[test]
+fn a_closed_journal_deletes_nothing_from_under_its_successor() {
+    let place = tempfile::tempdir().unwrap();
+    let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
+    journal.append(&record(1)).unwrap();
+    drop(journal);
+    let closed = Journal::open(place.path(), 2, ROOMY).unwrap();
+    closed.close();
+    assert!(matches!(closed.acked(1, 1), Err(JournalError::Closed)));
+    assert!(matches!(closed.set_aside(1), Err(JournalError::Closed)));
+    assert_eq!(Journal::open(place.path(), 3, ROOMY).unwrap().end_of(1), 1);
+}

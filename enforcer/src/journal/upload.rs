@@ -16,7 +16,8 @@ use checkrein_shared::decision::Chain;
 use checkrein_shared::id::InstanceId;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tonic::Code;
+use tracing::{debug, error, info, warn};
 
 use super::{CursorError, Journal, JournalError};
 use crate::control_plane::{Backoff, Connection};
@@ -61,34 +62,42 @@ impl Uploader {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut forked = BTreeSet::new();
         let mut backoff = Backoff::default();
-        while !stop.is_cancelled() {
-            let Some(incarnation) = self
-                .journal
-                .incarnations()
-                .into_iter()
-                .find(|one| !forked.contains(one))
-            else {
-                return;
-            };
+        while !self.journal.incarnations().iter().all(|one| forked.contains(one)) {
             let started = tokio::time::Instant::now();
-            let ended = tokio::select! {
+            tokio::select! {
                 () = stop.cancelled() => return,
-                ended = self.upload(incarnation) => ended,
-            };
-            let Err(failure) = ended else { continue };
-            if failure.is_fork() {
-                self.alarm(incarnation, &failure);
-                forked.insert(incarnation);
-                continue;
+                () = self.upload_each(&mut forked) => {}
             }
-            debug!(
-                error = &failure as &dyn std::error::Error,
-                incarnation, "the journal's stream ended"
-            );
             backoff.ended_after(started.elapsed());
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(backoff.next()) => {}
+            }
+        }
+    }
+
+    /// Uploads one incarnation after the other, the live one last and for as long as the stream holds. One whose own
+    /// records are the trouble is passed over until the next time, so that it blocks no other.
+    async fn upload_each(&self, forked: &mut BTreeSet<u64>) {
+        for incarnation in self.journal.incarnations() {
+            if forked.contains(&incarnation) {
+                continue;
+            }
+            match self.upload(incarnation).await {
+                Ok(()) => self.unstuck(incarnation),
+                Err(failure) if failure.is_fork() => {
+                    forked.insert(incarnation);
+                    self.alarm(incarnation, &failure);
+                }
+                Err(failure) if failure.is_of_the_records() => self.stuck(incarnation, &failure),
+                Err(failure) => {
+                    debug!(
+                        error = &failure as &dyn std::error::Error,
+                        incarnation, "the journal's stream ended"
+                    );
+                    // The others would fare no better.
+                    return;
+                }
             }
         }
     }
@@ -103,13 +112,36 @@ impl Uploader {
         ended
     }
 
+    fn stuck(&self, incarnation: u64, failure: &UploadError) {
+        if self.status.read().journal_stuck.contains(&incarnation) {
+            return;
+        }
+        warn!(
+            error = failure as &dyn std::error::Error,
+            incarnation,
+            "the records of this run can't be brought home; they wait on disk, and other runs go on"
+        );
+        self.status.update(|status| {
+            status.journal_stuck.insert(incarnation);
+        });
+    }
+
+    fn unstuck(&self, incarnation: u64) {
+        self.status.update(|status| {
+            status.journal_stuck.remove(&incarnation);
+        });
+    }
+
     fn alarm(&self, incarnation: u64, failure: &UploadError) {
         error!(
             error = failure as &dyn std::error::Error,
             incarnation,
             "FORK: the record of this incarnation differs from the control plane's; its upload stops"
         );
-        self.status.update(|status| status.forks += 1);
+        self.status.update(|status| {
+            status.forks += 1;
+            status.journal_stuck.remove(&incarnation);
+        });
         if let Err(error) = self.journal.set_aside(incarnation) {
             error!(
                 error = &error as &dyn std::error::Error,
@@ -120,8 +152,26 @@ impl Uploader {
 }
 
 impl UploadError {
-    const fn is_fork(&self) -> bool {
-        matches!(self, Self::Fork { .. } | Self::Lost(_))
+    /// Another history stands under this name, as we see it or as the control plane does.
+    fn is_fork(&self) -> bool {
+        match self {
+            Self::Fork { .. } | Self::Lost(_) => true,
+            Self::Refused(status) => status.code() == Code::DataLoss,
+            _ => false,
+        }
+    }
+
+    /// What is to be uploaded is the trouble, not the way: it would be the same again at once, and another incarnation may
+    /// do better.
+    fn is_of_the_records(&self) -> bool {
+        match self {
+            Self::Cursor(_) | Self::Journal(_) => true,
+            Self::Refused(status) => matches!(
+                status.code(),
+                Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange
+            ),
+            _ => false,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 
 use checkrein_shared::decision::Chain;
@@ -122,17 +122,10 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn remove(
-        &mut self,
-        ids: &[SegmentId],
-        from_disk: impl Fn(SegmentId) -> io::Result<()>,
-    ) -> Result<(), JournalError> {
-        for id in ids {
-            from_disk(*id)?;
-            if let Some(segment) = self.segments.remove(id) {
-                self.bytes -= segment.bytes;
-            }
+    /// A segment's file is gone.
+    pub(super) fn forget(&mut self, id: SegmentId) {
+        if let Some(segment) = self.segments.remove(&id) {
+            self.bytes -= segment.bytes;
         }
-        Ok(())
     }
 }

@@ -158,6 +158,7 @@ impl Stream<'_> {
         while let Some((ours, _)) = self.in_flight.pop_front() {
             if ours == theirs {
                 self.acked = ours;
+                self.uploader.unstuck(self.incarnation);
                 return self.uploader.acked(self.incarnation, theirs.next_sequence);
             }
             if ours.next_sequence >= theirs.next_sequence {

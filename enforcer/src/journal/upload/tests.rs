@@ -28,6 +28,8 @@ struct Stored {
     records: Vec<Vec<u8>>,
     /// Streams are cut after so many batches.
     cut_after: Option<usize>,
+    /// An incarnation whose records it can't read.
+    refused: Option<u64>,
     credit: u64,
     largest_batch: usize,
 }
@@ -64,6 +66,13 @@ impl ControlPlane {
             let wire::append_request::Body::Batch(came) = up.message().await.ok()??.body? else {
                 return None;
             };
+            if self.0.lock().unwrap().refused == Some(open.incarnation) {
+                answers
+                    .send(Err(Status::invalid_argument("a record can't be read")))
+                    .await
+                    .ok()?;
+                return None;
+            }
             self.store(open.incarnation, &came);
             if self.0.lock().unwrap().cut_after == Some(batch) {
                 // Stored, and the ack is lost.
@@ -332,4 +341,46 @@ async fn nothing_is_uploaded_that_power_loss_could_still_take() {
             arrived == 3_000
         })
         .await;
+}
+
+#[tokio::test]
+async fn an_old_incarnation_that_is_refused_blocks_no_other_and_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    append(&Journal::open(place.path(), 1, ROOMY).unwrap(), 3, 10);
+    let old = append(&Journal::open(place.path(), 2, ROOMY).unwrap(), 3, 10);
+    let stored = Stored {
+        refused: Some(1),
+        ..roomy()
+    };
+    let upload = Upload::start(place.path(), 3, stored).await;
+    let new = append(&upload.journal, 3, 10);
+    upload.until(|stored| stored.records.len() == 6).await;
+    assert_eq!(upload.stored.lock().unwrap().records, [old, new].concat());
+    assert_eq!(upload.status.read().journal_stuck, BTreeSet::from([1]));
+    assert!(upload.journal.incarnations().contains(&1), "it waits on disk");
+}
+
+#[tokio::test]
+async fn an_incarnation_that_was_stuck_goes_on_when_it_is_taken() {
+    let place = tempfile::tempdir().unwrap();
+    let stored = Stored {
+        refused: Some(1),
+        ..roomy()
+    };
+    let upload = Upload::start(place.path(), 1, stored).await;
+    let all = append(&upload.journal, 3, 10);
+    let looks = || upload.status.read();
+    let is_stuck = |status: &crate::status::Status| status.journal_stuck.contains(&1);
+    upload.status.wait_until(looks, is_stuck, SOON).await.unwrap();
+    upload.stored.lock().unwrap().refused = None;
+    let goes_on = |status: &crate::status::Status| !is_stuck(status);
+    upload.status.wait_until(looks, goes_on, SOON).await.unwrap();
+    assert_eq!(upload.stored.lock().unwrap().records, all);
+}
+
+#[test]
+fn what_the_control_plane_calls_another_history_is_a_fork() {
+    let refused = |code| UploadError::Refused(tonic::Status::new(code, "another history"));
+    assert!(refused(Code::DataLoss).is_fork());
+    assert!(!refused(Code::Unavailable).is_fork() && !refused(Code::Unavailable).is_of_the_records());
 }
