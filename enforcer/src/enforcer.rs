@@ -29,7 +29,9 @@ use crate::tls::{Tls, TlsError};
 
 /// How often old snapshots are freed and the age of the policy is written down.
 const UPKEEP: Duration = Duration::from_secs(2);
-/// How long a shutdown waits for the control plane to take the last records; they are on disk in any case.
+/// How long a shutdown waits for calls under way to say how they ended.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
+/// How long it waits for the control plane to take the last records; they are on disk in any case.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// A running enforcer. Dropping it stops it at once; [`Enforcer::shutdown`] lets it finish.
@@ -151,10 +153,20 @@ impl Enforcer {
         &self.tls
     }
 
-    /// Stops: no outcome is awaited any more, the last records are offered to the control plane for a moment, and what it
-    /// does not take stays on disk for the next run.
-    pub async fn shutdown(mut self) {
+    /// Permits nothing more, and waits, within a bound, for the calls under way to say how they ended; nobody knows of the
+    /// rest. Whoever offers the gate over a surface does this first, while callers can still be heard.
+    pub async fn settle(&self) {
+        self.core.refuse_permits();
+        if timeout(SETTLE_MAX, self.core.permits_settled()).await.is_err() {
+            warn!("calls were still under way; nobody knows how they end");
+        }
         self.core.abandon_permits();
+    }
+
+    /// Stops: calls under way [settle](Self::settle), the last records are offered to the control plane for a moment, and
+    /// what it does not take stays on disk for the next run.
+    pub async fn shutdown(mut self) {
+        self.settle().await;
         self.parts.journal.ask_for_sync();
         let drained = |status: &Status| status.journal_pending() == 0;
         if self.status().connected() && self.wait_until(drained, DRAIN_MAX).await.is_err() {
@@ -174,6 +186,8 @@ impl Enforcer {
 impl Drop for Enforcer {
     fn drop(&mut self) {
         self.stop.cancel();
+        // Nothing was awaited; their outcomes still belong into this run's record.
+        self.core.abandon_permits();
         // Before the directory is given up: gates and tasks that outlive this must not write to what is another's.
         self.parts.journal.close();
         self.parts.kept().close();

@@ -50,6 +50,8 @@ async fn enforce(config: Config, json: bool) -> anyhow::Result<()> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    // While callers can still say how their calls ended.
+    enforcer.settle().await;
     surfaces.close().await;
     enforcer.shutdown().await;
     Ok(())

@@ -89,6 +89,8 @@ pub enum Cause {
     NoMaskingKey,
     /// The decision could not be recorded.
     JournalFull,
+    /// The enforcer is stopping.
+    Stopping,
 }
 
 /// Whether a verdict is enforced.
@@ -303,4 +305,5 @@ words!(
     InvalidArguments = "invalid_arguments",
     NoMaskingKey = "no_masking_key",
     JournalFull = "journal_full",
+    Stopping = "stopping",
 );

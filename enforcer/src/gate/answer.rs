@@ -141,7 +141,11 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let Some(core) = self.core.take() else { return };
         let detail = "the caller let go of its permit without saying how the call ended";
-        if let Err(error) = core.settle(self.decided.id, None, OutcomeResult::Unknown, detail) {
+        let settled = core.settle(self.decided.id, None, OutcomeResult::Unknown, detail);
+        // An enforcer that stopped has said so already.
+        if let Err(error) = settled
+            && !matches!(error, CompleteError::Twice(_))
+        {
             error!(error = &error as &dyn std::error::Error, decision = %self.decided.id, "an outcome can't be recorded");
         }
     }

@@ -1,6 +1,6 @@
 //! One call and what is to be said of it under one snapshot.
 //!
-//! **Invariant**: weighing reads one pinned snapshot and the clock, and nothing else; it can be done again at any moment,
+//! **Invariant**: weighing reads one pinned snapshot, the clock and whether the enforcer is stopping, and nothing else; it can be done again at any moment,
 //! and everything that may have changed meanwhile (keys, agents, revocations, expiry, policy, its age) is looked at again.
 
 use std::sync::Arc;
@@ -165,6 +165,10 @@ impl Core {
         weighed.requirements = judgement.requirements;
         if weighed.verdict == Verdict::Deny {
             return weighed;
+        }
+        if self.refuses_permits() {
+            let reason = "this enforcer is stopping and lets nothing more through; present the same call again when it is back";
+            return weighed.denied(Refusal::new(Cause::Stopping, reason));
         }
         if is_stale(weighed.tier, weighed.policy_age_ms, bundle.bounds()) {
             return weighed.stale();

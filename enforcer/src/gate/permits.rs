@@ -1,15 +1,22 @@
 //! Permits whose outcome is awaited.
 //!
-//! **Invariant**: every permit gets exactly one outcome record from this run: what the caller says, or `unknown` when it lets
-//! go, when too many are outstanding, or when the enforcer stops.
+//! When the enforcer stops, it first permits nothing more, then gives the calls under way time to say how they ended, and
+//! then gives up on the rest.
+//!
+//! **Invariant**: a permit gets at most one outcome record, and exactly one if the journal takes it: what the caller says;
+//! `unknown` when it lets go, when too many are under way, or when the enforcer has stopped; `failed` if the permit was never
+//! given out. A run that is killed, or whose journal fails, leaves permits without one, and whoever reads its record knows by
+//! that that nobody knows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use checkrein_shared::decision::{Outcome, OutcomeResult, Record};
 use checkrein_shared::id::{DecisionId, HoldId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
+use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use super::Core;
@@ -39,6 +46,10 @@ pub(super) struct Outstanding {
 #[derive(Debug, Default)]
 pub(super) struct Permits {
     state: Mutex<State>,
+    /// Nothing more is permitted; what was permitted may still end.
+    refused: AtomicBool,
+    /// The last call under way has its outcome.
+    quiet: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +57,10 @@ struct State {
     outstanding: BTreeMap<DecisionId, Outstanding>,
     by_task: HashMap<TaskId, BTreeSet<DecisionId>>,
     settled: VecDeque<DecisionId>,
+    /// Taken out, and their outcomes are being written down at this moment.
+    settling: usize,
+    /// Given up on; nothing is under way any more.
+    ended: bool,
 }
 
 /// An outcome that can't be taken.
@@ -98,43 +113,69 @@ impl Core {
             .journal
             .append(&self.outcome(id, &outstanding, result, detail))
         {
-            Ok(sequence) => Ok((sequence, durable)),
+            Ok(sequence) => {
+                self.permits.said();
+                Ok((sequence, durable))
+            }
             Err(error) => {
                 // It may be said again when there is room.
-                self.permits.put_back(id, outstanding);
+                self.permits.unsaid(id, outstanding);
                 Err(error.into())
             }
         }
     }
 
-    /// A call is under way from now on.
-    pub(super) fn remember(&self, id: DecisionId, outstanding: Outstanding) {
-        for (old, forgotten) in self.permits.put(id, outstanding) {
+    /// A call is under way from now on; false if the enforcer has stopped, and it must not be made.
+    pub(super) fn remember(&self, id: DecisionId, outstanding: Outstanding) -> bool {
+        let forgotten = match self.permits.put(id, outstanding) {
+            Ok(forgotten) => forgotten,
+            Err(outstanding) => {
+                let why = "the enforcer stopped before it gave the permit out; the call was not made";
+                self.give_up(id, &outstanding, OutcomeResult::Failed, why);
+                return false;
+            }
+        };
+        for (old, outstanding) in forgotten {
             warn!(decision = %old, "too many calls are under way; the outcome of the oldest is unknown");
-            self.give_up(
-                old,
-                &forgotten,
-                "too many calls were under way before its outcome was said",
-            );
+            let why = "too many calls were under way before its outcome was said";
+            if !self.give_up(old, &outstanding, OutcomeResult::Unknown, why) {
+                self.permits.put_back(old, outstanding);
+            }
         }
+        true
     }
 
-    /// Records that nobody knows how the calls under way will end.
+    /// Permits nothing more from here on; calls under way go on.
+    pub(crate) fn refuse_permits(&self) {
+        self.permits.refused.store(true, Ordering::Release);
+    }
+
+    /// Whether it still permits anything.
+    pub(super) fn refuses_permits(&self) -> bool {
+        self.permits.refused.load(Ordering::Acquire)
+    }
+
+    /// Resolves when no call is under way.
+    pub(crate) async fn permits_settled(&self) {
+        self.permits.settled().await;
+    }
+
+    /// Records that nobody knows how the calls under way will end. There are none after this.
     pub(crate) fn abandon_permits(&self) {
-        for (id, outstanding) in self.permits.take_all() {
-            self.give_up(
-                id,
-                &outstanding,
-                "the enforcer stopped before the outcome was said",
-            );
+        self.refuse_permits();
+        for (id, outstanding) in self.permits.end() {
+            let why = "the enforcer stopped before the outcome was said";
+            self.give_up(id, &outstanding, OutcomeResult::Unknown, why);
         }
     }
 
-    fn give_up(&self, id: DecisionId, outstanding: &Outstanding, why: &str) {
-        let record = self.outcome(id, outstanding, OutcomeResult::Unknown, why);
-        if let Err(error) = self.journal.append(&record) {
-            error!(error = &error as &dyn std::error::Error, decision = %id, "an outcome can't be recorded");
+    /// Records an outcome that nobody said; false if the journal does not take it.
+    fn give_up(&self, id: DecisionId, outstanding: &Outstanding, result: OutcomeResult, why: &str) -> bool {
+        let appended = self.journal.append(&self.outcome(id, outstanding, result, why));
+        if let Err(error) = &appended {
+            error!(error = error as &dyn std::error::Error, decision = %id, "an outcome can't be recorded");
         }
+        appended.is_ok()
     }
 
     fn outcome(&self, id: DecisionId, of: &Outstanding, result: OutcomeResult, detail: &str) -> Record {
@@ -150,9 +191,16 @@ impl Core {
 }
 
 impl Permits {
-    /// Adds one and gives those that had to go for it.
-    fn put(&self, id: DecisionId, outstanding: Outstanding) -> Vec<(DecisionId, Outstanding)> {
+    /// Adds one and gives those that had to go for it; gives it back if nothing is under way any more.
+    fn put(
+        &self,
+        id: DecisionId,
+        outstanding: Outstanding,
+    ) -> Result<Vec<(DecisionId, Outstanding)>, Outstanding> {
         let mut state = self.state();
+        if state.ended {
+            return Err(outstanding);
+        }
         let mut gone = Vec::new();
         let of_task = outstanding.task.and_then(|task| state.by_task.get(&task));
         let oldest_of_task = of_task
@@ -167,7 +215,7 @@ impl Permits {
             state.settled(*old);
         }
         state.insert(id, outstanding);
-        gone
+        Ok(gone)
     }
 
     fn put_back(&self, id: DecisionId, outstanding: Outstanding) {
@@ -182,6 +230,7 @@ impl Permits {
         if state.outstanding.get(&id).is_some_and(is_theirs) {
             let taken = state.remove(id);
             state.settled(id);
+            state.settling += 1;
             return taken
                 .map(|(_, outstanding)| outstanding)
                 .ok_or(CompleteError::Unknown(id));
@@ -193,10 +242,41 @@ impl Permits {
         }
     }
 
-    fn take_all(&self) -> BTreeMap<DecisionId, Outstanding> {
+    /// The outcome of one that was taken is written down.
+    fn said(&self) {
         let mut state = self.state();
+        state.settling -= 1;
+        if state.is_quiet() {
+            self.quiet.notify_waiters();
+        }
+    }
+
+    /// It is not, and can be said again.
+    fn unsaid(&self, id: DecisionId, outstanding: Outstanding) {
+        self.put_back(id, outstanding);
+        self.state().settling -= 1;
+    }
+
+    async fn settled(&self) {
+        loop {
+            // Made before the look, so that no notice is missed between the two.
+            let quiet = self.quiet.notified();
+            if self.state().is_quiet() {
+                return;
+            }
+            quiet.await;
+        }
+    }
+
+    fn end(&self) -> BTreeMap<DecisionId, Outstanding> {
+        let mut state = self.state();
+        state.ended = true;
         state.by_task.clear();
-        std::mem::take(&mut state.outstanding)
+        let all = std::mem::take(&mut state.outstanding);
+        for id in all.keys() {
+            state.settled(*id);
+        }
+        all
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -226,6 +306,10 @@ impl State {
         Some((id, outstanding))
     }
 
+    fn is_quiet(&self) -> bool {
+        self.outstanding.is_empty() && self.settling == 0
+    }
+
     fn settled(&mut self, id: DecisionId) {
         if self.settled.len() == SETTLED_MAX {
             self.settled.pop_front();
@@ -233,3 +317,6 @@ impl State {
         self.settled.push_back(id);
     }
 }
+
+#[cfg(test)]
+mod tests;

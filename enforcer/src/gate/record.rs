@@ -95,7 +95,9 @@ impl Core {
             durable,
         };
         let (decided, sequence) = self.write(decision)?;
-        self.remember(decided.id, outstanding);
+        if !self.remember(decided.id, outstanding) {
+            return Err(Box::new(too_late(decided)));
+        }
         Ok((Permit::new(Arc::clone(self), decided), sequence))
     }
 
@@ -151,8 +153,20 @@ impl Core {
 /// The deny that takes the place of what could not be recorded.
 fn unrecorded(mut decided: Decided, error: &JournalError) -> Decided {
     error!(error = error as &dyn std::error::Error, decision = %decided.id, "a decision can't be recorded; the call is denied");
-    decided.cause = Cause::JournalFull;
+    decided.cause = match error {
+        JournalError::Closed => Cause::Stopping,
+        _ => Cause::JournalFull,
+    };
     decided.reason = format!("the decision can't be recorded, and nothing happens unrecorded: {error}");
+    decided.rules.clear();
+    decided
+}
+
+/// The deny that takes the place of a permit that was decided while the enforcer stopped.
+fn too_late(mut decided: Decided) -> Decided {
+    decided.cause = Cause::Stopping;
+    "this enforcer stopped before it could let the call through; present the same call again when it is back"
+        .clone_into(&mut decided.reason);
     decided.rules.clear();
     decided
 }

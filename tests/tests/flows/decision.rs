@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use checkrein_enforcer::{Answer, Request};
-use checkrein_proto::decision::v1::{CountRequest, SearchRequest, ShowRequest};
+use checkrein_enforcer::{Answer, Enforcer, Request};
+use checkrein_proto::decision::v1::{CountRequest, OutcomeResult as OutcomeWord, SearchRequest, ShowRequest};
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::{Cause, Chain, OutcomeResult, Verdict};
 use checkrein_shared::id::Generation;
@@ -190,4 +190,78 @@ async fn a_rule_that_forbids_is_named_with_its_reason() {
         "{}",
         decided.reason
     );
+}
+
+/// How the call under this decision ended, once the enforcer has been stopped and the next run has brought its record home.
+async fn outcome_after_restart(world: &World, id: &str) -> Option<(OutcomeWord, String)> {
+    let next = world
+        .start_enforcer(&world.path().join("edge"), AGENT, &[world.address(0)])
+        .await
+        .unwrap();
+    let operator = world.operator().await.unwrap();
+    let drained = async {
+        loop {
+            let stored = operator
+                .decisions()
+                .show(ShowRequest {
+                    decision_id: id.to_owned(),
+                })
+                .await;
+            let stored = stored.ok().and_then(|shown| shown.into_inner().decision);
+            if let Some(outcome) = stored.and_then(|stored| stored.outcome) {
+                return (outcome.result(), outcome.detail);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let outcome = tokio::time::timeout(WAIT_MAX, drained).await.ok();
+    next.shutdown().await;
+    outcome
+}
+
+async fn with_payments(world: &World) -> (Enforcer, String) {
+    let enforcer = world.enforcer("edge", AGENT).await.unwrap();
+    let generation = world.push(&payments().unwrap()).await.unwrap();
+    enforcer
+        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .await
+        .unwrap();
+    let operator = world.operator().await.unwrap();
+    let task = operator.start("alice", AGENT, &["bank/*"], &[]).await.unwrap();
+    (enforcer, task.grant)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_waits_for_calls_under_way_and_records_how_they_ended() {
+    let world = World::start().await.unwrap();
+    let (enforcer, grant) = with_payments(&world).await;
+    let gate = enforcer.gate();
+    let look = || Request::new(&grant, "bank/get_balance", b"{}");
+    let Answer::Permit(permit) = gate.authorize(look()).await.unwrap() else {
+        panic!("not permitted")
+    };
+    let id = permit.detach().id;
+    let stopping = tokio::spawn(enforcer.shutdown());
+    while let Answer::Permit(permit) = gate.authorize(look()).await.unwrap() {
+        permit.complete(OutcomeResult::Done, "").await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    gate.complete(id, OutcomeResult::Done, "").await.unwrap();
+    stopping.await.unwrap();
+    let outcome = outcome_after_restart(&world, &id.to_string()).await;
+    assert_eq!(outcome, Some((OutcomeWord::Done, String::new())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enforcer_that_is_dropped_records_that_nobody_knows_how_its_calls_ended() {
+    let world = World::start().await.unwrap();
+    let (enforcer, grant) = with_payments(&world).await;
+    let look = Request::new(&grant, "bank/get_balance", b"{}");
+    let Answer::Permit(permit) = enforcer.gate().authorize(look).await.unwrap() else {
+        panic!("not permitted")
+    };
+    let id = permit.detach().id;
+    drop(enforcer);
+    let outcome = outcome_after_restart(&world, &id.to_string()).await;
+    assert_eq!(outcome.unwrap().0, OutcomeWord::Unknown);
 }
