@@ -179,7 +179,11 @@ impl Enforcer {
             }
         }
         let parts = Arc::clone(&self.parts);
-        drop(tokio::task::spawn_blocking(move || parts.remember_age()).await);
+        let closing = tokio::task::spawn_blocking(move || {
+            parts.remember_age();
+            parts.close();
+        });
+        drop(closing.await);
     }
 }
 
@@ -188,9 +192,9 @@ impl Drop for Enforcer {
         self.stop.cancel();
         // Nothing was awaited; their outcomes still belong into this run's record.
         self.core.abandon_permits();
-        // Before the directory is given up: gates and tasks that outlive this must not write to what is another's.
-        self.parts.journal.close();
-        self.parts.kept().close();
+        // Before the directory is given up. After a shutdown nothing is waited for here; without one, at most for the one
+        // file that is being written: to give up the directory while it is would be to write into what is another's.
+        self.parts.close();
     }
 }
 
@@ -245,6 +249,12 @@ impl Parts {
             journal_bytes: self.journal.bytes(),
             ..self.status.read()
         }
+    }
+
+    /// From here on nothing is written: gates and tasks that outlive the enforcer must not touch what is another's.
+    fn close(&self) {
+        self.journal.close();
+        self.kept().close();
     }
 
     /// Writes down how old the policy is, so that a restart does not make it younger.

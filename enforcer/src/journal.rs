@@ -8,6 +8,7 @@
 //! further record until it is opened anew, and whoever asked is denied.
 
 mod cursor;
+mod ended;
 mod frame;
 mod recover;
 mod segment;
@@ -23,7 +24,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use checkrein_shared::decision::{Chain, Record};
 use thiserror::Error;
 use tokio::sync::watch;
-use tracing::warn;
 
 pub(crate) use cursor::{Batch, Cursor, CursorError};
 use segment::{SegmentId, SegmentState};
@@ -93,10 +93,10 @@ struct Shared {
 }
 
 impl Journal {
-    /// Opens the journal of a new incarnation, heals what the ones before left, and starts the syncing thread.
+    /// Opens the journal of a new incarnation, beside what the ones before left, and starts the syncing thread.
     pub(crate) fn open(directory: &Path, incarnation: u64, max_bytes: u64) -> Result<Self, JournalError> {
         fs::create_dir_all(directory)?;
-        let mut segments = recover::recover(directory)?;
+        let mut segments = recover::list(directory)?;
         let live = SegmentId {
             incarnation,
             first: 0,
@@ -107,7 +107,7 @@ impl Journal {
             live,
             SegmentState {
                 bytes: length,
-                end: 0,
+                end: Some(0),
             },
         );
         sync_directory(directory)?;
@@ -197,20 +197,22 @@ impl Journal {
         found
     }
 
-    /// Where the records of an incarnation end: the sequence after the last.
+    /// Where the records of an incarnation end: the sequence after the last. An old one is [examined](Self::examine) before.
     pub(crate) fn end_of(&self, incarnation: u64) -> u64 {
         if incarnation == self.incarnation {
             return self.shared.progress.borrow().appended;
         }
         let Ok(writer) = self.shared.lock() else { return 0 };
-        let ends = writer.segments_of(incarnation).map(|(_, segment)| segment.end);
+        let ends = writer
+            .segments_of(incarnation)
+            .filter_map(|(_, segment)| segment.end);
         ends.max().unwrap_or_default()
     }
 
     /// Where the records end that may leave this machine: of the live incarnation those that survive power loss.
     ///
     /// What the control plane has must never be more than what this disk will have after any end, so that "it has more" is
-    /// always a fork. An old incarnation is [settled](Self::settle) before.
+    /// always a fork. An old incarnation is [examined](Self::examine) before.
     pub(crate) fn durable_end_of(&self, incarnation: u64) -> u64 {
         if incarnation == self.incarnation {
             return self.shared.progress.borrow().synced;
@@ -218,19 +220,10 @@ impl Journal {
         self.end_of(incarnation)
     }
 
-    /// Makes the records of an old incarnation survive power loss: a process that was killed may have left them unsynced.
-    pub(crate) fn settle(&self, incarnation: u64) -> Result<(), JournalError> {
-        if incarnation == self.incarnation {
-            return Ok(());
-        }
-        let ids: Vec<SegmentId> = {
-            let writer = self.shared.lock()?;
-            writer.segments_of(incarnation).map(|(id, _)| *id).collect()
-        };
-        for id in ids {
-            fs::File::open(self.shared.directory.join(id.file_name()))?.sync_data()?;
-        }
-        Ok(sync_directory(&self.shared.directory)?)
+    /// Reads an old incarnation whole, heals it and makes it durable: a process that was killed may have left a torn record,
+    /// and others unsynced. Before this nothing is known of it but that it is there; after the first time it costs nothing.
+    pub(crate) fn examine(&self, incarnation: u64) -> Result<(), JournalError> {
+        recover::examine(&self.shared, incarnation)
     }
 
     /// Has what was appended made durable soon, without waiting for it.
@@ -250,9 +243,9 @@ impl Journal {
 
     /// Deletes the segments all of whose records the control plane has: those before `next_sequence`.
     pub(crate) fn acked(&self, incarnation: u64, next_sequence: u64) -> Result<(), JournalError> {
-        let done = self
-            .shared
-            .ended(incarnation, |segment| segment.end <= next_sequence)?;
+        let done = self.shared.ended(incarnation, |segment| {
+            segment.end.is_some_and(|end| end <= next_sequence)
+        })?;
         self.shared.remove(&done, |id| {
             fs::remove_file(self.shared.directory.join(id.file_name()))
         })
@@ -271,50 +264,6 @@ impl Shared {
     fn lock(&self) -> Result<MutexGuard<'_, Writer>, JournalError> {
         // A thread that died inside left a state nobody knows.
         self.writer.lock().map_err(|_| JournalError::Failed)
-    }
-
-    /// The segments of an incarnation that satisfy and do not grow any more.
-    fn ended(
-        &self,
-        incarnation: u64,
-        satisfies: impl Fn(&SegmentState) -> bool,
-    ) -> Result<Vec<SegmentId>, JournalError> {
-        let writer = self.lock()?;
-        let of_it = writer.segments_of(incarnation);
-        let found = of_it.filter(|(id, segment)| **id != writer.live && satisfies(segment));
-        Ok(found.map(|(id, _)| *id).collect())
-    }
-
-    /// Takes segments out of the journal, each when its file is gone. Deciding takes the same lock, so it is not held for a
-    /// file system's work.
-    fn remove(
-        &self,
-        ids: &[SegmentId],
-        from_disk: impl Fn(SegmentId) -> io::Result<()>,
-    ) -> Result<(), JournalError> {
-        for id in ids {
-            self.change(|| match from_disk(*id) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    warn!(
-                        segment = id.file_name(),
-                        "a journal segment was gone before it was removed"
-                    );
-                    Ok(())
-                }
-                removed => removed,
-            })?;
-            self.lock()?.forget(*id);
-        }
-        Ok(())
-    }
-
-    /// Changes a file that does not grow any more, unless the journal was closed: it may be a successor's by then.
-    fn change<T>(&self, change: impl FnOnce() -> io::Result<T>) -> Result<T, JournalError> {
-        let _closing_waits = self.changing.lock().map_err(|_| JournalError::Failed)?;
-        if self.lock()?.closed {
-            return Err(JournalError::Closed);
-        }
-        Ok(change()?)
     }
 
     /// Nothing is taken from here on.

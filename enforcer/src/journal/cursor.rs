@@ -146,7 +146,7 @@ fn locate(shared: &Shared, incarnation: u64, from: u64) -> Result<SegmentId, Cur
         .take_while(|(id, _)| id.first <= from)
         .last();
     if let Some((id, segment)) = found {
-        return if from <= segment.end {
+        return if segment.end.is_some_and(|end| from <= end) {
             Ok(*id)
         } else {
             Err(CursorError::Beyond(from))

@@ -1,6 +1,10 @@
 //! What the incarnations before left: a torn tail is cut, damage is set aside for people, and neither stops the start.
 //!
-//! **Invariant**: after recovery every segment that is left reads whole and continues the one before it.
+//! Opening only looks which files there are, so that the gate opens as fast with a full journal as with an empty one. An
+//! incarnation is read whole when it is about to be drained.
+//!
+//! **Invariant**: after an incarnation was examined every segment of it that is left reads whole, continues the one before it,
+//! and survives power loss.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -12,83 +16,102 @@ use tracing::{error, warn};
 
 use super::frame::{self, Found};
 use super::segment::{self, HEAD_BYTES, SegmentId, SegmentState};
+use super::{JournalError, Shared};
+use crate::directory::sync_directory;
 
 /// How one segment reads.
-struct Scan {
+enum Scan {
+    /// There is no file.
+    Gone,
+    /// It ends inside its head.
+    Headless,
+    /// It can't be used, for this.
+    Unusable(&'static str),
+    /// It begins well.
+    Read(Good),
+}
+
+/// What is good of a segment.
+struct Good {
     /// Bytes up to the last good record.
-    good_bytes: u64,
+    bytes: u64,
     /// The chain there.
     end: Chain,
     flaw: Flaw,
 }
 
+#[derive(Clone, Copy)]
 enum Flaw {
     None,
     Torn,
     Corrupt,
 }
 
-/// Reads every segment of a directory, heals them, and says what is there to be drained.
-pub(super) fn recover(directory: &Path) -> io::Result<BTreeMap<SegmentId, SegmentState>> {
+/// Every segment of a directory that may hold records. Nothing is read.
+pub(super) fn list(directory: &Path) -> io::Result<BTreeMap<SegmentId, SegmentState>> {
     let mut segments = BTreeMap::new();
-    let mut before: Option<(u64, Chain)> = None;
-    for id in list(directory)? {
-        let expected = before
-            .filter(|(incarnation, _)| *incarnation == id.incarnation)
-            .map(|(_, chain)| chain);
-        let Some(scan) = scan(directory, id, expected)? else {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let Some(id) = entry.file_name().to_str().and_then(SegmentId::parse) else {
             continue;
         };
-        heal(directory, id, &scan)?;
-        before = Some((id.incarnation, scan.end));
-        if scan.end.next_sequence == id.first {
-            fs::remove_file(directory.join(id.file_name()))?;
+        let bytes = entry.metadata()?.len();
+        if bytes <= HEAD_BYTES as u64 {
+            // Made, and nothing was written to it: runs that decide nothing must not pile up files.
+            fs::remove_file(entry.path())?;
             continue;
         }
-        segments.insert(
-            id,
-            SegmentState {
-                bytes: scan.good_bytes,
-                end: scan.end.next_sequence,
-            },
-        );
+        segments.insert(id, SegmentState { bytes, end: None });
     }
     Ok(segments)
 }
 
-fn list(directory: &Path) -> io::Result<Vec<SegmentId>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        found.extend(entry?.file_name().to_str().and_then(SegmentId::parse));
+/// Reads the segments of an incarnation, heals them, makes them durable, and learns where they end; once.
+pub(super) fn examine(shared: &Shared, incarnation: u64) -> Result<(), JournalError> {
+    let directory = &*shared.directory;
+    if shared
+        .ended(incarnation, |segment| segment.end.is_none())?
+        .is_empty()
+    {
+        return Ok(());
     }
-    found.sort_unstable();
-    Ok(found)
+    let mut before: Option<Chain> = None;
+    for id in shared.ended(incarnation, |_| true)? {
+        let scan = scan(directory, id, before)?;
+        let state = shared.change(|| heal(directory, id, &scan))?;
+        if state.is_some() {
+            File::open(directory.join(id.file_name()))?.sync_data()?;
+        }
+        if let Scan::Read(good) = scan {
+            before = Some(good.end);
+        }
+        shared.lock()?.learn(id, state);
+    }
+    Ok(sync_directory(directory)?)
 }
 
-/// Reads a segment to its end or its first flaw; none if it could not be used at all and is out of the way.
-fn scan(directory: &Path, id: SegmentId, expected: Option<Chain>) -> io::Result<Option<Scan>> {
-    let path = directory.join(id.file_name());
-    let mut file = BufReader::new(File::open(&path)?);
+/// Reads a segment to its end or its first flaw.
+fn scan(directory: &Path, id: SegmentId, expected: Option<Chain>) -> io::Result<Scan> {
+    let mut file = match File::open(directory.join(id.file_name())) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Scan::Gone),
+        Err(error) => return Err(error),
+    };
     let Some(mut chain) = segment::read_head(&mut file, id)? else {
-        if file.get_ref().metadata()?.len() <= HEAD_BYTES as u64 {
-            warn!(segment = %path.display(), "a segment was cut off while it was made; nothing was in it");
-            fs::remove_file(path)?;
+        return Ok(if file.get_ref().metadata()?.len() <= HEAD_BYTES as u64 {
+            Scan::Headless
         } else {
-            error!(segment = %path.display(), "a journal segment has a damaged head and is set aside");
-            segment::set_aside(directory, id, "corrupt")?;
-        }
-        return Ok(None);
+            Scan::Unusable("has a damaged head")
+        });
     };
     if expected.is_some_and(|expected| expected != chain) {
-        error!(segment = %path.display(), "a journal segment does not continue the one before it and is set aside");
-        segment::set_aside(directory, id, "corrupt")?;
-        return Ok(None);
+        return Ok(Scan::Unusable("does not continue the one before it"));
     }
-    let mut good_bytes = HEAD_BYTES as u64;
+    let mut bytes = HEAD_BYTES as u64;
     let flaw = loop {
         match frame::read(&mut file, chain)? {
             Found::Record(payload, after) => {
-                good_bytes += (frame::HEAD_BYTES + payload.len()) as u64;
+                bytes += (frame::HEAD_BYTES + payload.len()) as u64;
                 chain = after;
             }
             Found::End => break Flaw::None,
@@ -96,18 +119,46 @@ fn scan(directory: &Path, id: SegmentId, expected: Option<Chain>) -> io::Result<
             Found::Corrupt => break Flaw::Corrupt,
         }
     };
-    Ok(Some(Scan {
-        good_bytes,
+    Ok(Scan::Read(Good {
+        bytes,
         end: chain,
         flaw,
     }))
 }
 
-/// Cuts a segment after its last good record; what is cut from the middle is kept beside it.
-fn heal(directory: &Path, id: SegmentId, scan: &Scan) -> io::Result<()> {
+/// Gets what can't be used out of the way; gives what is left, if anything is.
+fn heal(directory: &Path, id: SegmentId, scan: &Scan) -> io::Result<Option<SegmentState>> {
     let path = directory.join(id.file_name());
-    let records = scan.end.next_sequence - id.first;
-    match scan.flaw {
+    let good = match scan {
+        Scan::Read(good) => good,
+        Scan::Gone => {
+            warn!(segment = %path.display(), "a journal segment was removed by somebody");
+            return Ok(None);
+        }
+        Scan::Headless => {
+            warn!(segment = %path.display(), "a segment was cut off while it was made; nothing was in it");
+            return fs::remove_file(path).map(|()| None);
+        }
+        Scan::Unusable(why) => {
+            error!(segment = %path.display(), why, "a journal segment can't be used and is set aside");
+            return segment::set_aside(directory, id, "corrupt").map(|()| None);
+        }
+    };
+    cut(directory, id, good)?;
+    if good.end.next_sequence == id.first {
+        return fs::remove_file(path).map(|()| None);
+    }
+    Ok(Some(SegmentState {
+        bytes: good.bytes,
+        end: Some(good.end.next_sequence),
+    }))
+}
+
+/// Cuts a segment after its last good record; what is cut from the middle is kept beside it.
+fn cut(directory: &Path, id: SegmentId, good: &Good) -> io::Result<()> {
+    let path = directory.join(id.file_name());
+    let records = good.end.next_sequence - id.first;
+    match good.flaw {
         Flaw::None => return Ok(()),
         Flaw::Torn => {
             warn!(segment = %path.display(), records, "the last record of a segment is incomplete and is cut off");
@@ -118,6 +169,6 @@ fn heal(directory: &Path, id: SegmentId, scan: &Scan) -> io::Result<()> {
         }
     }
     let file = OpenOptions::new().write(true).open(&path)?;
-    file.set_len(scan.good_bytes)?;
+    file.set_len(good.bytes)?;
     file.sync_all()
 }

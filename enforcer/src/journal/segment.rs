@@ -28,8 +28,8 @@ pub(super) struct SegmentId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentState {
     pub(super) bytes: u64,
-    /// The sequence after its last record.
-    pub(super) end: u64,
+    /// The sequence after its last record; none until an old one was examined.
+    pub(super) end: Option<u64>,
 }
 
 impl SegmentId {

@@ -23,6 +23,15 @@ fn record(detail_bytes: usize) -> Record {
     })
 }
 
+/// Opens it as the next run does, and looks at all that was left, as draining does.
+fn reopen(directory: &Path, incarnation: u64) -> Journal {
+    let journal = Journal::open(directory, incarnation, ROOMY).unwrap();
+    for left in journal.incarnations() {
+        journal.examine(left).unwrap();
+    }
+    journal
+}
+
 /// Every record of an incarnation as the uploader would see it, with the chain at the end.
 fn read_back(journal: &Journal, incarnation: u64) -> (Vec<Vec<u8>>, Chain) {
     let end = journal.end_of(incarnation);
@@ -59,7 +68,7 @@ fn what_was_appended_reads_back_in_one_chain_after_a_restart() {
         assert_eq!(journal.append(record).unwrap(), at as u64);
     }
     drop(journal);
-    let journal = Journal::open(place.path(), 2, ROOMY).unwrap();
+    let journal = reopen(place.path(), 2);
     let (read, chain) = read_back(&journal, 1);
     assert_eq!(read, records.iter().map(Record::encode).collect::<Vec<_>>());
     assert_eq!(chain, chain_of(&read));
@@ -85,7 +94,7 @@ fn a_file_cut_at_any_byte_heals_to_a_prefix() {
     for cut in 0..=bytes.len() {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join(segment.file_name().unwrap()), &bytes[..cut]).unwrap();
-        let journal = Journal::open(place.path(), 2, ROOMY).unwrap();
+        let journal = reopen(place.path(), 2);
         let kept = if journal.incarnations().contains(&1) {
             read_back(&journal, 1).0
         } else {
@@ -120,7 +129,7 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] ^= flip;
         fs::write(&segment, &bytes).unwrap();
-        let journal = Journal::open(place.path(), 2, ROOMY).unwrap();
+        let journal = reopen(place.path(), 2);
         let kept = if journal.incarnations().contains(&1) { read_back(&journal, 1).0 } else { Vec::new() };
         prop_assert!(kept.len() < all.len());
         prop_assert_eq!(&kept[..], &all[..kept.len()]);
@@ -137,7 +146,7 @@ fn zeros_a_file_system_left_behind_are_a_torn_tail() {
     let segment = files(place.path(), "journal").remove(0);
     let whole = fs::read(&segment).unwrap();
     fs::write(&segment, [whole.clone(), vec![0; 5_000]].concat()).unwrap();
-    let journal = Journal::open(place.path(), 2, ROOMY).unwrap();
+    let journal = reopen(place.path(), 2);
     assert_eq!(journal.end_of(1), 1);
     assert_eq!(fs::read(&segment).unwrap(), whole);
 }
@@ -200,7 +209,7 @@ fn an_old_incarnation_goes_once_it_is_wholly_acked() {
     let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
     journal.append(&record(1)).unwrap();
     drop(journal);
-    let journal = Journal::open(place.path(), 2, ROOMY).unwrap();
+    let journal = reopen(place.path(), 2);
     journal.acked(1, 0).unwrap();
     assert_eq!(journal.incarnations(), [1, 2], "not acked yet");
     journal.acked(1, 1).unwrap();
@@ -255,7 +264,7 @@ async fn after_a_failure_nothing_is_taken_until_the_journal_is_opened_anew() {
     // It may have been made durable just before; then that is true, and said.
     assert!(waited.is_ok() == (journal.progress().borrow().synced > unsynced));
     drop(journal);
-    let journal = Journal::open(place.path(), 2, ROOMY).unwrap();
+    let journal = reopen(place.path(), 2);
     assert_eq!(journal.end_of(1), 2);
     journal.append(&record(1)).unwrap();
 }
@@ -267,7 +276,7 @@ fn a_segment_that_is_gone_already_counts_as_removed() {
         let journal = Journal::open(place.path(), incarnation, ROOMY).unwrap();
         journal.append(&record(1)).unwrap();
     }
-    let journal = Journal::open(place.path(), 3, ROOMY).unwrap();
+    let journal = reopen(place.path(), 3);
     for segment in &files(place.path(), "journal")[..2] {
         fs::remove_file(segment).unwrap();
     }
@@ -283,9 +292,38 @@ fn a_closed_journal_deletes_nothing_from_under_its_successor() {
     let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
     journal.append(&record(1)).unwrap();
     drop(journal);
-    let closed = Journal::open(place.path(), 2, ROOMY).unwrap();
+    let closed = reopen(place.path(), 2);
     closed.close();
     assert!(matches!(closed.acked(1, 1), Err(JournalError::Closed)));
     assert!(matches!(closed.set_aside(1), Err(JournalError::Closed)));
-    assert_eq!(Journal::open(place.path(), 3, ROOMY).unwrap().end_of(1), 1);
+    assert_eq!(reopen(place.path(), 3).end_of(1), 1);
+}
+
+#[test]
+fn opening_reads_nothing_of_what_was_left_and_draining_reads_all() {
+    let place = tempfile::tempdir().unwrap();
+    let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
+    for _ in 0..3 {
+        journal.append(&record(100)).unwrap();
+    }
+    drop(journal);
+    let segment = files(place.path(), "journal").remove(0);
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[segment::HEAD_BYTES + 50] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    let journal = Journal::open(place.path(), 2, ROOMY).unwrap();
+    assert_eq!(fs::read(&segment).unwrap(), bytes, "damaged, and not looked at");
+    assert_eq!(journal.incarnations(), [1, 2]);
+    journal.examine(1).unwrap();
+    assert_eq!(journal.incarnations(), [2], "its first record was damaged");
+    assert_eq!(fs::read(&files(place.path(), "corrupt")[0]).unwrap(), bytes);
+}
+
+#[test]
+fn runs_that_record_nothing_leave_no_files() {
+    let place = tempfile::tempdir().unwrap();
+    for incarnation in 1..=5 {
+        drop(Journal::open(place.path(), incarnation, ROOMY).unwrap());
+    }
+    assert_eq!(files(place.path(), "journal").len(), 1);
 }

@@ -87,7 +87,7 @@ impl Uploader {
                 Ok(()) => self.unstuck(incarnation),
                 Err(failure) if failure.is_fork() => {
                     forked.insert(incarnation);
-                    self.alarm(incarnation, &failure);
+                    self.alarm(incarnation, &failure).await;
                 }
                 Err(failure) if failure.is_of_the_records() => self.stuck(incarnation, &failure),
                 Err(failure) => {
@@ -132,7 +132,7 @@ impl Uploader {
         });
     }
 
-    fn alarm(&self, incarnation: u64, failure: &UploadError) {
+    async fn alarm(&self, incarnation: u64, failure: &UploadError) {
         error!(
             error = failure as &dyn std::error::Error,
             incarnation,
@@ -142,7 +142,8 @@ impl Uploader {
             status.forks += 1;
             status.journal_stuck.remove(&incarnation);
         });
-        if let Err(error) = self.journal.set_aside(incarnation) {
+        let journal = Arc::clone(&self.journal);
+        if let Err(error) = off_thread(move || Ok(journal.set_aside(incarnation)?)).await {
             error!(
                 error = &error as &dyn std::error::Error,
                 incarnation, "a forked incarnation can't be set aside"
@@ -173,6 +174,16 @@ impl UploadError {
             _ => false,
         }
     }
+}
+
+/// Reads, hashes and deletes where no decision waits for it.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
+) -> Result<T, UploadError> {
+    // The runtime ends, or the work panicked: if there is another stream, it begins anew.
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or(Err(UploadError::Ended))
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ impl Writer {
         self.bytes += length;
         if let Some(live) = self.segments.get_mut(&self.live) {
             live.bytes += length;
-            live.end = sequence + 1;
+            live.end = Some(sequence + 1);
         }
         Ok(sequence)
     }
@@ -114,7 +114,7 @@ impl Writer {
             next,
             SegmentState {
                 bytes: length,
-                end: next.first,
+                end: Some(next.first),
             },
         );
         self.bytes += length;
@@ -122,10 +122,14 @@ impl Writer {
         Ok(())
     }
 
-    /// A segment's file is gone.
-    pub(super) fn forget(&mut self, id: SegmentId) {
-        if let Some(segment) = self.segments.remove(&id) {
-            self.bytes -= segment.bytes;
+    /// A segment that does not grow any more is like this now, or gone.
+    pub(super) fn learn(&mut self, id: SegmentId, state: Option<SegmentState>) {
+        if let Some(known) = self.segments.remove(&id) {
+            self.bytes -= known.bytes;
+        }
+        if let Some(state) = state {
+            self.bytes += state.bytes;
+            self.segments.insert(id, state);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One `Append` stream: open, be told where to go on, send within credit, check every ack against our own chain.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use checkrein_proto::decision::v1 as wire;
@@ -13,8 +14,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-use super::{UploadError, Uploader};
-use crate::journal::{Batch, Cursor, CursorError};
+use super::{UploadError, Uploader, off_thread};
+use crate::journal::{Batch, Cursor, CursorError, Journal};
 
 const BATCH_RECORDS_MAX: usize = 512;
 const BATCH_BYTES_MAX: u64 = 256 << 10;
@@ -29,7 +30,10 @@ struct Stream<'a> {
     incarnation: u64,
     requests: mpsc::Sender<wire::AppendRequest>,
     answers: Streaming<wire::AppendResponse>,
-    cursor: Cursor,
+    /// Used by one thread at a time, and never by one that decides.
+    cursor: Arc<Mutex<Cursor>>,
+    /// Everything before was sent.
+    sent: Chain,
     credit: u64,
     /// Stored by the control plane.
     acked: Chain,
@@ -57,7 +61,7 @@ pub(super) async fn upload(
         .map_err(|_| UploadError::Deadline)??;
     let first = first.ok_or(UploadError::Ended)?;
     let acked = chain_of(&first)?;
-    let Some(cursor) = resume(uploader, incarnation, acked)? else {
+    let Some(cursor) = resume(uploader, incarnation, acked).await? else {
         return Ok(());
     };
     let in_flight = VecDeque::new();
@@ -67,7 +71,8 @@ pub(super) async fn upload(
         incarnation,
         requests,
         answers,
-        cursor,
+        cursor: Arc::new(Mutex::new(cursor)),
+        sent: acked,
         credit,
         acked,
         in_flight,
@@ -77,10 +82,24 @@ pub(super) async fn upload(
 }
 
 /// Finds the place the control plane names in our own chain; none if an old incarnation has nothing more to give.
-fn resume(uploader: &Uploader, incarnation: u64, theirs: Chain) -> Result<Option<Cursor>, UploadError> {
+async fn resume(uploader: &Uploader, incarnation: u64, theirs: Chain) -> Result<Option<Cursor>, UploadError> {
+    let journal = Arc::clone(&uploader.journal);
+    let Some(cursor) = off_thread(move || find(&journal, incarnation, theirs)).await? else {
+        return Ok(None);
+    };
     let journal = &uploader.journal;
     let is_live = incarnation == journal.incarnation();
-    journal.settle(incarnation)?;
+    let is_complete = !is_live && theirs.next_sequence == journal.end_of(incarnation);
+    uploader.acked(incarnation, theirs.next_sequence).await?;
+    Ok((!is_complete).then_some(cursor))
+}
+
+/// None if nothing is left of the incarnation.
+fn find(journal: &Journal, incarnation: u64, theirs: Chain) -> Result<Option<Cursor>, UploadError> {
+    journal.examine(incarnation)?;
+    if !journal.incarnations().contains(&incarnation) {
+        return Ok(None);
+    }
     let cursor = match journal.cursor(incarnation, theirs.next_sequence) {
         Ok(cursor) => cursor,
         Err(lost @ CursorError::Deleted { .. }) => return Err(UploadError::Lost(lost)),
@@ -90,9 +109,7 @@ fn resume(uploader: &Uploader, incarnation: u64, theirs: Chain) -> Result<Option
     if cursor.chain() != theirs {
         return Err(UploadError::Fork { theirs });
     }
-    let is_complete = !is_live && theirs.next_sequence == journal.end_of(incarnation);
-    uploader.acked(incarnation, theirs.next_sequence)?;
-    Ok((!is_complete).then_some(cursor))
+    Ok(Some(cursor))
 }
 
 impl Stream<'_> {
@@ -113,7 +130,7 @@ impl Stream<'_> {
             tokio::select! {
                 answer = timeout(patience, self.answers.message()) => {
                     let answer = answer.map_err(|_| UploadError::Deadline)??.ok_or(UploadError::Ended)?;
-                    self.acked(&answer)?;
+                    self.acked(&answer).await?;
                 }
                 changed = progress.changed(), if is_live && self.has_room() => {
                     changed.map_err(|_| UploadError::Ended)?;
@@ -123,7 +140,7 @@ impl Stream<'_> {
     }
 
     fn has_sent_all(&self) -> bool {
-        self.cursor.chain().next_sequence >= self.uploader.journal.durable_end_of(self.incarnation)
+        self.sent.next_sequence >= self.uploader.journal.durable_end_of(self.incarnation)
     }
 
     fn bytes_in_flight(&self) -> u64 {
@@ -138,17 +155,31 @@ impl Stream<'_> {
         while self.has_room() {
             let end = self.uploader.journal.durable_end_of(self.incarnation);
             let bytes_max = BATCH_BYTES_MAX.min(self.credit - self.bytes_in_flight());
-            let Some(batch) = self.cursor.next_batch(end, BATCH_RECORDS_MAX, bytes_max)? else {
+            if self.sent.next_sequence >= end {
+                return Ok(());
+            }
+            let Some(batch) = self.read(end, bytes_max).await? else {
                 return Ok(());
             };
+            self.sent = batch.after;
             self.in_flight.push_back((batch.after, batch.bytes));
             send(&self.requests, wire::append_request::Body::Batch(batch.into())).await?;
         }
         Ok(())
     }
 
+    async fn read(&self, end: u64, bytes_max: u64) -> Result<Option<Batch>, UploadError> {
+        let cursor = Arc::clone(&self.cursor);
+        off_thread(move || {
+            // A read that panicked ended its stream, and the cursor with it.
+            let mut cursor = cursor.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(cursor.next_batch(end, BATCH_RECORDS_MAX, bytes_max)?)
+        })
+        .await
+    }
+
     /// Takes an ack: it must end where one of our batches ended, with our chain.
-    fn acked(&mut self, answer: &wire::AppendResponse) -> Result<(), UploadError> {
+    async fn acked(&mut self, answer: &wire::AppendResponse) -> Result<(), UploadError> {
         let theirs = chain_of(answer)?;
         self.credit = answer.credit_bytes;
         if theirs == self.acked {
@@ -159,7 +190,7 @@ impl Stream<'_> {
             if ours == theirs {
                 self.acked = ours;
                 self.uploader.unstuck(self.incarnation);
-                return self.uploader.acked(self.incarnation, theirs.next_sequence);
+                return self.uploader.acked(self.incarnation, theirs.next_sequence).await;
             }
             if ours.next_sequence >= theirs.next_sequence {
                 break;
@@ -171,8 +202,9 @@ impl Stream<'_> {
 }
 
 impl Uploader {
-    fn acked(&self, incarnation: u64, next_sequence: u64) -> Result<(), UploadError> {
-        self.journal.acked(incarnation, next_sequence)?;
+    async fn acked(&self, incarnation: u64, next_sequence: u64) -> Result<(), UploadError> {
+        let journal = Arc::clone(&self.journal);
+        off_thread(move || Ok(journal.acked(incarnation, next_sequence)?)).await?;
         if incarnation == self.journal.incarnation() {
             self.status.update(|status| status.journal_acked = next_sequence);
         }

@@ -384,3 +384,21 @@ fn what_the_control_plane_calls_another_history_is_a_fork() {
     assert!(refused(Code::DataLoss).is_fork());
     assert!(!refused(Code::Unavailable).is_fork() && !refused(Code::Unavailable).is_of_the_records());
 }
+
+#[tokio::test]
+async fn an_incarnation_whose_only_record_is_torn_has_nothing_to_give_and_is_no_fork() {
+    let place = tempfile::tempdir().unwrap();
+    append(&Journal::open(place.path(), 1, ROOMY).unwrap(), 1, 10);
+    let segment = std::fs::read_dir(place.path()).unwrap().next().unwrap().unwrap();
+    let length = segment.metadata().unwrap().len();
+    let file = std::fs::OpenOptions::new().write(true).open(segment.path());
+    file.unwrap().set_len(length - 1).unwrap();
+    let upload = Upload::start(place.path(), 2, roomy()).await;
+    let new = append(&upload.journal, 1, 10);
+    upload.until(|stored| stored.records.len() == 1).await;
+    assert_eq!(upload.stored.lock().unwrap().records, new);
+    assert_eq!(
+        (upload.status.read().forks, upload.journal.incarnations()),
+        (0, vec![2])
+    );
+}
