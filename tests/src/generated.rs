@@ -60,6 +60,8 @@ pub struct Call {
     pub arguments: Arguments,
     /// The same, as JSON.
     pub json: Value,
+    /// It changes nothing.
+    pub is_read: bool,
 }
 
 /// What a generated rule says of one team and one tool.
@@ -200,6 +202,7 @@ fn calls(rules: usize) -> Result<Vec<Call>> {
             tool: format!("desk/{}", tool_name(*tool)),
             arguments: Arguments::parse(&serde_json::to_vec(&json)?)?,
             json,
+            is_read: is_read(*tool),
         })
     };
     tools.iter().cycle().take(CALLS).enumerate().map(call).collect()
