@@ -89,7 +89,7 @@ struct Script {
 
 /// An enforcer without its sockets.
 pub(crate) struct Bench {
-    _place: TempDir,
+    place: TempDir,
     pub(crate) clock: ManualClock,
     pub(crate) keys: Keys,
     pub(crate) snapshots: Arc<Snapshots>,
@@ -170,7 +170,17 @@ impl Bench {
     }
 
     pub(crate) fn with_journal(max_bytes: u64) -> Self {
-        let place = tempfile::tempdir().unwrap();
+        Self::open(tempfile::tempdir().unwrap(), 1, max_bytes)
+    }
+
+    /// The next run in the same place.
+    pub(crate) fn restarted(self) -> Self {
+        let next = self.journal.incarnation() + 1;
+        let Self { place, .. } = self;
+        Self::open(place, next, 64 << 20)
+    }
+
+    fn open(place: TempDir, incarnation: u64, max_bytes: u64) -> Self {
         let clock = ManualClock::at(NOW_MS);
         clock.advance_ms(1);
         let keys = Keys::fresh();
@@ -180,7 +190,7 @@ impl Bench {
             ..Snapshot::default()
         }));
         let freshness = Arc::new(Freshness::new(Arc::new(clock.clone()), None));
-        let journal = Arc::new(Journal::open(&place.path().join("journal"), 1, max_bytes).unwrap());
+        let journal = Arc::new(Journal::open(&place.path().join("journal"), incarnation, max_bytes).unwrap());
         let (holds, authority) = (Arc::new(Holds::default()), Arc::new(Scripted::new()));
         let core = Core::new(
             InstanceId::new(&clock),
@@ -198,7 +208,7 @@ impl Bench {
         let gate = Gate::new(Arc::new(core), Some(caller));
         let task = TaskId::new(&clock);
         let bench = Self {
-            _place: place,
+            place,
             clock,
             keys,
             snapshots,
@@ -264,10 +274,11 @@ impl Bench {
         })
     }
 
-    /// Every record, as it would be uploaded.
+    /// Every record of this run, as it would be uploaded.
     pub(crate) fn records(&self) -> Vec<Record> {
-        let end = self.journal.end_of(1);
-        let mut cursor = self.journal.cursor(1, 0).unwrap();
+        let incarnation = self.journal.incarnation();
+        let end = self.journal.end_of(incarnation);
+        let mut cursor = self.journal.cursor(incarnation, 0).unwrap();
         let mut records = Vec::new();
         while let Some(batch) = cursor.next_batch(end, 512, 1 << 20).unwrap() {
             records.extend(batch.records.iter().map(|record| Record::decode(record).unwrap()));

@@ -274,7 +274,7 @@ async fn a_secret_is_masked_or_the_call_is_denied_and_never_written_down() {
 }
 
 #[tokio::test]
-async fn a_journal_that_is_full_or_failed_denies_everything() {
+async fn a_journal_that_is_full_denies_everything_and_takes_outcomes() {
     let bench = Bench::with_journal(1 << 20);
     let text = "x".repeat(20_000);
     let note = || {
@@ -299,6 +299,49 @@ async fn a_journal_that_is_full_or_failed_denies_everything() {
         .complete(OutcomeResult::Done, "")
         .await
         .expect("there is room left for outcomes");
+}
+
+/// None of the verdicts that these calls would get can be recorded.
+async fn denies_everything(bench: &Bench) {
+    let before = decisions(bench).len();
+    for request in [bench.look(), bench.pay(10), bench.pay(5_000)] {
+        let answer = bench.gate.authorize(request).await.unwrap();
+        assert_eq!(
+            (answer.verdict(), answer.decided().cause),
+            (Verdict::Deny, Cause::JournalFull)
+        );
+    }
+    assert_eq!(decisions(bench).len(), before);
+}
+
+#[tokio::test]
+async fn a_journal_whose_write_failed_denies_everything_until_a_restart_even_if_the_disk_is_well_again() {
+    let bench = Bench::new();
+    drop(bench.gate.authorize(bench.look()).await.unwrap());
+    let disk = bench.journal.break_disk();
+    denies_everything(&bench).await;
+    bench.journal.mend_disk(disk);
+    denies_everything(&bench).await;
+    let bench = bench.restarted();
+    drop(bench.gate.authorize(bench.look()).await.unwrap());
+    assert_eq!(decisions(&bench).len(), 1, "of this run");
+    bench.journal.examine(1).unwrap();
+    assert_eq!(bench.journal.end_of(1), 2, "and what was answered before is kept");
+}
+
+#[tokio::test]
+async fn a_journal_whose_sync_failed_denies_the_release_that_waited_and_everything_after() {
+    let bench = Bench::new();
+    bench.journal.break_next_sync();
+    let answer = bench.gate.authorize(bench.pay(10)).await.unwrap();
+    assert_eq!(
+        (answer.verdict(), answer.decided().cause),
+        (Verdict::Deny, Cause::JournalFull)
+    );
+    denies_everything(&bench).await;
+    let bench = bench.restarted();
+    let answer = bench.gate.authorize(bench.pay(10)).await.unwrap();
+    assert_eq!(answer.verdict(), Verdict::Permit);
 }
 
 #[tokio::test]

@@ -23,6 +23,26 @@ fn record(detail_bytes: usize) -> Record {
     })
 }
 
+impl Journal {
+    /// The file that grows is on a disk that is full from now on: `/dev/full` refuses every write and every sync. Gives the
+    /// real one.
+    pub(crate) fn break_disk(&self) -> Arc<fs::File> {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        std::mem::replace(&mut self.shared.writer.lock().unwrap().file, Arc::new(full))
+    }
+
+    /// The disk is as it was.
+    pub(crate) fn mend_disk(&self, file: Arc<fs::File>) {
+        self.shared.writer.lock().unwrap().file = file;
+    }
+
+    /// The next sync fails, and no write does.
+    pub(crate) fn break_next_sync(&self) {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        self.shared.writer.lock().unwrap().unsynced.push(Arc::new(full));
+    }
+}
+
 /// Opens it as the next run does, and looks at all that was left, as draining does.
 fn reopen(directory: &Path, incarnation: u64) -> Journal {
     let journal = Journal::open(directory, incarnation, ROOMY).unwrap();
