@@ -12,7 +12,14 @@ use tokio::sync::watch;
 pub struct Cut {
     /// Where to connect instead.
     pub address: SocketAddr,
-    whole: watch::Sender<bool>,
+    state: watch::Sender<Wire>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wire {
+    Whole,
+    Mute,
+    Cut,
 }
 
 impl Cut {
@@ -20,34 +27,45 @@ impl Cut {
     pub async fn before(target: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (whole, state) = watch::channel(true);
+        let (sender, state) = watch::channel(Wire::Whole);
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
                 let mut state = state.clone();
                 tokio::spawn(async move {
-                    if !*state.borrow_and_update() {
+                    if *state.borrow_and_update() != Wire::Whole {
                         return;
                     }
                     let Ok(mut far) = TcpStream::connect(target).await else {
                         return;
                     };
                     tokio::select! {
-                        _ended = copy_bidirectional(&mut near, &mut far) => {}
-                        _cut = state.wait_for(|whole| !whole) => {}
+                        _ended = copy_bidirectional(&mut near, &mut far) => return,
+                        _broken = state.wait_for(|wire| *wire != Wire::Whole) => {}
                     }
+                    // Until it is cut, each end only finds the other slow.
+                    let _cut = state.wait_for(|wire| *wire == Wire::Cut).await;
                 });
             }
         });
-        Ok(Self { address, whole })
+        Ok(Self {
+            address,
+            state: sender,
+        })
+    }
+
+    /// Carries nothing more in either direction and ends no connection: what was sent is worked on, and nobody hears of it.
+    /// Only a cut ends this.
+    pub fn mute(&self) {
+        self.state.send_replace(Wire::Mute);
     }
 
     /// Ends every connection, and lets none through.
     pub fn cut(&self) {
-        self.whole.send_replace(false);
+        self.state.send_replace(Wire::Cut);
     }
 
     /// Lets connections through again.
     pub fn heal(&self) {
-        self.whole.send_replace(true);
+        self.state.send_replace(Wire::Whole);
     }
 }

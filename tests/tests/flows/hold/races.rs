@@ -5,7 +5,7 @@ use checkrein_proto::hold::v1::State;
 use checkrein_shared::decision::{Cause, Verdict};
 use checkrein_shared::id::Generation;
 use checkrein_shared::identity::Role;
-use checkrein_tests::{WAIT_MAX, payments_with};
+use checkrein_tests::{Cut, WAIT_MAX, payments_with};
 
 use super::{AGENT, PAY, Scene, UNNAMED, denied};
 
@@ -258,4 +258,68 @@ async fn a_verdict_given_through_another_replica_releases_and_a_dead_one_loses_n
     bob.vote(&hold, true).await.unwrap();
     let answer = waiting.await.unwrap();
     assert_eq!(answer.verdict(), Verdict::Permit, "{answer:?}");
+}
+
+/// An answer is lost for certain: the control plane works on it when the wire goes mute, and has it before the wire is cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_whose_use_was_never_heard_of_is_used_up_and_releases_nothing() {
+    let mut scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    let bob = scene.world.approver("bob").await.unwrap();
+    bob.vote(&hold, true).await.unwrap();
+    let wire = Cut::before(scene.world.address(0)).await.unwrap();
+    let directory = scene.world.path().join("edge");
+    scene.enforcer.shutdown().await;
+    scene.enforcer = scene
+        .world
+        .start_enforcer(&directory, AGENT, &[wire.address])
+        .await
+        .unwrap();
+    scene
+        .enforcer
+        .wait_until(|status| status.has_masking_key, WAIT_MAX)
+        .await
+        .unwrap();
+
+    let (mut sql, watching) = (scene.world.sql().await.unwrap(), scene.world.sql().await.unwrap());
+    let slow = sql.transaction().await.unwrap();
+    slow.execute("SELECT id FROM hold FOR UPDATE", &[]).await.unwrap();
+    let (gate, grant) = (scene.enforcer.gate(), scene.grant.clone());
+    let request = Request::new(grant, PAY, UNNAMED).call_id("call").wait(WAIT_MAX);
+    let collecting = tokio::spawn(async move { gate.authorize(request).await.unwrap() });
+    let consuming = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '-- hold.lock%'";
+    until(async || watching.query_one(consuming, &[]).await.unwrap().get::<_, i64>(0) == 1).await;
+    wire.mute();
+    slow.rollback().await.unwrap();
+    until(async || scene.hold(&hold.hold_id).await.state() == State::Consumed).await;
+    wire.cut();
+    let answer = collecting.await.unwrap();
+    assert_eq!(denied(&answer), Cause::ControlPlaneUnreachable, "{answer:?}");
+
+    scene
+        .enforcer
+        .wait_until(|status| !status.connected(), WAIT_MAX)
+        .await
+        .unwrap();
+    wire.heal();
+    scene
+        .enforcer
+        .wait_until(checkrein_enforcer::Status::connected, WAIT_MAX)
+        .await
+        .unwrap();
+    assert_eq!(denied(&scene.collect("call").await), Cause::AlreadyReleased);
+}
+
+/// Looks until it is so.
+async fn until(is_so: impl AsyncFn() -> bool) {
+    let looking = async {
+        while !is_so().await {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, looking)
+        .await
+        .expect("it comes true");
 }
