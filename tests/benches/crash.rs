@@ -1,4 +1,4 @@
-//! SIGKILL to an enforcer under load at 200 random instants: answers lost and doubled.
+//! SIGKILL to an enforcer under load at 200 random instants: answers and outcomes lost and doubled.
 
 use anyhow::Result;
 use checkrein_shared::SystemClock;
@@ -20,6 +20,8 @@ fn main() -> Result<()> {
         ("    full-tier permits", aftermath.permitted_full),
         ("class A lost (must be 0)", aftermath.lost_class_a),
         ("any lost", aftermath.lost),
+        ("outcomes taken", aftermath.outcomes),
+        ("  lost (must be 0)", aftermath.lost_outcomes),
         ("duplicated (must be 0)", aftermath.duplicated),
         ("broken journals (must be 0)", aftermath.broken_journals),
         ("stored", aftermath.stored),

@@ -4,6 +4,9 @@
 //! from a seed; the next process takes over the directory. At the end the last one drains, and what the agents were told is
 //! compared with what Postgres has. A killed process may lose what it never answered, and nothing else.
 //!
+//! Outcomes count like answers, from the moment they are acknowledged. Nobody approves a hold here, so no release of an
+//! approved action is among the permits.
+//!
 //! **Invariant**: an answer counts from the moment an agent has it, and only then.
 
 mod agents;
@@ -64,7 +67,11 @@ pub struct Aftermath {
     pub lost_class_a: usize,
     /// All answers that Postgres does not have.
     pub lost: usize,
-    /// Decisions that Postgres has more than once. Must be 0.
+    /// Outcomes that agents said and the enforcer took.
+    pub outcomes: usize,
+    /// Of these, outcomes that Postgres does not have. Must be 0.
+    pub lost_outcomes: usize,
+    /// Decisions and outcomes that Postgres has more than once. Must be 0.
     pub duplicated: usize,
     /// Journals whose records in Postgres are not each number once, or that are told in two ways. Must be 0.
     pub broken_journals: usize,
@@ -116,11 +123,13 @@ impl Crash {
             agents.ended().await?;
         }
         let last = Process::start(&binary, &directory).await?;
-        let expected = answered.ids();
-        let drained = drain(&world, &expected, DRAIN_PER_KILL * self.kills + WAIT_MAX).await?;
+        let within = DRAIN_PER_KILL * self.kills + WAIT_MAX;
+        let lost = drain(&world, DECISIONS, &answered.ids(), within).await?;
+        let lost_outcomes = drain(&world, OUTCOMES, &answered.outcomes(), within).await?;
         last.stop().await?;
-        self.aftermath(&world, &answered, &drained, starts.latency())
-            .await
+        let mut aftermath = self.aftermath(&world, &answered, &lost, starts.latency()).await?;
+        aftermath.lost_outcomes = lost_outcomes.len();
+        Ok(aftermath)
     }
 
     async fn aftermath(
@@ -156,7 +165,9 @@ impl Crash {
                 .filter(|answer| answer.class_a && lost.contains(&answer.id))
                 .count(),
             lost: lost.len(),
-            duplicated: count("SELECT count(*) - count(DISTINCT id) FROM decision").await?,
+            outcomes: answered.outcomes().len(),
+            lost_outcomes: 0,
+            duplicated: count(DUPLICATED).await?,
             broken_journals: count(BROKEN_JOURNALS).await?,
             incarnations: count("SELECT count(*) FROM journal_cursor").await?,
             start_to_answer,
@@ -168,12 +179,17 @@ impl Aftermath {
     /// Nothing answered was lost, nothing was stored twice, and there was something to lose.
     pub fn check(&self) -> Result<()> {
         ensure!(
-            (self.lost, self.duplicated, self.broken_journals) == (0, 0, 0),
+            (
+                self.lost,
+                self.lost_outcomes,
+                self.duplicated,
+                self.broken_journals
+            ) == (0, 0, 0, 0),
             "a kill cost records: {self:?}"
         );
         ensure!(
-            self.denied > 0 && self.held > 0 && self.permitted_full > 0,
-            "one of the verdicts was never answered, so nothing is shown of it: {self:?}"
+            self.denied > 0 && self.held > 0 && self.permitted_full > 0 && self.outcomes > 0,
+            "one of the verdicts was never answered, or no outcome, so nothing is shown of it: {self:?}"
         );
         Ok(())
     }
@@ -193,6 +209,16 @@ impl Dice {
         Duration::from_micros(self.next() % micros.max(1))
     }
 }
+
+/// The ids of all decisions.
+const DECISIONS: &str = "SELECT 'dec_' || replace(id::text, '-', '') FROM decision";
+
+/// The ids of all decisions whose outcome is known.
+const OUTCOMES: &str = "SELECT 'dec_' || replace(decision_id::text, '-', '') FROM outcome";
+
+const DUPLICATED: &str = "
+    SELECT (SELECT count(*) - count(DISTINCT id) FROM decision)
+         + (SELECT count(*) - count(DISTINCT decision_id) FROM outcome)";
 
 /// Of each opening of the journal, Postgres has every number before the cursor once, and no fork was seen.
 const BROKEN_JOURNALS: &str = "
@@ -216,14 +242,17 @@ async fn grants(world: &World) -> Result<Vec<String>> {
     Ok(grants)
 }
 
-/// Waits until Postgres has all of these; gives those it does not have after all.
-async fn drain(world: &World, answered: &HashSet<String>, within: Duration) -> Result<HashSet<String>> {
+/// Waits until what is stored has all of these; gives those it does not have after all.
+async fn drain(
+    world: &World,
+    stored: &str,
+    answered: &HashSet<String>,
+    within: Duration,
+) -> Result<HashSet<String>> {
     let sql = world.sql().await?;
     let deadline = Instant::now() + within;
     loop {
-        let rows = sql
-            .query("SELECT 'dec_' || replace(id::text, '-', '') FROM decision", &[])
-            .await?;
+        let rows = sql.query(stored, &[]).await?;
         let stored: HashSet<String> = rows.iter().map(|row| row.get(0)).collect();
         let missing: HashSet<String> = answered.difference(&stored).cloned().collect();
         if missing.is_empty() || Instant::now() > deadline {

@@ -23,10 +23,11 @@ pub(super) struct Agents {
     death_expected: Arc<AtomicBool>,
 }
 
-/// Every answer that came.
+/// Every answer that came, and every outcome that was taken.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answered {
     answers: Arc<Mutex<Vec<Answer>>>,
+    outcomes: Arc<Mutex<HashSet<String>>>,
     count: watch::Sender<usize>,
 }
 
@@ -35,7 +36,7 @@ pub(super) struct Answered {
 pub(super) struct Answer {
     pub(super) id: String,
     pub(super) verdict: Verdict,
-    /// A denial, a hold, or a permit of a tool with effects.
+    /// A denial, a hold, or a permit of a tool with effects, whether they can be undone or not.
     pub(super) class_a: bool,
     pub(super) permit_full: bool,
 }
@@ -105,11 +106,12 @@ impl Agent {
         self.answered.note(&answer, has_effect);
         if answer.verdict() == Verdict::Permit {
             let done = CompleteRequest {
-                decision_id: answer.decision_id,
+                decision_id: answer.decision_id.clone(),
                 result: OutcomeResult::Done.into(),
                 detail: String::new(),
             };
             self.gate.complete(done).await?;
+            self.answered.note_outcome(answer.decision_id);
         }
         Ok(())
     }
@@ -147,6 +149,22 @@ impl Answered {
         let mut answers = self.lock();
         answers.push(noted);
         self.count.send_replace(answers.len());
+    }
+
+    fn note_outcome(&self, decision: String) {
+        // An insert leaves no half state behind.
+        self.outcomes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(decision);
+    }
+
+    /// The decisions whose outcome was taken.
+    pub(super) fn outcomes(&self) -> HashSet<String> {
+        self.outcomes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn count(&self) -> usize {
