@@ -177,6 +177,21 @@ impl Answered {
         drop(self.count.subscribe().wait_for(|now| *now > count).await);
     }
 
+    /// Resolves when a hold and a full-tier permit are among them.
+    pub(super) async fn one_of_each(&self) {
+        let mut changes = self.count.subscribe();
+        while !self.has_one_of_each() {
+            // The sender lives in `self`.
+            drop(changes.changed().await);
+        }
+    }
+
+    fn has_one_of_each(&self) -> bool {
+        let answers = self.lock();
+        answers.iter().any(|answer| answer.verdict == Verdict::Hold)
+            && answers.iter().any(|answer| answer.permit_full)
+    }
+
     pub(super) fn all(&self) -> Vec<Answer> {
         self.lock().clone()
     }
