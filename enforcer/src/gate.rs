@@ -8,7 +8,7 @@
 //! ```
 //!
 //! **Invariant**: whatever is missing or fails on the way, the answer is a deny that names it. Nothing is answered that is
-//! not in the journal, but the deny that says the journal is full.
+//! not in the journal, but the deny that says that it can't be.
 
 mod answer;
 mod case;

@@ -319,7 +319,5 @@ async fn until(is_so: impl AsyncFn() -> bool) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(WAIT_MAX, looking)
-        .await
-        .expect("it comes true");
+    tokio::time::timeout(WAIT_MAX, looking).await.unwrap();
 }
