@@ -166,7 +166,9 @@ impl UploadError {
     /// do better.
     fn is_of_the_records(&self) -> bool {
         match self {
-            Self::Cursor(_) | Self::Journal(_) => true,
+            // A journal that was closed is the enforcer's end, and nobody's trouble.
+            Self::Journal(error) => !matches!(error, JournalError::Closed),
+            Self::Cursor(_) => true,
             Self::Refused(status) => matches!(
                 status.code(),
                 Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange

@@ -66,18 +66,19 @@ async fn every_answer_is_stored_once_and_the_chain_can_be_followed_offline() {
         page_size: 1000,
         ..SearchRequest::default()
     };
-    let stored = operator
-        .decisions()
-        .search(request)
-        .await
-        .unwrap()
-        .into_inner()
-        .decisions;
-    let stored: BTreeSet<String> = stored
-        .into_iter()
-        .map(|stored| stored.decision.unwrap().decision_id)
-        .collect();
-    assert_eq!(stored, answered);
+    // A search shows what is older than every transaction that still runs on the server, another test's too.
+    let searching = async {
+        loop {
+            let found = operator.decisions().search(request.clone()).await.unwrap();
+            let found = found.into_inner().decisions.into_iter();
+            let found: BTreeSet<String> = found.map(|one| one.decision.unwrap().decision_id).collect();
+            if found.len() >= answered.len() {
+                return found;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    assert_eq!(tokio::time::timeout(WAIT_MAX, searching).await.unwrap(), answered);
 
     let read = "SELECT sequence, chain_hash, record FROM (
         SELECT sequence, chain_hash, record FROM decision UNION ALL SELECT sequence, chain_hash, record FROM outcome) all_records
