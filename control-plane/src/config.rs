@@ -11,7 +11,7 @@ use thiserror::Error;
 /// Where a replica listens if nobody says.
 const PORT_DEFAULT: u16 = 7443;
 /// The trust domain of an installation that was not given one.
-const TRUST_DOMAIN_DEFAULT: &str = "checkrein.local";
+pub const TRUST_DOMAIN_DEFAULT: &str = "checkrein.local";
 /// How often an enforcer asks how fresh it is.
 const BEAT_DEFAULT: Duration = Duration::from_secs(5);
 /// A beat is never shorter or longer than this.

@@ -20,8 +20,9 @@ use tonic::transport::Channel;
 
 use super::client::ANSWER_BYTES_MAX;
 use super::pages::Rows;
-use super::values::LIMIT_DEFAULT;
+use super::values::{self, LIMIT_DEFAULT};
 use super::{Error, Invocation, Outcome};
+use crate::config::TRUST_DOMAIN_DEFAULT;
 pub(super) use directory::PackError;
 use view::RevisionView;
 
@@ -35,10 +36,13 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Write a small pack that passes `check` and `test`, to begin with
-    #[command(after_help = "Example:\n  checkrein policy init payments && checkrein policy test payments")]
+    #[command(after_help = "Example:\n  checkrein policy init mail && checkrein policy test mail")]
     Init {
         /// The directory to make
         dir: PathBuf,
+        /// Whose agents and approvers it speaks of: the trust domain that `checkrein serve` certifies
+        #[arg(long, value_name = "DOMAIN", default_value = TRUST_DOMAIN_DEFAULT, value_parser = values::trust_domain)]
+        trust_domain: String,
     },
     /// Check a pack: syntax, types, names; points at what is wrong
     #[command(after_help = "Example:\n  checkrein policy check payments")]
@@ -130,7 +134,7 @@ struct RollbackArgs {
 /// Runs it.
 pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
     match args.command {
-        Command::Init { dir } => init::run(&dir, invocation),
+        Command::Init { dir, trust_domain } => init::run(&dir, &trust_domain, invocation),
         Command::Check(args) => local::check(&args, invocation),
         Command::Test(args) => local::test(&args, invocation),
         Command::Push(args) => publish::push(args, invocation).await,

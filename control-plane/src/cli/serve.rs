@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::{Error, Invocation, Outcome};
-use crate::config::Settings;
+use crate::config::{Settings, TRUST_DOMAIN_DEFAULT};
 use crate::installation::{Installation, InstallationError};
 use crate::postgres::Progress;
 
@@ -49,6 +49,8 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     let port = listener.local_addr().map_err(Error::Output)?.port();
     let operator = installation.operator(&clock, port)?;
     let url = installation.url(port);
+    // Absolute, so that it works in whichever directory the other terminal is.
+    let operator = std::path::absolute(&operator).unwrap_or(operator);
     let shown = operator.display().to_string();
     let document = json!({"event": "serving", "address": url, "client_config": shown});
     invocation.answer(&document, |_| welcome(&url, &shown, &trust_domain))?;
@@ -57,15 +59,24 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     Ok(Outcome::Done)
 }
 
+/// What to type next: all it takes to have an agent's first action decided, on what `policy init` writes.
 fn welcome(url: &str, client_config: &str, trust_domain: &str) -> String {
+    let agent = format!("spiffe://{trust_domain}/agent/assistant");
+    let of_domain = if trust_domain == TRUST_DOMAIN_DEFAULT {
+        String::new()
+    } else {
+        format!(" --trust-domain {trust_domain}")
+    };
     format!(
         "\
 Serving on {url}. Stop with Ctrl-C.
 
 In another terminal:
-  export CHECKREIN_CONFIG={client_config}
-  checkrein policy init payments && checkrein policy push payments
-  checkrein fleet add edge-1 --agent spiffe://{trust_domain}/agent/assistant
+  export CHECKREIN_CONFIG=\"{client_config}\"
+  checkrein policy init mail{of_domain} && checkrein policy test mail && checkrein policy push mail
+  checkrein fleet add edge-1 --agent {agent}
+  checkrein-enforcer serve --config edge-1/enforcer.toml &
+  checkrein task start --user alice --agent {agent} --tool 'mail/*' --environment production
 "
     )
 }
@@ -100,3 +111,6 @@ impl From<InstallationError> for Error {
         Self::Serve(Box::new(error))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use checkrein_shared::grant::Scope;
-use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::identity::{Role, SpiffeId};
 
 /// How many rows a list shows when nobody says.
 pub(super) const LIMIT_DEFAULT: u32 = 50;
@@ -83,6 +83,17 @@ pub(super) fn socket(text: &str) -> Result<Socket, String> {
             agent: agent.parse().map_err(|error| format!("{error}"))?,
         }),
         _ => Err("expected `PATH=SPIFFE-ID`".to_owned()),
+    }
+}
+
+/// `acme.example`: what stands after `spiffe://`.
+pub(super) fn trust_domain(text: &str) -> Result<String, String> {
+    match SpiffeId::of(text, Role::Agent, "any") {
+        Ok(id) if id.trust_domain() == text => Ok(text.to_owned()),
+        _ => Err(
+            "expected lower-case letters, digits, dots, dashes and underscores, as in `acme.example`"
+                .to_owned(),
+        ),
     }
 }
 

@@ -12,9 +12,13 @@ const FILES: [(&str, &str); 6] = [
     ("tests/mail.yaml", include_str!("template/tests/mail.yaml")),
 ];
 
-/// A pack to begin with, under this name.
-pub fn template(name: &str) -> PackSource {
-    let files = FILES.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+/// Whoever the files speak of is of this trust domain, as they stand.
+const WRITTEN_FOR: &str = "spiffe://checkrein.local/";
+
+/// A pack to begin with, under this name, whose agents and approvers are of this trust domain.
+pub fn template(name: &str, trust_domain: &str) -> PackSource {
+    let domain = format!("spiffe://{trust_domain}/");
+    let files = FILES.map(|(path, text)| (path.to_owned(), text.replace(WRITTEN_FOR, &domain).into_bytes()));
     PackSource {
         name: name.to_owned(),
         files: files.into(),

@@ -10,9 +10,9 @@ use crate::cli::output::{Paint, Style};
 use crate::cli::{Error, Invocation, Outcome};
 
 /// Writes the pack into a directory that is new or empty. The directory's name becomes the pack's when it is read.
-pub(super) fn run(directory: &Path, invocation: &Invocation) -> Result<Outcome, Error> {
+pub(super) fn run(directory: &Path, trust_domain: &str, invocation: &Invocation) -> Result<Outcome, Error> {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
-    let files = template(&name).files;
+    let files = template(&name, trust_domain).files;
     let contents = files.iter().map(|(path, content)| (&**path, &**content));
     directory::write(directory, contents)?;
     let paths: Vec<&str> = files.keys().map(String::as_str).collect();

@@ -15,11 +15,14 @@ const PLAIN: Paint = Paint::new(false);
 
 /// The first pack, after somebody edited it.
 fn edited(edit: impl Fn(&str, &str) -> String) -> Rehearsal {
-    let files = template("payments").files.into_iter().map(|(path, content)| {
-        let text = String::from_utf8(content).unwrap();
-        let text = edit(&path, &text);
-        (path, text.into_bytes())
-    });
+    let files = template("payments", "acme.example")
+        .files
+        .into_iter()
+        .map(|(path, content)| {
+            let text = String::from_utf8(content).unwrap();
+            let text = edit(&path, &text);
+            (path, text.into_bytes())
+        });
     let source = PackSource {
         name: "payments".into(),
         files: files.collect(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{When, duration, key_value, socket, tool, when};
+use super::{When, duration, key_value, socket, tool, trust_domain, when};
 
 #[test]
 fn durations_are_written_with_their_unit() {
@@ -52,5 +52,22 @@ fn a_tool_is_named_with_its_catalog() {
     assert!(tool("bank/*").is_ok());
     for wrong in ["send_money", "*/*", "/x", "bank/"] {
         assert!(tool(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_trust_domain_is_what_stands_after_the_scheme_and_nothing_else() {
+    assert_eq!(trust_domain("acme.example"), Ok("acme.example".to_owned()));
+    for wrong in [
+        "",
+        "Acme",
+        "spiffe://acme.example",
+        "acme.example/agent",
+        "acme example",
+    ] {
+        assert!(
+            trust_domain(wrong).unwrap_err().contains("`acme.example`"),
+            "{wrong}"
+        );
     }
 }

@@ -53,7 +53,7 @@ fn a_signed_bundle_is_what_was_composed() {
 fn the_same_packs_give_the_same_bytes_in_any_order() {
     let packs = [
         Pack::parse(&fixture::payments()).unwrap(),
-        Pack::parse(&template("mine")).unwrap(),
+        Pack::parse(&template("mine", "acme.example")).unwrap(),
     ];
     let [payments, mine] = &packs;
     let forth = compose(&[payments, mine], NOW_MS).unwrap();

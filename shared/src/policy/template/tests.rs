@@ -6,9 +6,19 @@ use super::*;
 use crate::policy::{Pack, check, fixture, run_cases};
 
 #[test]
+fn whoever_the_template_speaks_of_is_of_the_trust_domain_that_was_asked_for() {
+    for (path, text) in template("mine", "acme.example").files {
+        let text = String::from_utf8(text).unwrap();
+        let ids = text.split("spiffe://").skip(1);
+        let others: Vec<_> = ids.filter(|id| !id.starts_with("acme.example/")).collect();
+        assert!(others.is_empty(), "{path}: {others:?}");
+    }
+}
+
+#[test]
 fn the_template_passes_its_check_without_a_finding_and_its_own_cases() {
-    let pack =
-        Pack::parse(&template("mine")).unwrap_or_else(|findings| panic!("{}", fixture::rendered(&findings)));
+    let pack = Pack::parse(&template("mine", "acme.example"))
+        .unwrap_or_else(|findings| panic!("{}", fixture::rendered(&findings)));
     assert_eq!(fixture::rendered(&check(&[&pack])), "");
     let results = run_cases(&pack, &fixture::bundle(&[&pack]));
     let failed: Vec<_> = results.iter().filter(|result| !result.passed).collect();
