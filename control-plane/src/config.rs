@@ -22,25 +22,30 @@ const BEAT_RANGE_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Directory for keys and, without a database URL, for a private Postgres [default: ./checkrein-data]
-    #[arg(long, env = "CHECKREIN_DATA")]
+    #[arg(long, env = "CHECKREIN_DATA", hide_env_values = true)]
     pub data: Option<PathBuf>,
     /// Postgres to use: <postgres://user@host/database>; without it a private one is started
     #[arg(long, env = "CHECKREIN_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// Address to listen on [default: 127.0.0.1:7443]
-    #[arg(long, env = "CHECKREIN_LISTEN")]
+    #[arg(long, env = "CHECKREIN_LISTEN", hide_env_values = true)]
     pub listen: Option<SocketAddr>,
     /// Host name or address by which clients reach this replica; repeat for several [default: localhost and the loopback]
-    #[arg(long = "host", env = "CHECKREIN_HOSTS", value_delimiter = ',')]
+    #[arg(
+        long = "host",
+        env = "CHECKREIN_HOSTS",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
     pub hosts: Vec<String>,
     /// SPIFFE trust domain to certify [default: checkrein.local]
-    #[arg(long, env = "CHECKREIN_TRUST_DOMAIN")]
+    #[arg(long, env = "CHECKREIN_TRUST_DOMAIN", hide_env_values = true)]
     pub trust_domain: Option<String>,
     /// How often an enforcer asks how fresh it is, as in 5s [default: 5s]
-    #[arg(long, env = "CHECKREIN_BEAT")]
+    #[arg(long, env = "CHECKREIN_BEAT", hide_env_values = true)]
     pub beat: Option<String>,
     /// How long decisions are kept, as in 90d [default: for ever]
-    #[arg(long, env = "CHECKREIN_RETENTION")]
+    #[arg(long, env = "CHECKREIN_RETENTION", hide_env_values = true)]
     pub retention: Option<String>,
 }
 

@@ -11,6 +11,7 @@ use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
 use checkrein_proto::hold::v1::{self as wire, ListRequest, ShowRequest};
 use checkrein_shared::hold::State;
 use clap::Subcommand;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 use tonic::transport::Channel;
 
@@ -55,7 +56,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct ListArgs {
     /// Only in this state; several may be given [default: open, approved]
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", value_parser = states())]
     state: Vec<State>,
     /// Only of this task
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
@@ -84,6 +85,11 @@ struct DenyArgs {
     /// Don't ask again
     #[arg(long, short)]
     yes: bool,
+}
+
+/// The states by their words, which the help lists.
+fn states() -> impl TypedValueParser<Value = State> {
+    PossibleValuesParser::new(State::ALL.map(State::as_str)).try_map(|word| word.parse::<State>())
 }
 
 /// Runs it.

@@ -20,7 +20,7 @@ pub(super) struct Args {
     #[command(flatten)]
     settings: Settings,
     /// Settings in a TOML file; flags and variables win over it
-    #[arg(long, value_name = "FILE", env = "CHECKREIN_SETTINGS")]
+    #[arg(long, value_name = "FILE", env = "CHECKREIN_SETTINGS", hide_env_values = true)]
     settings_file: Option<PathBuf>,
 }
 
