@@ -1,88 +1,76 @@
-//! A service that guards its own tool: a small bank that an agent may move money with, if the enforcer says so.
+//! A service that guards its own tool: a small mailbox that an agent may send from, if the enforcer says so.
+//!
+//! With the pack that `checkrein policy init mail` writes in force:
 //!
 //! ```text
-//! checkrein fleet add bank-1 --agent spiffe://acme.example/agent/billing     # writes bank-1/enforcer.toml
-//! checkrein task start --user alice --agent spiffe://acme.example/agent/billing --tool bank/send_money …   # prints a grant
-//! cargo run -p checkrein-enforcer --example guarded_service -- bank-1/enforcer.toml "$GRANT" '{"recipient":"GB29…","amount":10.0}'
+//! AGENT=spiffe://checkrein.local/agent/assistant
+//! checkrein fleet add mailbox-1 --in-process $AGENT        # writes mailbox-1/enforcer.toml
+//! GRANT=$(checkrein task start --user alice --agent $AGENT --tool 'mail/*' --named carol@acme.example --grant-only)
+//! cargo run -p checkrein-enforcer --example guarded_service -- \
+//!     mailbox-1/enforcer.toml "$GRANT" message-1 '{"to":"carol@acme.example","subject":"Lunch","body":"At noon?"}'
 //! ```
 //!
-//! `enforcer.toml` needs an `[in_process]` section that names the agent this process acts for.
+//! Write to somebody else, and it waits for `checkrein hold approve`.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use checkrein_enforcer::{Answer, Config, Enforcer, Request};
-use checkrein_shared::decision::OutcomeResult;
+use checkrein_enforcer::{Config, Enforcer, Request, RunError};
 
 /// How long the first policy may take to come.
 const FIRST_POLICY: Duration = Duration::from_secs(10);
-/// How long a payment waits for a person before its caller is told to come back.
+/// How long a message waits for a person before its caller is told to come back.
 const PATIENCE: Duration = Duration::from_mins(10);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [config, grant, payment] = arguments.as_slice() else {
-        bail!("usage: guarded_service CONFIG GRANT ARGUMENTS");
+    let [config, grant, call_id, message] = arguments.as_slice() else {
+        bail!("usage: guarded_service CONFIG GRANT CALL-ID ARGUMENTS");
     };
     let enforcer = Enforcer::connect(Config::load(Path::new(config))?).await?;
-    // Only the very first start has nothing to decide by; later ones begin with the policy that was kept.
+    // Only the very first start has nothing to decide by; later ones begin with the policy that was kept. It is fresh once
+    // the control plane has said so for the first time.
     enforcer
-        .wait_until(|status| status.generation.0 > 0, FIRST_POLICY)
+        .wait_until(
+            |status| status.generation.0 > 0 && status.policy_age_ms < u64::MAX,
+            FIRST_POLICY,
+        )
         .await
-        .context("no policy came")?;
+        .context("no policy came: has a pack been pushed, and is the control plane running?")?;
 
-    pay_in_steps(&enforcer, grant, payment).await?;
-    pay_in_one(&enforcer, grant, payment).await?;
+    send_if_allowed(&enforcer, grant, call_id, message).await;
 
     enforcer.shutdown().await;
     Ok(())
 }
 
-/// The verdict first, then the work, then what became of it: for services that need to look at each.
-async fn pay_in_steps(enforcer: &Enforcer, grant: &str, payment: &str) -> anyhow::Result<()> {
-    let request = Request::new(grant, "bank/send_money", payment.as_bytes());
-    match enforcer.gate().authorize(request).await? {
-        Answer::Permit(permit) => {
-            println!(
-                "permitted by {}: {}",
-                permit.decided().rules.join(", "),
-                permit.decided().reason
-            );
-            // Say what went wrong, never the data it went wrong with.
-            let sent = send_money(payment).await;
-            let (result, detail) = match &sent {
-                Ok(_) => (OutcomeResult::Done, ""),
-                Err(_) => (OutcomeResult::Failed, "the bank refused the transfer"),
-            };
-            permit.complete(result, detail).await?;
-            println!("{}", sent?);
+/// The tool is called only if it may be, waits for people if it must, and its outcome is recorded. A service that needs to
+/// look at each step takes `Gate::authorize` and `Permit::complete` instead.
+async fn send_if_allowed(enforcer: &Enforcer, grant: &str, call_id: &str, message: &str) {
+    let request = Request::new(grant, "mail/send", message.as_bytes())
+        // The agent's own name for the call: presented again, it is the same call, and no second message.
+        .call_id(call_id)
+        .wait(PATIENCE);
+    match enforcer.gate().run(request, || send(message)).await {
+        Ok(receipt) => println!("{receipt}"),
+        // The reason is written for the agent: hand it on as the tool's result.
+        Err(RunError::Denied(denied)) => {
+            println!("denied ({}): {}", denied.decided.cause, denied.decided.reason);
         }
-        Answer::Hold(held) => {
+        Err(RunError::Held(held)) => {
             println!(
-                "{} must look at it first; present the same call again to wait",
+                "{} has not answered yet; present the call `{call_id}` again to go on waiting",
                 held.groups.join(", ")
             );
         }
-        // The reason is written for the agent: hand it on as the tool's result.
-        Answer::Deny(denied) => println!("denied ({}): {}", denied.decided.cause, denied.decided.reason),
-    }
-    Ok(())
-}
-
-/// All of it in one: the tool is called only if it may be, waits for people if it must, and its outcome is recorded.
-async fn pay_in_one(enforcer: &Enforcer, grant: &str, payment: &str) -> anyhow::Result<()> {
-    let request = Request::new(grant, "bank/send_money", payment.as_bytes()).wait(PATIENCE);
-    match enforcer.gate().run(request, || send_money(payment)).await {
-        Ok(receipt) => println!("{receipt}"),
         Err(error) => println!("{error}"),
     }
-    Ok(())
 }
 
 /// The tool itself.
-async fn send_money(payment: &str) -> anyhow::Result<String> {
+async fn send(message: &str) -> anyhow::Result<String> {
     tokio::time::sleep(Duration::from_millis(1)).await;
-    Ok(format!("sent: {payment}"))
+    Ok(format!("sent: {message}"))
 }

@@ -45,7 +45,8 @@ enum Command {
 const ADD_EXAMPLE: &str = "\
 Example:
   checkrein fleet add billing --label team=payments --agent spiffe://acme.example/agent/billing
-  checkrein-enforcer serve --config billing/enforcer.toml";
+  checkrein-enforcer serve --config billing/enforcer.toml
+  checkrein fleet add bank-1 --in-process spiffe://acme.example/agent/billing    # for a service that embeds it";
 
 const IDENTITY_EXAMPLE: &str = "\
 Example:

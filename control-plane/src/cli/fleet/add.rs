@@ -1,5 +1,6 @@
 //! `fleet add`: a key made here, a register entry made there, and a directory an enforcer can start from.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use checkrein_proto::fleet::v1::RegisterRequest;
@@ -33,6 +34,9 @@ pub(super) struct Args {
     /// A socket and the agent whose it is [default: `<agent>.sock` for each agent]
     #[arg(long = "unix", value_name = "PATH=SPIFFE-ID", value_parser = values::socket)]
     sockets: Vec<Socket>,
+    /// The agent that the process speaks for when the enforcer is a library in it
+    #[arg(long, value_name = "SPIFFE-ID")]
+    in_process: Option<SpiffeId>,
     /// Where to write [default: a directory of the enforcer's name]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -58,6 +62,16 @@ pub(super) struct EnforcerConfig {
     pub root_key: RootKey,
     /// Sockets, one for each agent.
     pub unix: Vec<UnixSocket>,
+    /// Whom the embedding process speaks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_process: Option<InProcess>,
+}
+
+/// The agent that the embedding process says it is.
+#[derive(Debug, Serialize)]
+pub(super) struct InProcess {
+    /// Which.
+    pub agent: SpiffeId,
 }
 
 /// A socket and the agent whose it is.
@@ -74,10 +88,12 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     refuse_existing(&out, ENFORCER_FILE, args.force)?;
     let config = invocation.client_config()?;
     let made = generate_request(&args.name)?;
+    // Who is named for the process need not be named once more.
+    let spoken_for: BTreeSet<&SpiffeId> = args.agents.iter().chain(&args.in_process).collect();
     let request = RegisterRequest {
         name: args.name,
         labels: args.labels,
-        agents: args.agents.iter().map(ToString::to_string).collect(),
+        agents: spoken_for.into_iter().map(ToString::to_string).collect(),
         certificate_request: made.request,
         idempotency_key: invocation.idempotency_key(),
     };
@@ -87,8 +103,11 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         .into_inner();
     let enforcer = registered.enforcer.ok_or(Error::Incomplete("enforcer"))?;
     let root_key = pinned(&registered.root_public_key, config.root_key)?;
-    let enforcer_config =
-        EnforcerConfig::beside(config.control_plane, root_key, sockets(args.sockets, args.agents));
+    let enforcer_config = EnforcerConfig {
+        unix: sockets(args.sockets, args.agents),
+        in_process: args.in_process.map(|agent| InProcess { agent }),
+        ..EnforcerConfig::beside(config.control_plane, root_key)
+    };
     let text = toml::to_string(&enforcer_config).map_err(crate::cli::client::ConfigError::from)?;
     let credentials = Credentials {
         certificate: registered.certificate,
@@ -98,14 +117,14 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     write_identity(&out, &credentials, (ENFORCER_FILE, &text), args.force)?;
     let document = json!({"enforcer": EnforcerView::of(&enforcer), "directory": out});
     invocation.answer(&document, |paint| {
-        registered_text(&enforcer.spiffe_id, &out, paint)
+        registered_text(&enforcer.spiffe_id, &out, &enforcer_config, paint)
     })?;
     Ok(Outcome::Done)
 }
 
 impl EnforcerConfig {
     /// A config for credentials that lie beside it under their usual names.
-    pub(super) fn beside(control_plane: Vec<String>, root_key: RootKey, unix: Vec<UnixSocket>) -> Self {
+    pub(super) fn beside(control_plane: Vec<String>, root_key: RootKey) -> Self {
         Self {
             control_plane,
             directory: "state".into(),
@@ -113,7 +132,8 @@ impl EnforcerConfig {
             key: KEY_FILE.into(),
             ca: CA_FILE.into(),
             root_key,
-            unix,
+            unix: Vec::new(),
+            in_process: None,
         }
     }
 }
@@ -147,10 +167,19 @@ fn sockets(given: Vec<Socket>, agents: Vec<SpiffeId>) -> Vec<UnixSocket> {
         .collect()
 }
 
-fn registered_text(spiffe_id: &str, out: &Path, paint: Paint) -> String {
-    let config = out.join(ENFORCER_FILE);
+fn registered_text(spiffe_id: &str, out: &Path, config: &EnforcerConfig, paint: Paint) -> String {
+    let file = out.join(ENFORCER_FILE);
     let heading = paint.apply(Style::Strong, &visible(spiffe_id));
-    let next = paint.next(&[&format!("checkrein-enforcer serve --config {}", config.display())]);
+    // Without a socket there is nothing for a sidecar to listen on.
+    let next = if config.unix.is_empty() && config.in_process.is_some() {
+        format!(
+            "Enforcer::connect(Config::load(\"{}\".as_ref())?)   in your service",
+            file.display()
+        )
+    } else {
+        format!("checkrein-enforcer serve --config {}", file.display())
+    };
+    let next = paint.next(&[&next]);
     format!(
         "{heading} is registered; its key, certificate and config are in {}\n{next}",
         out.display()

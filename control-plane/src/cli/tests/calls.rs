@@ -155,6 +155,31 @@ async fn an_enforcers_directory_has_all_it_needs_and_a_socket_for_each_agent() {
 }
 
 #[tokio::test]
+async fn an_enforcer_inside_a_process_is_told_for_whom_it_speaks_and_may() {
+    let fake = Fake::start().await;
+    let operator = fake.client("operator");
+    let out = fake.home.path().join("bank-1");
+    let agent = "spiffe://acme.example/agent/billing";
+    let words = [
+        "fleet",
+        "add",
+        "bank-1",
+        "--in-process",
+        agent,
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    checkrein(&operator, &words).await.unwrap();
+    let config: toml::Table = std::fs::read_to_string(out.join("enforcer.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(config["in_process"]["agent"].as_str(), Some(agent));
+    assert_eq!(config["unix"].as_array().map(Vec::len), Some(0));
+    assert_eq!(fake.state.registered.lock().unwrap()[0].agents, [agent]);
+}
+
+#[tokio::test]
 async fn another_root_key_than_the_pinned_one_writes_nothing() {
     let fake = Fake::start().await;
     let operator = fake.client("operator");
