@@ -10,7 +10,7 @@
 //! **Invariant**: an answer counts from the moment an agent has it, and only then.
 
 mod agents;
-mod process;
+pub(crate) mod process;
 
 use std::collections::HashSet;
 use std::time::Duration;

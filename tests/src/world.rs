@@ -5,7 +5,9 @@ pub(crate) mod packs;
 mod proxy;
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +35,9 @@ pub const TRUST_DOMAIN: &str = "acme.example";
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// One server for the whole process; it ends with it.
-static POSTGRES: OnceCell<PrivatePostgres> = OnceCell::const_new();
+static POSTGRES: OnceCell<(PrivatePostgres, Cleaner)> = OnceCell::const_new();
+/// How long a server may take to go, in seconds, once the process has gone.
+const SERVER_STOP_MAX_S: u32 = 60;
 
 /// A control plane with its people and enforcers.
 #[derive(Debug)]
@@ -51,6 +55,8 @@ pub struct World {
 pub struct WorldOptions {
     /// How often an enforcer asks how fresh it is.
     pub beat: String,
+    /// How long decisions are kept.
+    pub retention: Option<String>,
 }
 
 /// One running replica.
@@ -66,6 +72,7 @@ impl Default for WorldOptions {
     fn default() -> Self {
         Self {
             beat: "200ms".to_owned(),
+            retention: None,
         }
     }
 }
@@ -78,10 +85,7 @@ impl World {
 
     /// The same, with other options.
     pub async fn with(options: WorldOptions) -> Result<Self> {
-        let postgres = POSTGRES
-            .get_or_try_init(|| PrivatePostgres::start(Options::throwaway()))
-            .await?;
-        let database_url = postgres.fresh_database().await?;
+        let database_url = fresh_database().await?;
         let directory = tempfile::Builder::new().prefix("world-").tempdir()?;
         let clock: SharedClock = Arc::new(SystemClock);
         let authority = Authority::open(&directory.path().join("data/keys"), TRUST_DOMAIN, &*clock)?;
@@ -158,6 +162,17 @@ impl World {
         Ok(directory)
     }
 
+    /// The same, with a config that `checkrein-enforcer` can start from: `gate.sock` in the directory is the agent's.
+    pub async fn register_sidecar(&self, name: &str, agent: &str) -> Result<PathBuf> {
+        let directory = self.register(name, &[], &[agent]).await?;
+        let config = format!(
+            "{}[[unix]]\npath = \"gate.sock\"\nagent = \"{agent}\"\n",
+            self.enforcer_toml(agent, &[self.replicas[0].address])
+        );
+        std::fs::write(directory.join("enforcer.toml"), config)?;
+        Ok(directory)
+    }
+
     /// The config of a registered enforcer that speaks for `agent` in this process and follows these addresses.
     pub fn enforcer_config(&self, directory: &Path, agent: &str, addresses: &[SocketAddr]) -> Result<Config> {
         Ok(Config::parse(&self.enforcer_toml(agent, addresses), directory)?)
@@ -229,6 +244,7 @@ impl World {
             listen: Some(listen),
             trust_domain: Some(TRUST_DOMAIN.to_owned()),
             beat: Some(self.options.beat.clone()),
+            retention: self.options.retention.clone(),
             ..Settings::default()
         };
         settings.resolve().context("the settings of a world")
@@ -253,6 +269,41 @@ impl Drop for World {
             replica.stop.cancel();
         }
     }
+}
+
+/// Removes the server's directory when the process has gone: nothing in a static is ever dropped.
+#[derive(Debug)]
+struct Cleaner(#[expect(dead_code, reason = "its standard input is what ends with us")] Child);
+
+impl Cleaner {
+    /// A shell that waits for the end of its input, which is ours, then for the server, which the kernel stops.
+    fn start(postgres: &PrivatePostgres) -> Result<Self> {
+        let reach = postgres.connection_string("postgres");
+        let directory = reach.split(' ').find_map(|part| part.strip_prefix("host="));
+        let script = format!(
+            "read -r _; for _ in $(seq {}); do kill -0 \"$1\" 2>/dev/null || break; sleep 0.1; done; rm -rf -- \"$2\"",
+            SERVER_STOP_MAX_S * 10
+        );
+        let cleaner = Command::new("sh")
+            .args(["-c", &script, "sh", &postgres.process_id().to_string()])
+            .arg(directory.context("the server listens in a directory")?)
+            .stdin(Stdio::piped())
+            // A terminal's Ctrl-C is for us.
+            .process_group(0)
+            .spawn()?;
+        Ok(Self(cleaner))
+    }
+}
+
+/// An empty database on the server of this process; says how to reach it.
+pub async fn fresh_database() -> Result<String> {
+    let start = async || {
+        let postgres = PrivatePostgres::start(Options::throwaway()).await?;
+        let cleaner = Cleaner::start(&postgres)?;
+        Ok::<_, anyhow::Error>((postgres, cleaner))
+    };
+    let (postgres, _) = POSTGRES.get_or_try_init(start).await?;
+    Ok(postgres.fresh_database().await?)
 }
 
 /// A port that was just given up may linger.

@@ -7,6 +7,7 @@ mod flows {
     mod decision;
     mod hold;
     mod policy;
+    mod quickstart;
     mod surface;
     mod task;
 }

@@ -53,7 +53,13 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     let operator = std::path::absolute(&operator).unwrap_or(operator);
     let shown = operator.display().to_string();
     let document = json!({"event": "serving", "address": url, "client_config": shown});
-    invocation.answer(&document, |_| welcome(&url, &shown, &trust_domain))?;
+    let answer = if invocation.json() {
+        // One line: whoever starts us reads it while we go on.
+        format!("{document}\n")
+    } else {
+        welcome(&url, &shown, &trust_domain)
+    };
+    invocation.print(&answer)?;
     let stop = stop_on_signal().map_err(Error::Output)?;
     installation.serve(listener, clock, stop).await?;
     Ok(Outcome::Done)

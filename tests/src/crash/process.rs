@@ -12,7 +12,12 @@ use crate::{WAIT_MAX, target};
 
 /// What cargo is to build, chosen so that no dependency is built once more with other features: beside the tests, as
 /// `cargo test --workspace` does; beside the benchmarks, as it ships.
-const AS_TESTED: &[&str] = &["--workspace", "--bin=checkrein-enforcer", "--test=crash"];
+const AS_TESTED: &[&str] = &[
+    "--workspace",
+    "--bin=checkrein",
+    "--bin=checkrein-enforcer",
+    "--test=crash",
+];
 const AS_SHIPPED: &[&str] = &[
     "--release",
     "--bins",
@@ -25,7 +30,7 @@ const OF_THIS_PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
 
 /// Where `checkrein-enforcer` is.
 #[derive(Debug)]
-pub(super) struct Binary(PathBuf);
+pub(crate) struct Binary(pub(crate) PathBuf);
 
 /// One that runs. Killed when it is dropped.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ pub(super) struct Process(Child);
 
 impl Binary {
     /// Has cargo build it, which costs next to nothing where it is up to date: a stale one would prove nothing.
-    pub(super) async fn build() -> Result<Self> {
+    pub(crate) async fn build() -> Result<Self> {
         let target = target()?;
         let (profile, selection) = if cfg!(debug_assertions) {
             ("debug", AS_TESTED)

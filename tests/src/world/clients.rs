@@ -40,17 +40,26 @@ impl World {
     /// Anybody, at any replica.
     pub async fn person(&self, role: Role, name: &str, replica: usize) -> Result<Person> {
         let identity = self.issue(role, name)?;
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(&self.authority.ca_certificate))
-            .identity(Identity::from_pem(&identity.certificate, &identity.key));
+        let identity = Identity::from_pem(&identity.certificate, &identity.key);
+        Ok(Person {
+            channel: self.connect(Some(identity), replica).await?,
+        })
+    }
+
+    /// A connection to a replica as whoever this certificate says, or as nobody.
+    pub async fn connect(&self, identity: Option<Identity>, replica: usize) -> Result<Channel> {
+        let ca = Certificate::from_pem(&self.authority.ca_certificate);
+        let tls = ClientTlsConfig::new().ca_certificate(ca);
+        let tls = match identity {
+            Some(identity) => tls.identity(identity),
+            None => tls,
+        };
         let endpoint = Endpoint::from_shared(format!("https://{}", self.address(replica)))?;
         let endpoint = endpoint
             .tls_config(tls)?
             .connect_timeout(WAIT_MAX)
             .timeout(WAIT_MAX);
-        Ok(Person {
-            channel: endpoint.connect().await.context("connecting to a replica")?,
-        })
+        endpoint.connect().await.context("connecting to a replica")
     }
 }
 

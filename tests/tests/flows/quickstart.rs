@@ -1,0 +1,137 @@
+//! The quickstart: what a newcomer types, on the defaults, with the binaries as they are.
+
+use std::path::Path;
+
+use checkrein_proto::decision::v1::gate_service_client::GateServiceClient;
+use checkrein_proto::decision::v1::{AuthorizeRequest, AuthorizeResponse, Verdict};
+use checkrein_tests::{Binaries, Process, WAIT_MAX, fresh_database, gate};
+use serde_json::Value;
+use tonic::transport::Channel;
+
+const ASSISTANT: &str = "spiffe://checkrein.local/agent/assistant";
+/// What an enforcer answers until the first policy has come and was confirmed.
+const NOT_YET: [&str; 3] = ["no_policy", "policy_stale", "invalid_grant"];
+
+/// A newcomer at a terminal, in an empty directory.
+struct Newcomer {
+    binaries: Binaries,
+    home: tempfile::TempDir,
+}
+
+impl Newcomer {
+    /// Types `checkrein …` as whoever the config says; it must succeed, and print one document.
+    async fn types(&self, config: &Path, words: &[&str]) -> Value {
+        let mut command = self.binaries.checkrein();
+        command
+            .current_dir(self.home.path())
+            .arg("--json")
+            .arg("--config")
+            .arg(config)
+            .args(words);
+        let typed = tokio::time::timeout(WAIT_MAX, command.output())
+            .await
+            .unwrap()
+            .unwrap();
+        let said = String::from_utf8_lossy(&typed.stderr);
+        assert!(typed.status.success(), "checkrein {}: {said}", words.join(" "));
+        serde_json::from_slice(&typed.stdout).unwrap()
+    }
+}
+
+/// Presents a call until the first policy has come.
+async fn ask(gate: &mut GateServiceClient<Channel>, request: &AuthorizeRequest) -> AuthorizeResponse {
+    let asking = async {
+        loop {
+            let answer = gate.authorize(request.clone()).await.unwrap().into_inner();
+            if !NOT_YET.contains(&answer.cause.as_str()) {
+                return answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, asking).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_defaults_a_read_is_permitted_and_a_message_is_sent_once_bob_approves_it() {
+    let newcomer = Newcomer {
+        binaries: Binaries::build().await.unwrap(),
+        home: tempfile::tempdir().unwrap(),
+    };
+    let home = newcomer.home.path();
+    let mut serve = newcomer.binaries.checkrein();
+    // But for the port, which may be taken, and the database, which would outlive the directory if we are root.
+    serve
+        .current_dir(home)
+        .args(["--json", "serve", "--listen", "127.0.0.1:0", "--database-url"])
+        .arg(fresh_database().await.unwrap());
+    let control_plane = Process::start(&mut serve).await.unwrap();
+    let operator = Path::new(control_plane.ready["client_config"].as_str().unwrap()).to_owned();
+    assert_eq!(
+        operator,
+        home.canonicalize()
+            .unwrap()
+            .join("checkrein-data/operator/client.toml")
+    );
+
+    newcomer.types(&operator, &["policy", "init", "mail"]).await;
+    let tested = newcomer.types(&operator, &["policy", "test", "mail"]).await;
+    assert_eq!(tested["ok"], true, "{tested}");
+    newcomer.types(&operator, &["policy", "push", "mail"]).await;
+    let add = ["fleet", "add", "edge-1", "--agent", ASSISTANT];
+    newcomer.types(&operator, &add).await;
+    let enforcer = newcomer.binaries.enforcer(&home.join("edge-1")).await.unwrap();
+    let start = [
+        "task", "start", "--user", "alice", "--agent", ASSISTANT, "--tool", "mail/*",
+    ];
+    let started = newcomer
+        .types(
+            &operator,
+            &[&start[..], &["--environment", "production"]].concat(),
+        )
+        .await;
+
+    let mut gate = gate(&home.join("edge-1/assistant.sock")).await.unwrap();
+    let call = |tool: &str, arguments: &'static str| AuthorizeRequest {
+        grant: started["grant"].as_str().unwrap().to_owned(),
+        tool: tool.to_owned(),
+        arguments: arguments.into(),
+        call_id: "call".to_owned(),
+        wait_ms: 0,
+    };
+    let read = ask(&mut gate, &call("mail/search", r#"{"query":"invoice"}"#)).await;
+    assert_eq!(read.verdict(), Verdict::Permit, "{read:?}");
+    let send = call(
+        "mail/send",
+        r#"{"to":"carol@acme.example","subject":"Lunch","body":"At noon?"}"#,
+    );
+    let held = ask(&mut gate, &send).await;
+    assert_eq!(
+        (held.verdict(), &*held.rules),
+        (Verdict::Hold, &["send-unnamed".to_owned()][..]),
+        "{held:?}"
+    );
+
+    newcomer
+        .types(&operator, &["fleet", "identity", "approver", "bob"])
+        .await;
+    let bob = Path::new("approver-bob/client.toml");
+    let holds = newcomer.types(bob, &["hold", "list"]).await;
+    let hold = holds["holds"][0]["id"].as_str().unwrap();
+    let approved = newcomer.types(bob, &["hold", "approve", hold, "--yes"]).await;
+    assert_eq!(approved["state"], "approved", "{approved}");
+    let wait_ms = u64::try_from(WAIT_MAX.as_millis()).unwrap();
+    let released = gate
+        .authorize(AuthorizeRequest { wait_ms, ..send })
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (released.verdict(), released.hold_id.as_str()),
+        (Verdict::Permit, hold),
+        "{released:?}"
+    );
+
+    enforcer.stop().await.unwrap();
+    control_plane.stop().await.unwrap();
+}
