@@ -17,7 +17,10 @@ async fn every_answer_is_stored_once_and_the_chain_can_be_followed_offline() {
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .wait_until(
+            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
+            WAIT_MAX,
+        )
         .await
         .unwrap();
     let operator = world.operator().await.unwrap();
@@ -98,7 +101,10 @@ async fn a_decision_is_shown_with_its_reason_its_rules_and_its_outcome() {
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .wait_until(
+            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
+            WAIT_MAX,
+        )
         .await
         .unwrap();
     let operator = world.operator().await.unwrap();
@@ -157,7 +163,10 @@ async fn a_rule_that_forbids_is_named_with_its_reason() {
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .wait_until(
+            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
+            WAIT_MAX,
+        )
         .await
         .unwrap();
     let operator = world.operator().await.unwrap();

@@ -8,6 +8,7 @@ use checkrein_enforcer::{Answer, Enforcer, Request};
 use checkrein_proto::hold::v1::{Hold, ShowRequest, State};
 use checkrein_shared::decision::{Cause, OutcomeResult, Verdict};
 use checkrein_shared::id::Generation;
+use checkrein_shared::policy::PackSource;
 use checkrein_tests::{Person, WAIT_MAX, World, payments};
 
 const AGENT: &str = "spiffe://acme.example/agent/billing";
@@ -27,11 +28,30 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
+        Self::set_with(&payments().unwrap()).await
+    }
+
+    /// The same with closing an account held for two people within these times.
+    async fn set_to_close(decide_within: &str, use_within: &str) -> Self {
+        let mut pack = payments().unwrap();
+        let rules = pack.files.get_mut("rules.cedar").unwrap();
+        let text = String::from_utf8(rules.clone()).unwrap();
+        let within = format!("@decide_within(\"{decide_within}\")\n@use_within(\"{use_within}\")");
+        let changed = text.replace("@decide_within(\"2s\")\n@use_within(\"2s\")", &within);
+        assert_ne!(changed, text);
+        *rules = changed.into_bytes();
+        Self::set_with(&pack).await
+    }
+
+    async fn set_with(pack: &PackSource) -> Self {
         let world = World::start().await.unwrap();
         let enforcer = world.enforcer("edge", AGENT).await.unwrap();
-        let generation = world.push(&payments().unwrap()).await.unwrap();
+        let generation = world.push(pack).await.unwrap();
         enforcer
-            .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+            .wait_until(
+                |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
+                WAIT_MAX,
+            )
             .await
             .unwrap();
         let operator = world.operator().await.unwrap();
@@ -76,6 +96,16 @@ impl Scene {
             .await
             .unwrap();
         shown.into_inner().hold.unwrap()
+    }
+
+    /// Sets a deadline of a hold (`decide_by`, `use_by`) back into the past, by the clock that counts.
+    async fn make_late(&self, id: &str, deadline: &str) {
+        let late = format!(
+            "UPDATE hold SET {deadline} = clock_timestamp() - interval '1 hour'
+             WHERE 'hold_' || replace(id::text, '-', '') = $1"
+        );
+        let sql = self.world.sql().await.unwrap();
+        assert_eq!(sql.execute(&late, &[&id]).await.unwrap(), 1);
     }
 
     /// Waits until a hold stands there.
@@ -235,7 +265,7 @@ async fn changed_arguments_are_another_action_and_leave_the_approval_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quorum_of_two_takes_two_people_and_one_who_votes_twice_is_one() {
-    let scene = Scene::set().await;
+    let scene = Scene::set_to_close("30m", "30m").await;
     assert_eq!(
         scene
             .ask("call", CLOSE, br#"{"account":"x"}"#, Duration::ZERO)
@@ -256,7 +286,7 @@ async fn a_quorum_of_two_takes_two_people_and_one_who_votes_twice_is_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_answers_in_time_expires_and_a_late_vote_does_not_count() {
-    let scene = Scene::set().await;
+    let scene = Scene::set_to_close("1s", "30m").await;
     let answer = scene.ask("call", CLOSE, br#"{"account":"x"}"#, WAIT_MAX).await;
     assert_eq!(denied(&answer), Cause::HoldExpired);
     let id = answer.decided().hold.unwrap().to_string();
@@ -273,8 +303,33 @@ async fn what_nobody_answers_in_time_expires_and_a_late_vote_does_not_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_approval_that_is_not_used_in_time_lapses() {
+async fn a_vote_after_the_deadline_does_not_count_before_anyone_has_swept() {
     let scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    let bob = scene.world.approver("bob").await.unwrap();
+    scene.make_late(&hold.hold_id, "decide_by").await;
+    let refused = bob.vote(&hold, true).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::FailedPrecondition, "{refused:?}");
+    assert_eq!(scene.hold(&hold.hold_id).await.state(), State::Expired);
+    assert_eq!(denied(&scene.collect("call").await), Cause::HoldExpired);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_past_its_deadline_releases_nothing_before_anyone_has_swept() {
+    let scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    let bob = scene.world.approver("bob").await.unwrap();
+    bob.vote(&hold, true).await.unwrap();
+    scene.make_late(&hold.hold_id, "use_by").await;
+    assert_eq!(denied(&scene.collect("call").await), Cause::HoldLapsed);
+    assert_eq!(scene.hold(&hold.hold_id).await.state(), State::Lapsed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_that_is_not_used_in_time_lapses() {
+    let scene = Scene::set_to_close("30m", "1s").await;
     assert_eq!(
         scene
             .ask("call", CLOSE, br#"{"account":"x"}"#, Duration::ZERO)

@@ -1,11 +1,15 @@
 //! What may happen to a hold at the worst moment.
 
-use checkrein_enforcer::{Answer, Enforcer, Request};
+use std::path::Path;
+use std::time::Duration;
+
+use checkrein_enforcer::Request;
+use checkrein_proto::decision::v1::{self as wire, AuthorizeRequest, AuthorizeResponse};
 use checkrein_proto::hold::v1::State;
 use checkrein_shared::decision::{Cause, Verdict};
 use checkrein_shared::id::Generation;
 use checkrein_shared::identity::Role;
-use checkrein_tests::{Cut, WAIT_MAX, payments_with};
+use checkrein_tests::{Binaries, Cut, WAIT_MAX, gate, payments_with};
 
 use super::{AGENT, PAY, Scene, UNNAMED, denied};
 
@@ -19,11 +23,34 @@ async fn two_approvers_at_once_approve_once() {
         scene.world.approver("carol").await.unwrap(),
     );
     let (one, other) = tokio::join!(bob.vote(&hold, true), carol.vote(&hold, true));
-    // Whoever comes second finds it approved.
-    assert!(one.is_ok() || other.is_ok());
+    // Whoever comes second finds it approved, and is told so.
+    let (won, lost) = if one.is_ok() { (one, other) } else { (other, one) };
+    assert_eq!(won.unwrap().state(), State::Approved);
+    let lost = lost.unwrap_err();
+    assert_eq!(lost.code(), tonic::Code::FailedPrecondition, "{lost:?}");
     assert_eq!(scene.hold(&hold.hold_id).await.state(), State::Approved);
     assert_eq!(scene.collect("call").await.verdict(), Verdict::Permit);
     assert_eq!(scene.collect("call").await.verdict(), Verdict::Deny);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yes_and_a_no_at_once_are_a_no() {
+    let scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    let (bob, carol) = (
+        scene.world.approver("bob").await.unwrap(),
+        scene.world.approver("carol").await.unwrap(),
+    );
+    let (yes, no) = tokio::join!(bob.vote(&hold, true), carol.vote(&hold, false));
+    no.unwrap();
+    match scene.hold(&hold.hold_id).await.state() {
+        // The yes came first, and was taken back.
+        State::Withdrawn => assert_eq!(yes.unwrap().state(), State::Approved),
+        State::Denied => assert_eq!(yes.unwrap_err().code(), tonic::Code::FailedPrecondition),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(denied(&scene.collect("call").await), Cause::DeniedByPerson);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +145,10 @@ async fn a_policy_that_forbids_it_meanwhile_wins_over_the_approval() {
     let generation = scene.world.push(&frozen).await.unwrap();
     scene
         .enforcer
-        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .wait_until(
+            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
+            WAIT_MAX,
+        )
         .await
         .unwrap();
     let answer = scene.collect("call").await;
@@ -169,6 +199,40 @@ async fn a_revoked_task_cancels_what_waits_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_approval_in_a_task_that_was_revoked_releases_nothing() {
+    let scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    let bob = scene.world.approver("bob").await.unwrap();
+    bob.vote(&hold, true).await.unwrap();
+    scene.operator.revoke(&scene.task).await.unwrap();
+    let answer = scene.collect("call").await;
+    assert!(
+        matches!(denied(&answer), Cause::HoldCancelled | Cause::TaskEnded),
+        "{answer:?}"
+    );
+    assert_eq!(scene.hold(&hold.hold_id).await.state(), State::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_and_a_release_at_once_are_one_of_the_two() {
+    let scene = Scene::set().await;
+    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
+    let hold = scene.waiting().await;
+    let bob = scene.world.approver("bob").await.unwrap();
+    bob.vote(&hold, true).await.unwrap();
+    let (answer, revoked) = tokio::join!(scene.collect("call"), scene.operator.revoke(&scene.task));
+    revoked.unwrap();
+    let state = scene.hold(&hold.hold_id).await.state();
+    let expected = match answer.verdict() {
+        Verdict::Permit => State::Consumed,
+        _ => State::Cancelled,
+    };
+    assert_eq!(state, expected, "{answer:?}");
+    assert_eq!(scene.collect("call").await.verdict(), Verdict::Deny);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hold_outlives_the_enforcer_that_opened_it() {
     let mut scene = Scene::set().await;
     assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
@@ -198,37 +262,62 @@ async fn a_hold_outlives_the_enforcer_that_opened_it() {
     assert_eq!(answer.decided().hold.unwrap().to_string(), hold.hold_id);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_enforcer_that_died_after_it_used_an_approval_does_not_use_it_again() {
-    let mut scene = Scene::set().await;
-    assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
-    let hold = scene.waiting().await;
-    scene
-        .world
-        .approver("bob")
-        .await
-        .unwrap()
-        .vote(&hold, true)
-        .await
-        .unwrap();
-    let Answer::Permit(permit) = scene.collect("call").await else {
-        panic!("not released")
+/// Presents the payment to a sidecar.
+async fn pay(directory: &Path, grant: &str, wait: Duration) -> AuthorizeResponse {
+    let mut gate = gate(&directory.join("gate.sock")).await.unwrap();
+    let request = AuthorizeRequest {
+        grant: grant.to_owned(),
+        tool: PAY.to_owned(),
+        arguments: UNNAMED.into(),
+        call_id: "call".to_owned(),
+        wait_ms: u64::try_from(wait.as_millis()).unwrap(),
     };
-    // As a crash does: nothing is reported, nothing is cleaned up.
-    std::mem::forget(permit);
-    let directory = scene.world.path().join("edge");
-    let config = scene
-        .world
-        .enforcer_config(&directory, AGENT, &[scene.world.address(0)])
-        .unwrap();
-    scene.enforcer.shutdown().await;
-    scene.enforcer = Enforcer::connect(config).await.unwrap();
-    scene
-        .enforcer
-        .wait_until(|status| status.connected() && status.has_masking_key, WAIT_MAX)
-        .await
-        .unwrap();
-    assert_eq!(scene.collect("call").await.verdict(), Verdict::Deny);
+    gate.authorize(request).await.unwrap().into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enforcer_killed_after_it_used_an_approval_does_not_use_it_again() {
+    let scene = Scene::set().await;
+    let binaries = Binaries::build().await.unwrap();
+    let directory = scene.world.register_sidecar("sidecar", AGENT).await.unwrap();
+    let enforcer = binaries.enforcer(&directory).await.unwrap();
+    // Until the first policy has come, the answer is a deny.
+    let held = async {
+        loop {
+            let answer = pay(&directory, &scene.grant, Duration::ZERO).await;
+            if answer.verdict() == wire::Verdict::Hold {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, held).await.unwrap();
+    let hold = scene.waiting().await;
+    let bob = scene.world.approver("bob").await.unwrap();
+    bob.vote(&hold, true).await.unwrap();
+    let released = pay(&directory, &scene.grant, WAIT_MAX).await;
+    assert_eq!(released.verdict(), wire::Verdict::Permit, "{released:?}");
+    // It may have been sent, and nobody says so.
+    enforcer.kill().await.unwrap();
+
+    let _next = binaries.enforcer(&directory).await.unwrap();
+    let again = async {
+        loop {
+            let answer = pay(&directory, &scene.grant, WAIT_MAX).await;
+            assert_eq!(answer.verdict(), wire::Verdict::Deny, "{answer:?}");
+            if answer.cause == Cause::AlreadyReleased.as_str() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, again).await.unwrap();
+    scene.make_late(&hold.hold_id, "use_by").await;
+    scene.until(&hold.hold_id, State::Unknown).await;
+    assert_eq!(
+        pay(&directory, &scene.grant, WAIT_MAX).await.cause,
+        Cause::AlreadyReleased.as_str()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,14 +327,20 @@ async fn a_verdict_given_through_another_replica_releases_and_a_dead_one_loses_n
     assert_eq!(scene.pay("call").await.verdict(), Verdict::Hold);
     let hold = scene.waiting().await;
     let bob = scene.world.person(Role::Approver, "bob", second).await.unwrap();
+    let (dying, living) = (
+        Cut::before(scene.world.address(0)).await.unwrap(),
+        Cut::before(scene.world.address(second)).await.unwrap(),
+    );
     let directory = scene.world.path().join("edge");
     scene.enforcer.shutdown().await;
-    let both = [scene.world.address(0), scene.world.address(second)];
+    // It can only be connected to the one that is about to die.
+    living.cut();
     scene.enforcer = scene
         .world
-        .start_enforcer(&directory, AGENT, &both)
+        .start_enforcer(&directory, AGENT, &[dying.address, living.address])
         .await
         .unwrap();
+    living.heal();
     scene
         .enforcer
         .wait_until(|status| status.has_masking_key, WAIT_MAX)
@@ -254,7 +349,13 @@ async fn a_verdict_given_through_another_replica_releases_and_a_dead_one_loses_n
     let (gate, grant) = (scene.enforcer.gate(), scene.grant.clone());
     let request = Request::new(grant, PAY, UNNAMED).call_id("call").wait(WAIT_MAX);
     let waiting = tokio::spawn(async move { gate.authorize(request).await.unwrap() });
-    scene.world.stop_replica(0).await;
+    scene
+        .enforcer
+        .wait_until(|status| status.holds_waiting == 1, WAIT_MAX)
+        .await
+        .unwrap();
+    // No goodbye.
+    dying.cut();
     bob.vote(&hold, true).await.unwrap();
     let answer = waiting.await.unwrap();
     assert_eq!(answer.verdict(), Verdict::Permit, "{answer:?}");
