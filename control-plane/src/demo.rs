@@ -14,6 +14,7 @@ mod tally;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Error as CommandError;
 use crate::cli::output::Paint;
@@ -28,8 +29,18 @@ pub enum DemoError {
     #[error("`{0}` is missing: build both, as `make demo` does")]
     NoEnforcer(PathBuf),
     /// A part did not come up.
-    #[error("{0} did not come up in time")]
-    NotUp(&'static str),
+    #[error("{name} did not come up: {why}\n{log}")]
+    NotUp {
+        /// Which.
+        name: &'static str,
+        /// What became of it.
+        why: String,
+        /// The last of its log.
+        log: String,
+    },
+    /// Somebody stopped us.
+    #[error("stopped by a signal; everything that was started has ended")]
+    Stopped,
     /// A command said no.
     #[error("`checkrein {command}` failed: {said}")]
     Command {
@@ -63,17 +74,52 @@ pub enum DemoError {
     Io(#[from] std::io::Error),
 }
 
-/// Plays all scenes. With `quiet`, nothing but the tally comes of it.
-pub async fn run(quiet: bool, paint: Paint) -> Result<Tally, DemoError> {
-    let screen = screen::Screen::new(quiet, paint);
+/// What may tell us to stop.
+#[derive(Debug)]
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+/// Plays all scenes; the tally says whether nothing was lost. With `aside`, the scenes are shown on standard error, and
+/// standard output is left to whoever prints the tally.
+pub async fn run(aside: bool, paint: Paint) -> Result<Tally, DemoError> {
+    let screen = screen::Screen::new(aside, paint);
     let hear = screen.clone();
+    // Heard from the first moment on: a signal that ended us at once would leave keys and processes behind.
+    let mut signals = Signals::listen()?;
     screen.title("Setting the stage");
-    let stage = stage::Stage::set(move |sentence| hear.step(sentence)).await?;
+    let stage = tokio::select! {
+        set = stage::Stage::set(move |sentence| hear.step(sentence)) => set?,
+        () = signals.any() => return Err(DemoError::Stopped),
+    };
     let mut story = story::Story::new(stage, screen);
-    let told = story.tell().await;
+    let told = tokio::select! {
+        told = story.tell() => told,
+        () = signals.any() => Err(DemoError::Stopped),
+    };
     let (stage, tally) = story.end();
     stage.clear().await?;
     told.map(|()| tally)
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
 }
 
 impl From<tonic::Status> for DemoError {

@@ -5,6 +5,7 @@
 mod flows {
     mod absence;
     mod decision;
+    mod demo;
     mod hold;
     mod policy;
     mod quickstart;

@@ -14,11 +14,19 @@ Examples:
 
 /// Plays it.
 pub(super) async fn run(invocation: &Invocation) -> Result<Outcome, Error> {
-    let tally = demo::run(invocation.json(), invocation.paint())
-        .await
-        .map_err(Box::new)?;
+    let paint = if invocation.json() {
+        invocation.paint_notes()
+    } else {
+        invocation.paint()
+    };
+    let tally = demo::run(invocation.json(), paint).await.map_err(Box::new)?;
+    // The scenes have shown it to people.
     if invocation.json() {
         invocation.answer(&tally, |_| String::new())?;
     }
-    Ok(Outcome::Done)
+    Ok(if tally.is_whole() {
+        Outcome::Done
+    } else {
+        Outcome::Failed
+    })
 }

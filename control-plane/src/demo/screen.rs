@@ -4,16 +4,17 @@ use std::io::Write;
 
 use crate::cli::output::{Paint, Style};
 
-/// A terminal, or nobody.
+/// A terminal.
 #[derive(Debug, Clone)]
 pub(super) struct Screen {
-    quiet: bool,
+    /// Standard output is somebody else's.
+    aside: bool,
     paint: Paint,
 }
 
 impl Screen {
-    pub(super) const fn new(quiet: bool, paint: Paint) -> Self {
-        Self { quiet, paint }
+    pub(super) const fn new(aside: bool, paint: Paint) -> Self {
+        Self { aside, paint }
     }
 
     /// A scene begins.
@@ -53,9 +54,11 @@ impl Screen {
     }
 
     fn line(&self, line: &str) {
-        if !self.quiet {
-            // Whoever does not want to see it any more need not.
-            let _closed = writeln!(std::io::stdout().lock(), "{line}");
-        }
+        // Whoever does not want to see it any more need not.
+        let _closed = if self.aside {
+            writeln!(std::io::stderr().lock(), "{line}")
+        } else {
+            writeln!(std::io::stdout().lock(), "{line}")
+        };
     }
 }

@@ -1,6 +1,6 @@
 //! What is played: the pack, and work from AgentDojo's banking suite.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use checkrein_shared::policy::PackSource;
 use serde::Deserialize;
@@ -34,11 +34,18 @@ const PACK: &[(&str, &[u8])] = &[
     ),
 ];
 
-/// The rule that is pushed in the middle of it all.
+/// The id of the rule that is pushed in the middle of it all.
+pub(super) const FREEZE_RULE: &str = "payments-frozen";
+/// That rule.
 const FREEZE: &str = r#"@id("payments-frozen")
 @reason("payments are frozen until further notice")
 forbid (principal, action in Action::"spend", resource);
 "#;
+
+/// An address or a name has at most so many words.
+const RUN_WORDS_MAX: usize = 4;
+/// A task takes so many named values.
+const NAMED_MAX: usize = 256;
 
 const SUITE: &str = include_str!("../../../deploy/agentdojo/banking.json");
 
@@ -86,18 +93,16 @@ impl Suite {
 }
 
 impl UserTask {
-    /// The values the user named: the words of the prompt, as they stand there.
+    /// The values the user named: the words of the prompt and short runs of them, as they stand there; the words first.
     pub(super) fn named(&self) -> Vec<String> {
         let edge = |c: char| !c.is_alphanumeric();
-        let words = self
-            .prompt
-            .split_whitespace()
-            .map(|word| word.trim_matches(edge))
-            .filter(|word| !word.is_empty());
-        let mut named: Vec<String> = words.map(ToOwned::to_owned).collect();
-        named.sort();
-        named.dedup();
-        named
+        let words: Vec<&str> = self.prompt.split_whitespace().collect();
+        let runs = (1..=RUN_WORDS_MAX).flat_map(|length| words.windows(length));
+        let mut seen = BTreeSet::new();
+        runs.map(|run| run.join(" ").trim_matches(edge).to_owned())
+            .filter(|value| !value.is_empty() && seen.insert(value.clone()))
+            .take(NAMED_MAX)
+            .collect()
     }
 }
 

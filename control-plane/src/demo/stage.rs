@@ -2,32 +2,29 @@
 //!
 //! **Invariant**: everything lives in one temporary directory and ends with the demo, whichever way that ends.
 
-use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+mod part;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
-use tokio::time::{sleep, timeout};
+use tokio::process::Command;
+use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
-use super::DemoError;
+use super::{CommandError, DemoError};
 use crate::cli::client::ClientConfig;
 use crate::postgres::{self, Durability, PrivatePostgres, Progress};
+use part::{Part, START_MAX, forget_settings};
 
 /// The trust domain of the demo.
 pub(super) const TRUST_DOMAIN: &str = "acme.example";
 /// The agent that works.
 pub(super) const AGENT: &str = "spiffe://acme.example/agent/assistant";
-/// How long any one part may take to come up.
-const START_MAX: Duration = Duration::from_secs(30);
-/// How often we look.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Everything that runs.
 #[derive(Debug)]
@@ -35,7 +32,7 @@ pub(super) struct Stage {
     directory: TempDir,
     database_url: String,
     port: u16,
-    control_plane: Child,
+    control_plane: Part,
     /// Two, each with a connection of its agent's.
     pub(super) enforcers: Vec<Enforcer>,
     /// The operator's connection.
@@ -52,7 +49,7 @@ pub(super) struct Enforcer {
     pub(super) name: &'static str,
     /// The agent's connection to it.
     pub(super) gate: Channel,
-    _process: Child,
+    process: Part,
 }
 
 impl Stage {
@@ -67,9 +64,8 @@ impl Stage {
         };
         let postgres = PrivatePostgres::start(options).await?;
         let database_url = postgres.database("checkrein").await?;
-        let port = free_port()?;
         say("starting a control plane");
-        let control_plane = start_control_plane(directory.path(), &database_url, port)?;
+        let (control_plane, port) = start_control_plane(directory.path(), &database_url, 0).await?;
         let operator_config = directory.path().join("data/operator/client.toml");
         let operator = connect(&operator_config).await?;
         say("registering an approver and two enforcers");
@@ -103,7 +99,8 @@ impl Stage {
 
     /// Starts it again, where it was.
     pub(super) async fn restart_control_plane(&mut self) -> Result<(), DemoError> {
-        self.control_plane = start_control_plane(self.directory.path(), &self.database_url, self.port)?;
+        let (directory, port) = (self.directory.path(), self.port);
+        (self.control_plane, self.port) = start_control_plane(directory, &self.database_url, port).await?;
         self.operator = connect(&self.directory.path().join("data/operator/client.toml")).await?;
         self.approver = connect(&self.directory.path().join("bob/client.toml")).await?;
         Ok(())
@@ -111,18 +108,21 @@ impl Stage {
 
     /// Ends everything, in order.
     pub(super) async fn clear(mut self) -> Result<(), DemoError> {
-        drop(self.enforcers);
+        for enforcer in &mut self.enforcers {
+            enforcer.process.kill().await?;
+        }
         self.control_plane.kill().await?;
         self.postgres.stop().await;
         Ok(self.directory.close()?)
     }
 }
 
-fn start_control_plane(directory: &Path, database_url: &str, port: u16) -> Result<Child, DemoError> {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(directory.join("control-plane.log"))?;
+/// Starts it on a port, or on any that is free if that is 0; returns which.
+async fn start_control_plane(
+    directory: &Path,
+    database_url: &str,
+    port: u16,
+) -> Result<(Part, u16), DemoError> {
     let data = text(&directory.join("data"));
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
     let arguments = [
@@ -137,14 +137,17 @@ fn start_control_plane(directory: &Path, database_url: &str, port: u16) -> Resul
         "1s",
         "--json",
     ];
-    Ok(Command::new(std::env::current_exe()?)
-        .args(arguments)
-        .env("CHECKREIN_DATABASE_URL", database_url)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()?)
+    let environment = [("CHECKREIN_DATABASE_URL", database_url)];
+    let log = directory.join("control-plane.log");
+    let binary = std::env::current_exe()?;
+    let part = Part::start("the control plane", &binary, &arguments, &environment, log).await?;
+    let address = part.ready["address"].as_str().unwrap_or_default();
+    let port = address.rsplit(':').next().and_then(|port| port.parse().ok());
+    let port = port.ok_or_else(|| DemoError::Unexpected {
+        expected: "the address of the control plane".to_owned(),
+        found: part.ready.to_string(),
+    })?;
+    Ok((part, port))
 }
 
 async fn start_enforcer(
@@ -167,35 +170,29 @@ async fn start_enforcer(
     if !beside.exists() {
         return Err(DemoError::NoEnforcer(beside));
     }
-    let log = File::create(home.join("enforcer.log"))?;
-    let process = Command::new(beside)
-        .args(["serve", "--config", &text(&home.join("enforcer.toml"))])
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()?;
-    let gate = timeout(START_MAX, connect_unix(socket))
-        .await
-        .map_err(|_| DemoError::NotUp(name))?;
+    let config = text(&home.join("enforcer.toml"));
+    let arguments = ["serve", "--json", "--config", &config];
+    let process = Part::start(name, &beside, &arguments, &[], home.join("enforcer.log")).await?;
     Ok(Enforcer {
         name,
-        gate,
-        _process: process,
+        gate: connect_unix(socket).await?,
+        process,
     })
 }
 
 /// Types a command, as an operator would.
 async fn checkrein(config: &Path, arguments: &[&str]) -> Result<(), DemoError> {
-    let typed = Command::new(std::env::current_exe()?)
+    let mut command = Command::new(std::env::current_exe()?);
+    forget_settings(&mut command);
+    command
         .arg("--config")
         .arg(config)
         .args(arguments)
         .stdin(Stdio::null())
-        .output();
-    let typed = timeout(START_MAX, typed)
+        .kill_on_drop(true);
+    let typed = timeout(START_MAX, command.output())
         .await
-        .map_err(|_| DemoError::NotUp("checkrein"))??;
+        .map_err(|_| DemoError::TimedOut("a command"))??;
     if typed.status.success() {
         return Ok(());
     }
@@ -207,41 +204,19 @@ async fn checkrein(config: &Path, arguments: &[&str]) -> Result<(), DemoError> {
 }
 
 async fn connect(config: &Path) -> Result<Channel, DemoError> {
-    let connecting = async {
-        loop {
-            if let Ok(config) = ClientConfig::load(config)
-                && let Ok(channel) = config.connect().await
-            {
-                return channel;
-            }
-            sleep(LOOK_INTERVAL).await;
-        }
-    };
-    timeout(START_MAX, connecting)
-        .await
-        .map_err(|_| DemoError::NotUp("the control plane"))
+    let config = ClientConfig::load(config).map_err(|error| Box::new(CommandError::from(error)))?;
+    Ok(config.connect().await.map_err(Box::new)?)
 }
 
-async fn connect_unix(socket: PathBuf) -> Channel {
-    loop {
+async fn connect_unix(socket: PathBuf) -> Result<Channel, DemoError> {
+    let connector = service_fn(move |_: Uri| {
         let path = socket.clone();
-        let connector = service_fn(move |_: Uri| {
-            let path = path.clone();
-            async move { UnixStream::connect(path).await.map(TokioIo::new) }
-        });
-        // The address is never looked at: the connector knows the socket.
-        if let Ok(channel) = Endpoint::from_static("http://gate")
-            .connect_with_connector(connector)
-            .await
-        {
-            return channel;
-        }
-        sleep(LOOK_INTERVAL).await;
-    }
-}
-
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    // The address is never looked at: the connector knows the socket.
+    let endpoint = Endpoint::from_static("http://gate");
+    let connected = endpoint.connect_with_connector(connector).await;
+    Ok(connected.map_err(std::io::Error::other)?)
 }
 
 fn text(path: &Path) -> String {

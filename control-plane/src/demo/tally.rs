@@ -32,3 +32,10 @@ pub struct Tally {
     #[serde(skip)]
     pub(super) answered: BTreeSet<String>,
 }
+
+impl Tally {
+    /// Nothing answered was lost, nothing was stored twice.
+    pub const fn is_whole(&self) -> bool {
+        self.decisions_lost == 0 && self.decisions_duplicated == 0
+    }
+}

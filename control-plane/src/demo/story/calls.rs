@@ -17,6 +17,7 @@ use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
 use checkrein_proto::task::v1::{EndRequest, StartRequest};
 use checkrein_shared::action::ActionIdentity;
 use checkrein_shared::clock::SystemClock;
+use checkrein_shared::decision::Cause;
 use tokio::time::{sleep, timeout};
 
 use super::{Call, LOOK_INTERVAL, Story, UserTask, WAIT_MAX, Work, unexpected};
@@ -124,6 +125,23 @@ impl Story {
         self.expect_as(at, work, call, &call_id, expected).await
     }
 
+    /// Presents a call that must be denied, and for this cause.
+    pub(super) async fn expect_denied(
+        &mut self,
+        at: usize,
+        work: &Work,
+        call: &Call,
+        cause: Cause,
+    ) -> Result<(), DemoError> {
+        let call_id = self.next_call_id();
+        let answer = self.present(at, work, call, &call_id, Verdict::Deny).await?;
+        if answer.cause == cause.as_str() {
+            return Ok(());
+        }
+        Err(unexpected(cause.as_str(), &answer.cause))
+    }
+
+    /// Presents a call under this name, and shows the verdict, which must be the one expected.
     pub(super) async fn expect_as(
         &mut self,
         at: usize,
@@ -132,6 +150,17 @@ impl Story {
         call_id: &str,
         expected: Verdict,
     ) -> Result<(), DemoError> {
+        self.present(at, work, call, call_id, expected).await.map(drop)
+    }
+
+    async fn present(
+        &mut self,
+        at: usize,
+        work: &Work,
+        call: &Call,
+        call_id: &str,
+        expected: Verdict,
+    ) -> Result<AuthorizeResponse, DemoError> {
         let answer = self.ask(at, work, call, call_id).await?;
         let found = answer.verdict();
         let word = match found {
@@ -149,7 +178,7 @@ impl Story {
         self.screen
             .verdict(word, &format!("{name}: {} {}", call.tool(), call.shown()), &why);
         if found == expected {
-            return Ok(());
+            return Ok(answer);
         }
         Err(unexpected(
             expected.as_str_name(),
