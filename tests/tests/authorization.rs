@@ -2,7 +2,8 @@
 //!
 //! Goal: the table in `caller.rs`, the comments of the contract and what really happens are the same three times.
 //! Method: each RPC is called with an empty message by a caller of each role; a refusal by role is `PERMISSION_DENIED` before
-//! the message is even looked at, anything else means that the caller got in.
+//! the message is even looked at; an RPC that is not mounted is `UNIMPLEMENTED`; anything else means that the caller got in.
+//! Callers whom no role describes get nothing, whatever they call.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -10,11 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use checkrein_control_plane::caller::CALLERS;
+use checkrein_proto::fleet::v1::{Hello, SessionRequest, session_request};
+use checkrein_shared::SystemClock;
+use checkrein_shared::id::InstanceId;
 use checkrein_shared::identity::Role;
 use checkrein_tests::World;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use tonic::Code;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Identity};
 
 /// What the contract says, in words.
 type Contract = BTreeMap<String, BTreeSet<Role>>;
@@ -94,10 +99,114 @@ async fn every_rpc_lets_its_callers_in_and_refuses_everyone_else() {
             if role == Role::Enforcer && roles.contains(&role) {
                 continue;
             }
-            let refused = call(channel.clone(), rpc).await == Some(Code::PermissionDenied);
+            let answered = call(channel.clone(), rpc).await;
+            let refused = answered == Some(Code::PermissionDenied);
             assert_eq!(refused, !roles.contains(&role), "{role} calling {rpc}");
+            let unserved = [Code::Unimplemented, Code::Unauthenticated].map(Some);
+            assert!(
+                !unserved.contains(&answered),
+                "{role} calling {rpc}: {answered:?}"
+            );
         }
     }
+}
+
+/// What the CA of a world makes of a SPIFFE ID that it would never be asked for.
+fn certified(world: &World, id: &str) -> Identity {
+    let keys = world.path().join("data/keys");
+    let read = |name: &str| std::fs::read_to_string(keys.join(name)).unwrap();
+    let ca_key = KeyPair::from_pem(&read("ca.key")).unwrap();
+    let ca = Issuer::from_ca_cert_pem(&read("ca.pem"), ca_key).unwrap();
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &ca).unwrap();
+    Identity::from_pem(certificate.pem(), key.serialize_pem())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_of_another_trust_domain_or_has_no_role_is_refused_everything() {
+    let world = World::start().await.unwrap();
+    // Made the same way, an operator of the right domain gets in: it is the name that is refused below.
+    let cases = [
+        ("spiffe://acme.example/operator/olga", None),
+        (
+            "spiffe://other.example/operator/olga",
+            Some(Code::Unauthenticated),
+        ),
+        (
+            "spiffe://other.example/enforcer/edge",
+            Some(Code::Unauthenticated),
+        ),
+        ("spiffe://acme.example/visitor/olga", Some(Code::PermissionDenied)),
+    ];
+    for (id, refusal) in cases {
+        let channel = world.connect(Some(certified(&world, id)), 0).await.unwrap();
+        if refusal.is_none() {
+            let list = "/checkrein.fleet.v1.FleetService/List";
+            assert_eq!(call(channel, list).await, None, "{id}");
+            continue;
+        }
+        for (rpc, _) in CALLERS {
+            assert_eq!(call(channel.clone(), rpc).await, refusal, "{id} calling {rpc}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_certificate_is_refused_everything() {
+    let world = World::start().await.unwrap();
+    for (rpc, _) in CALLERS {
+        // With TLS 1.3 a client may believe that it is connected until it hears otherwise.
+        if let Ok(channel) = world.connect(None, 0).await {
+            let mut client = tonic::client::Grpc::new(channel.clone());
+            if client.ready().await.is_ok() {
+                let answered = call(channel, rpc).await;
+                // A connection that the server ended has no answer of the server's.
+                let broken = [
+                    Code::Unavailable,
+                    Code::Unknown,
+                    Code::Cancelled,
+                    Code::Unauthenticated,
+                ]
+                .map(Some);
+                assert!(broken.contains(&answered), "{rpc}: {answered:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enforcer_that_is_not_registered_gets_no_session_and_no_bundle() {
+    let world = World::start().await.unwrap();
+    let somebody = world.person(Role::Enforcer, "somebody", 0).await.unwrap();
+    let hello = Hello {
+        protocol: 1,
+        instance_id: InstanceId::new(&SystemClock).to_string(),
+        incarnation: 1,
+        bundle_formats: vec![0],
+        ..Hello::default()
+    };
+    let request = SessionRequest {
+        body: Some(session_request::Body::Hello(hello)),
+    };
+    let opened = somebody
+        .fleet()
+        .session(tonic::codegen::tokio_stream::iter([request]))
+        .await;
+    // Refused at once or as the first answer; there is no Welcome.
+    if let Ok(session) = opened {
+        let answered = session.into_inner().message().await;
+        assert!(answered.is_err(), "{answered:?}");
+    }
+    let fetch = "/checkrein.policy.v1.BundleService/Fetch";
+    assert_eq!(
+        call(somebody.channel(), fetch).await,
+        Some(Code::PermissionDenied)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
