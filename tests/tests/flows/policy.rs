@@ -1,10 +1,13 @@
 //! Push: from an operator to every enforcer.
 
+use std::time::Duration;
+
 use checkrein_enforcer::Request;
+use checkrein_proto::fleet::v1::{Enforcer, Instance, ShowRequest, Stage};
 use checkrein_proto::policy::v1::{ListRequest, RollbackRequest};
 use checkrein_shared::decision::{Cause, Verdict};
 use checkrein_shared::id::Generation;
-use checkrein_tests::{WAIT_MAX, World, fresh_key, payments, payments_with};
+use checkrein_tests::{Cut, WAIT_MAX, World, fresh_key, payments, payments_with};
 
 const AGENT: &str = "spiffe://acme.example/agent/billing";
 const FREEZE: &str = r#"@id("frozen") @reason("payments are frozen") forbid (principal, action in Action::"spend", resource);"#;
@@ -15,7 +18,10 @@ async fn a_pushed_policy_decides_and_the_fleet_shows_who_runs_it() {
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .wait_until(
+            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
+            WAIT_MAX,
+        )
         .await
         .unwrap();
     let task = world
@@ -32,27 +38,91 @@ async fn a_pushed_policy_decides_and_the_fleet_shows_who_runs_it() {
         .unwrap();
     assert_eq!(answer.verdict(), Verdict::Permit);
     assert_eq!(answer.decided().generation, Generation(generation));
-    let acked = async {
+    let runs = |instance: &Instance| instance.generation == generation && instance.connected;
+    until_shown(&world, |enforcer| enforcer.instances.iter().any(runs)).await;
+}
+
+/// Waits until the register shows this of the enforcer.
+async fn until_shown(world: &World, is_so: impl Fn(&Enforcer) -> bool) -> Enforcer {
+    let mut fleet = world.operator().await.unwrap().fleet();
+    let looking = async {
         loop {
-            let fleet = world
-                .operator()
-                .await
-                .unwrap()
-                .fleet()
-                .list(checkrein_proto::fleet::v1::ListRequest {})
-                .await;
-            let instances = fleet.unwrap().into_inner().enforcers.remove(0).instances;
-            if instances
-                .iter()
-                .any(|instance| instance.generation == generation && instance.connected)
-            {
-                return;
+            let request = ShowRequest {
+                name: "edge".to_owned(),
+            };
+            let shown = fleet.show(request).await.unwrap().into_inner();
+            if let Some(enforcer) = shown.enforcer.filter(&is_so) {
+                return enforcer;
             }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(WAIT_MAX, acked)
+    tokio::time::timeout(WAIT_MAX, looking)
         .await
-        .expect("the ack reaches the register");
+        .expect("the register shows it")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_an_enforcer_refused_is_shown_with_its_reason_and_not_offered_again() {
+    let world = World::start().await.unwrap();
+    let wire = Cut::before(world.address(0)).await.unwrap();
+    let directory = world.register("edge", &[], &[AGENT]).await.unwrap();
+    let enforcer = world
+        .start_enforcer(&directory, AGENT, &[wire.address])
+        .await
+        .unwrap();
+    let good = world.push(&payments().unwrap()).await.unwrap();
+    enforcer
+        .wait_until(|status| status.generation == Generation(good), WAIT_MAX)
+        .await
+        .unwrap();
+    // The second is signed by nobody when the enforcer comes to hear of it.
+    wire.cut();
+    enforcer
+        .wait_until(|status| !status.connected(), WAIT_MAX)
+        .await
+        .unwrap();
+    let harmless = r#"@id("harmless") permit (principal, action == Action::"bank/get_balance", resource);"#;
+    let bad = world.push(&payments_with(harmless).unwrap()).await.unwrap();
+    let forge = "UPDATE bundle SET signature = sha256('forged') || sha256('again') WHERE generation = $1";
+    let forged = world.sql().await.unwrap();
+    assert!(
+        forged
+            .execute(forge, &[&i64::try_from(bad).unwrap()])
+            .await
+            .unwrap()
+            > 0
+    );
+    // Another replica has not read it before.
+    let mut world = world;
+    world.stop_replica(0).await;
+    world.restart_replica(0).await.unwrap();
+    wire.heal();
+    let shown = until_shown(&world, |enforcer| !enforcer.nacks.is_empty()).await;
+    assert_eq!(shown.nacks[0].generation, bad, "{shown:?}");
+    assert_eq!(shown.nacks[0].stage(), Stage::Verify, "{shown:?}");
+    assert!(!shown.nacks[0].reason.is_empty(), "{shown:?}");
+    assert_eq!(enforcer.status().generation, Generation(good));
+
+    // Connected once more, it is offered the next good one and nothing before.
+    wire.cut();
+    enforcer
+        .wait_until(|status| !status.connected(), WAIT_MAX)
+        .await
+        .unwrap();
+    wire.heal();
+    enforcer
+        .wait_until(checkrein_enforcer::Status::connected, WAIT_MAX)
+        .await
+        .unwrap();
+    let next = world.push(&payments().unwrap()).await.unwrap();
+    enforcer
+        .wait_until(|status| status.generation == Generation(next), WAIT_MAX)
+        .await
+        .unwrap();
+    assert_eq!(enforcer.status().nacks, 1);
+    let shown = until_shown(&world, |_| true).await;
+    assert_eq!(shown.nacks.len(), 1, "{shown:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +136,10 @@ async fn a_policy_pushed_through_one_replica_reaches_an_enforcer_on_another() {
         .unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .wait_until(
+            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
+            WAIT_MAX,
+        )
         .await
         .unwrap();
 }
@@ -139,7 +212,7 @@ async fn a_rollback_is_a_new_generation_with_the_old_rules() {
     assert_eq!(third.revision, 3);
     enforcer
         .wait_until(
-            |status| status.generation == Generation(third.generation),
+            |status| status.generation == Generation(third.generation) && status.policy_age_ms < u64::MAX,
             WAIT_MAX,
         )
         .await
