@@ -7,8 +7,10 @@ mod flows {
     mod decision;
     mod demo;
     mod hold;
+    mod packs;
     mod policy;
     mod quickstart;
+    mod retention;
     mod surface;
     mod task;
 }
