@@ -1,5 +1,6 @@
 //! `checkrein serve`: a control plane, made where there is none.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -94,6 +95,7 @@ fn log_to_stderr() {
     let _already_set = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .try_init();
 }
 

@@ -171,7 +171,9 @@ fn registered_text(spiffe_id: &str, out: &Path, config: &EnforcerConfig, paint: 
     let file = out.join(ENFORCER_FILE);
     let heading = paint.apply(Style::Strong, &visible(spiffe_id));
     // Without a socket there is nothing for a sidecar to listen on.
-    let next = if config.unix.is_empty() && config.in_process.is_some() {
+    let next = if config.unix.is_empty() && config.in_process.is_none() {
+        "checkrein fleet add --help   it speaks for no agent: see --agent and --in-process".to_owned()
+    } else if config.unix.is_empty() {
         format!(
             "Enforcer::connect(Config::load(\"{}\".as_ref())?)   in your service",
             file.display()

@@ -132,18 +132,27 @@ impl Published {
 
     fn text(&self, waits: bool, paint: Paint) -> String {
         let mut text = format!(
-            "{} {} as revision {}, generation {}; {} in the bundles of {} enforcers\n",
+            "{} {} as revision {}, generation {}; {}\n",
             paint.apply(Style::Strong, &visible(&self.revision.pack)),
             self.verb,
             self.revision.revision,
             self.revision.generation,
-            if self.enforcers == 0 { "not yet" } else { "it is" },
-            self.enforcers,
+            reach(self.enforcers),
         );
-        if !waits {
+        if self.enforcers == 0 {
+            text += &paint.next(&["checkrein fleet add --help"]);
+        } else if !waits {
             text += &paint.next(&["checkrein fleet list"]);
         }
         text
+    }
+}
+
+fn reach(enforcers: u32) -> String {
+    match enforcers {
+        0 => "no enforcer that it selects is registered yet".to_owned(),
+        1 => "it is in the bundle of 1 enforcer".to_owned(),
+        enforcers => format!("it is in the bundles of {enforcers} enforcers"),
     }
 }
 
@@ -153,3 +162,6 @@ fn dry_run_text(pack: &str, enforcers: u32, paint: Paint) -> String {
         paint.apply(Style::Strong, &visible(pack)),
     )
 }
+
+#[cfg(test)]
+mod tests;
