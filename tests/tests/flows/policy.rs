@@ -59,7 +59,7 @@ async fn until_shown(world: &World, is_so: impl Fn(&Enforcer) -> bool) -> Enforc
     };
     tokio::time::timeout(WAIT_MAX, looking)
         .await
-        .expect("the register shows it")
+        .unwrap_or_else(|_| panic!("the register never shows it"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
