@@ -11,6 +11,15 @@ DEMO_ARGS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := .cache/tools/bin
 
+# How long a step may take, in seconds, on a machine of two cores that has built nothing yet: a step that hangs ends.
+# In the foreground, so that Ctrl-C reaches what runs.
+BUILD_MAX := 2700
+TEST_MAX := 3600
+DEMO_MAX := 300
+BENCH_MAX := 3600
+FORMAT_MAX := 120
+within = timeout --foreground --kill-after=30 $(1)
+
 # Standard output belongs to the program that a target runs, and to nobody else.
 say = @printf '== %s\n' '$(1)' >&2
 
@@ -22,9 +31,9 @@ help: ## Says what there is to make
 demo: ## Shows Checkrein at work, on a private Postgres (DEMO_ARGS=--json for machines)
 	@.ci/setup build >&2
 	$(call say,building the control plane and the enforcer)
-	@cargo build --release --locked --bins -p checkrein-control-plane -p checkrein-enforcer
+	@$(call within,$(BUILD_MAX)) cargo build --release --locked --bins -p checkrein-control-plane -p checkrein-enforcer
 	$(call say,running the demo)
-	@$(TARGET)/release/checkrein demo $(DEMO_ARGS)
+	@$(call within,$(DEMO_MAX)) $(TARGET)/release/checkrein demo $(DEMO_ARGS)
 
 test: ## Checks everything: format, lints, tests, documentation, dependencies, contract
 	@.ci/setup test
@@ -32,28 +41,28 @@ test: ## Checks everything: format, lints, tests, documentation, dependencies, c
 	$(call say,all is well)
 
 check: ## Compiles everything, quickly
-	@cargo check --workspace --all-targets --locked
+	@$(call within,$(BUILD_MAX)) cargo check --workspace --all-targets --locked
 
 bench: ## Prints the figures and stores them under target/bench/
 	@.ci/setup build >&2
 	$(call say,running the benchmarks)
-	@cargo bench --locked -p checkrein-tests
+	@$(call within,$(BENCH_MAX)) cargo bench --locked -p checkrein-tests
 
 format: ## Checks the format
 	$(call say,checking the format)
-	@cargo fmt --all --check
+	@$(call within,$(FORMAT_MAX)) cargo fmt --all --check
 
 lint: ## Runs clippy
 	$(call say,linting)
-	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	@$(call within,$(BUILD_MAX)) cargo clippy --workspace --all-targets --locked -- -D warnings
 
 tests: ## Runs the tests alone
 	$(call say,testing)
-	@cargo test --workspace --locked
+	@$(call within,$(TEST_MAX)) cargo test --workspace --locked
 
 docs: ## Builds the documentation
 	$(call say,building the documentation)
-	@RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+	@RUSTDOCFLAGS='-D warnings' $(call within,$(BUILD_MAX)) cargo doc --workspace --no-deps --locked
 
 dependencies: ## Checks bans, licences and sources of the dependencies
 	$(call say,checking the dependencies)
