@@ -7,7 +7,8 @@
 //! ```
 //!
 //! **Invariant**: a record is stored once, in the order of its journal, and only if the hash chain before it is the one
-//! already stored. A duplicate is acknowledged if it is the same; another history for stored records is an alarm.
+//! already stored. A duplicate is acknowledged if it is the same; another history for stored records is an alarm. All
+//! journals of one instance are one enforcer's.
 
 mod api;
 mod partition;
@@ -113,6 +114,9 @@ pub struct Search {
 /// Why records were not stored.
 #[derive(Debug, Error)]
 pub enum AppendError {
+    /// The instance has journals of another enforcer: the chain names the instance, so it may be one enforcer's only.
+    #[error("instance `{0}` is another enforcer's; start this one from a directory of its own")]
+    ForeignInstance(InstanceId),
     /// Records are missing before these, or these are not all after what is stored: go on from the cursor.
     #[error("the journal goes on at {}", .0.next_sequence)]
     OutOfPlace(Chain),
@@ -149,6 +153,13 @@ impl Decisions {
     /// Where a journal goes on.
     pub async fn open(&self, journal: &Journal) -> Result<Chain, AppendError> {
         let tx = self.database.begin("decision.open").await?;
+        if store::is_foreign(&tx, journal).await? {
+            error!(
+                ?journal,
+                "journal refused: its instance has journals of another enforcer"
+            );
+            return Err(AppendError::ForeignInstance(journal.instance));
+        }
         let cursor = store::open_cursor(&tx, journal).await?;
         tx.commit().await?;
         Ok(cursor)

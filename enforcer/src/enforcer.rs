@@ -202,7 +202,8 @@ impl Opened {
     fn read(config: &Config, clock: &SharedClock) -> Result<Self, EnforcerError> {
         let directory = Directory::open(&config.directory, &**clock)?;
         let journal_path = directory.path().join("journal");
-        let journal = Journal::open(&journal_path, directory.incarnation(), config.journal.max_bytes)?;
+        let (instance, incarnation) = (directory.instance(), directory.incarnation());
+        let journal = Journal::open(&journal_path, instance, incarnation, config.journal.max_bytes)?;
         let mut last_known_good = LastKnownGood::open(&directory.path().join("policy"))?;
         let restored = last_known_good
             .restore(&config.root_key.0)

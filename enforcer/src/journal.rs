@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use checkrein_shared::decision::{Chain, Record};
+use checkrein_shared::id::InstanceId;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -84,6 +85,7 @@ pub enum JournalError {
 #[derive(Debug)]
 struct Shared {
     directory: PathBuf,
+    instance: InstanceId,
     max_bytes: u64,
     segment_bytes: u64,
     writer: Mutex<Writer>,
@@ -94,14 +96,19 @@ struct Shared {
 
 impl Journal {
     /// Opens the journal of a new incarnation, beside what the ones before left, and starts the syncing thread.
-    pub(crate) fn open(directory: &Path, incarnation: u64, max_bytes: u64) -> Result<Self, JournalError> {
+    pub(crate) fn open(
+        directory: &Path,
+        instance: InstanceId,
+        incarnation: u64,
+        max_bytes: u64,
+    ) -> Result<Self, JournalError> {
         fs::create_dir_all(directory)?;
         let mut segments = recover::list(directory)?;
         let live = SegmentId {
             incarnation,
             first: 0,
         };
-        let chain = Chain::default();
+        let chain = Chain::begin(instance, incarnation);
         let (file, length) = segment::create(directory, live, chain)?;
         segments.insert(
             live,
@@ -113,9 +120,10 @@ impl Journal {
         sync_directory(directory)?;
         let shared = Arc::new(Shared {
             directory: directory.to_owned(),
+            instance,
             max_bytes,
             segment_bytes: SEGMENT_BYTES_MAX.min(max_bytes / SEGMENTS_MIN),
-            writer: Mutex::new(Writer::new(segments, live, file)),
+            writer: Mutex::new(Writer::new(segments, live, file, chain)),
             changing: Mutex::default(),
             progress: watch::Sender::default(),
         });

@@ -1,7 +1,9 @@
 //! Decisions: what a verdict is, how one is recorded, and the chain that makes a record tamper-evident.
 //!
-//! **Invariant**: the chain covers the encoded bytes of each record, in order, so that any change, removal or reordering
-//! of an acknowledged record can be found offline.
+//! **Invariant**: the chain begins with the journal it belongs to, one incarnation of one instance, and covers the encoded
+//! bytes of each record, in order. So records that were changed, reordered, removed from before others or moved to another
+//! journal are found offline, from the rows alone. A tail that was cut off is found only against the head that the control
+//! plane acknowledged; that an instance is one enforcer's is the control plane's to say.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +11,11 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::action::{MaskedArguments, Sha256};
-use crate::id::{DecisionId, Generation, GrantId, HoldId, TaskId};
+use crate::id::{DecisionId, Generation, GrantId, HoldId, InstanceId, TaskId};
 use crate::identity::SpiffeId;
+
+/// What every chain begins with, so that its hashes are no others'.
+const CHAIN_TAG: &[u8] = b"checkrein.chain.v1";
 
 /// What may happen now. Ordered: more labels, more risk or older policy never lower one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -192,8 +197,8 @@ pub struct Outcome {
     pub task: Option<TaskId>,
 }
 
-/// The head of a journal's hash chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The head of a journal's hash chain. There is no chain of no journal: it starts with [`Chain::begin`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chain {
     /// How many records it covers: the sequence of the next.
     pub next_sequence: u64,
@@ -210,6 +215,17 @@ pub struct InvalidWord {
 }
 
 impl Chain {
+    /// The chain of a journal without records: SHA-256 over a tag, the instance's 16 bytes and the incarnation's 8, big
+    /// endian.
+    #[must_use]
+    pub fn begin(instance: InstanceId, incarnation: u64) -> Self {
+        let (instance, incarnation) = (instance.uuid(), incarnation.to_be_bytes());
+        Self {
+            next_sequence: 0,
+            hash: Sha256::of_parts(&[CHAIN_TAG, instance.as_bytes(), &incarnation]),
+        }
+    }
+
     /// The chain after one more record.
     #[must_use]
     pub fn extend(self, record: &[u8]) -> Self {
@@ -307,3 +323,6 @@ words!(
     JournalFull = "journal_full",
     Stopping = "stopping",
 );
+
+#[cfg(test)]
+mod tests;

@@ -165,6 +165,7 @@ impl From<AppendError> for Status {
     fn from(error: AppendError) -> Self {
         let message = error.to_string();
         match error {
+            AppendError::ForeignInstance(_) => precondition("FOREIGN_INSTANCE", message),
             AppendError::OutOfPlace(_) => precondition("OUT_OF_PLACE", message),
             AppendError::Forked(_) => Self::data_loss(message),
             AppendError::Record { source, .. } => Self::invalid_argument(format!("{message}: {source}")),

@@ -12,6 +12,24 @@ use crate::database::{DatabaseError, Transaction, from_ms, inconsistent, signed,
 
 pub(super) use search::{count, find, search};
 
+/// Whether another enforcer has a journal of this instance. Until the transaction ends, whoever opens one of it waits here,
+/// so that two enforcers can't both come first.
+pub(super) async fn is_foreign(tx: &Transaction, journal: &Journal) -> Result<bool, DatabaseError> {
+    let lock = "-- decision.lock_instance
+        SELECT pg_advisory_xact_lock(hashtextextended('decision.instance ' || $1::uuid::text, 0))";
+    let instance = journal.instance.uuid();
+    tx.query_one(lock, &[&instance])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let look = "-- decision.is_foreign
+        SELECT EXISTS (SELECT 1 FROM journal_cursor WHERE instance_id = $1 AND enforcer <> $2)";
+    let row = tx
+        .query_one(look, &[&instance, &journal.enforcer])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.get(0))
+}
+
 /// The cursor, made at the journal's beginning if there is none.
 pub(super) async fn open_cursor(tx: &Transaction, journal: &Journal) -> Result<Chain, DatabaseError> {
     let open = "-- decision.open_cursor
@@ -19,7 +37,7 @@ pub(super) async fn open_cursor(tx: &Transaction, journal: &Journal) -> Result<C
         VALUES ($1, $2, $3, 0, $4)
         ON CONFLICT (enforcer, instance_id, incarnation) DO UPDATE SET enforcer = excluded.enforcer
         RETURNING next_sequence, chain";
-    let zero = Sha256::default();
+    let begin = Chain::begin(journal.instance, journal.incarnation);
     let row = tx
         .query_one(
             open,
@@ -27,7 +45,7 @@ pub(super) async fn open_cursor(tx: &Transaction, journal: &Journal) -> Result<C
                 &journal.enforcer,
                 &journal.instance.uuid(),
                 &signed(journal.incarnation),
-                &&zero.0[..],
+                &&begin.hash.0[..],
             ],
         )
         .await

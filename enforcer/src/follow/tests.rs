@@ -67,7 +67,7 @@ impl Enforcer {
             snapshots: Arc::new(Snapshots::new(Snapshot::default())),
             freshness: Arc::new(Freshness::new(Arc::new(clock.clone()), None)),
             holds: Arc::new(Holds::default()),
-            journal: Arc::new(Journal::open(&place.path().join("journal"), 1, 64 << 20).unwrap()),
+            journal: Arc::new(Journal::open(&place.path().join("journal"), instance, 1, 64 << 20).unwrap()),
             last_known_good: Mutex::new(LastKnownGood::open(&place.path().join("policy")).unwrap()),
             status: StatusBoard::new(instance, 1),
         });

@@ -3,8 +3,8 @@
 //! Opening only looks which files there are, so that the gate opens as fast with a full journal as with an empty one. An
 //! incarnation is read whole when it is about to be drained.
 //!
-//! **Invariant**: after an incarnation was examined every segment of it that is left reads whole, continues the one before it,
-//! and survives power loss.
+//! **Invariant**: after an incarnation was examined every segment of it that is left reads whole, continues the one before it
+//! (the first begins its chain), and survives power loss.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -77,7 +77,8 @@ pub(super) fn examine(shared: &Shared, incarnation: u64) -> Result<(), JournalEr
     }
     let mut before: Option<Chain> = None;
     for id in shared.ended(incarnation, |_| true)? {
-        let scan = scan(directory, id, before)?;
+        let begins = (id.first == 0).then(|| Chain::begin(shared.instance, incarnation));
+        let scan = scan(directory, id, before.or(begins))?;
         let state = shared.change(|| heal(directory, id, &scan))?;
         if state.is_some() {
             File::open(directory.join(id.file_name()))?.sync_data()?;
@@ -105,7 +106,9 @@ fn scan(directory: &Path, id: SegmentId, expected: Option<Chain>) -> io::Result<
         });
     };
     if expected.is_some_and(|expected| expected != chain) {
-        return Ok(Scan::Unusable("does not continue the one before it"));
+        return Ok(Scan::Unusable(
+            "does not continue the one before it, or begins another journal",
+        ));
     }
     let mut bytes = HEAD_BYTES as u64;
     let flaw = loop {

@@ -11,6 +11,10 @@ use super::*;
 
 const ROOMY: u64 = 64 << 20;
 
+fn instance() -> InstanceId {
+    "inst_0198c0de00007000800000000000cafe".parse().unwrap()
+}
+
 fn record(detail_bytes: usize) -> Record {
     let clock = ManualClock::at(1_700_000_000_000);
     Record::Outcome(Outcome {
@@ -45,7 +49,7 @@ impl Journal {
 
 /// Opens it as the next run does, and looks at all that was left, as draining does.
 fn reopen(directory: &Path, incarnation: u64) -> Journal {
-    let journal = Journal::open(directory, incarnation, ROOMY).unwrap();
+    let journal = Journal::open(directory, instance(), incarnation, ROOMY).unwrap();
     for left in journal.incarnations() {
         journal.examine(left).unwrap();
     }
@@ -66,7 +70,7 @@ fn read_back(journal: &Journal, incarnation: u64) -> (Vec<Vec<u8>>, Chain) {
 fn chain_of(records: &[Vec<u8>]) -> Chain {
     records
         .iter()
-        .fold(Chain::default(), |chain, record| chain.extend(record))
+        .fold(Chain::begin(instance(), 1), |chain, record| chain.extend(record))
 }
 
 fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
@@ -82,7 +86,7 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
 #[test]
 fn what_was_appended_reads_back_in_one_chain_after_a_restart() {
     let place = tempfile::tempdir().unwrap();
-    let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
+    let journal = Journal::open(place.path(), instance(), 1, ROOMY).unwrap();
     let records: Vec<Record> = (0..20).map(record).collect();
     for (at, record) in records.iter().enumerate() {
         assert_eq!(journal.append(record).unwrap(), at as u64);
@@ -103,7 +107,7 @@ fn what_was_appended_reads_back_in_one_chain_after_a_restart() {
 #[test]
 fn a_file_cut_at_any_byte_heals_to_a_prefix() {
     let written = tempfile::tempdir().unwrap();
-    let journal = Journal::open(written.path(), 1, ROOMY).unwrap();
+    let journal = Journal::open(written.path(), instance(), 1, ROOMY).unwrap();
     let all: Vec<Vec<u8>> = (0..4)
         .map(record)
         .map(|record| (journal.append(&record).unwrap(), record.encode()).1)
@@ -140,7 +144,7 @@ proptest! {
         at in 0_usize..2_000, flip in 1_u8..=255, count in 2_usize..12,
     ) {
         let place = tempfile::tempdir().unwrap();
-        let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
+        let journal = Journal::open(place.path(), instance(), 1, ROOMY).unwrap();
         let all: Vec<Vec<u8>> =
             (0..count).map(|n| record(n * 10)).map(|record| (journal.append(&record).unwrap(), record.encode()).1).collect();
         drop(journal);
@@ -160,7 +164,7 @@ proptest! {
 #[test]
 fn zeros_a_file_system_left_behind_are_a_torn_tail() {
     let place = tempfile::tempdir().unwrap();
-    let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
+    let journal = Journal::open(place.path(), instance(), 1, ROOMY).unwrap();
     journal.append(&record(1)).unwrap();
     drop(journal);
     let segment = files(place.path(), "journal").remove(0);
@@ -172,9 +176,27 @@ fn zeros_a_file_system_left_behind_are_a_torn_tail() {
 }
 
 #[test]
+fn a_segment_of_another_instance_is_set_aside() {
+    let written = tempfile::tempdir().unwrap();
+    let other = InstanceId::new(&ManualClock::at(1));
+    let journal = Journal::open(written.path(), other, 1, ROOMY).unwrap();
+    journal.append(&record(1)).unwrap();
+    drop(journal);
+    let segment = files(written.path(), "journal").remove(0);
+    for (instance, kept) in [(other, vec![1, 2]), (instance(), vec![2])] {
+        let place = tempfile::tempdir().unwrap();
+        fs::copy(&segment, place.path().join(segment.file_name().unwrap())).unwrap();
+        let journal = Journal::open(place.path(), instance, 2, ROOMY).unwrap();
+        journal.examine(1).unwrap();
+        assert_eq!(journal.incarnations(), kept);
+        assert_eq!(files(place.path(), "corrupt").len(), 2 - kept.len());
+    }
+}
+
+#[test]
 fn a_full_journal_refuses_decisions_first_and_outcomes_last() {
     let place = tempfile::tempdir().unwrap();
-    let journal = Journal::open(place.path(), 1, 1 << 20).unwrap();
+    let journal = Journal::open(place.path(), instance(), 1, 1 << 20).unwrap();
     let mut written = 0;
     let error = loop {
         match journal.append(&record(4_000)) {
@@ -190,7 +212,7 @@ fn a_full_journal_refuses_decisions_first_and_outcomes_last() {
 #[test]
 fn acked_segments_go_and_the_rest_still_reads() {
     let place = tempfile::tempdir().unwrap();
-    let journal = Journal::open(place.path(), 1, 1 << 20).unwrap();
+    let journal = Journal::open(place.path(), instance(), 1, 1 << 20).unwrap();
     while files(place.path(), "journal").len() < 4 {
         journal.append(&record(4_000)).unwrap();
     }
@@ -226,7 +248,7 @@ fn acked_segments_go_and_the_rest_still_reads() {
 #[test]
 fn an_old_incarnation_goes_once_it_is_wholly_acked() {
     let place = tempfile::tempdir().unwrap();
-    let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
+    let journal = Journal::open(place.path(), instance(), 1, ROOMY).unwrap();
     journal.append(&record(1)).unwrap();
     drop(journal);
     let journal = reopen(place.path(), 2);
@@ -239,7 +261,7 @@ fn an_old_incarnation_goes_once_it_is_wholly_acked() {
 #[test]
 fn a_batch_keeps_to_its_bounds_unless_one_record_is_longer() {
     let place = tempfile::tempdir().unwrap();
-    let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
+    let journal = Journal::open(place.path(), instance(), 1, ROOMY).unwrap();
     for bytes in [10, 10, 5_000, 10, 10] {
         journal.append(&record(bytes)).unwrap();
     }
@@ -258,7 +280,7 @@ fn a_batch_keeps_to_its_bounds_unless_one_record_is_longer() {
 #[tokio::test]
 async fn a_sync_resolves_for_everyone_whose_record_is_on_stable_storage() {
     let place = tempfile::tempdir().unwrap();
-    let journal = Journal::open(place.path(), 1, 1 << 20).unwrap();
+    let journal = Journal::open(place.path(), instance(), 1, 1 << 20).unwrap();
     let mut last = 0;
     while files(place.path(), "journal").len() < 3 {
         last = journal.append(&record(4_000)).unwrap();
@@ -272,7 +294,7 @@ async fn a_sync_resolves_for_everyone_whose_record_is_on_stable_storage() {
 #[tokio::test]
 async fn after_a_failure_nothing_is_taken_until_the_journal_is_opened_anew() {
     let place = tempfile::tempdir().unwrap();
-    let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
+    let journal = Journal::open(place.path(), instance(), 1, ROOMY).unwrap();
     let sequence = journal.append(&record(1)).unwrap();
     journal.sync(sequence).await.unwrap();
     let unsynced = journal.append(&record(1)).unwrap();
@@ -293,7 +315,7 @@ async fn after_a_failure_nothing_is_taken_until_the_journal_is_opened_anew() {
 fn a_segment_that_is_gone_already_counts_as_removed() {
     let place = tempfile::tempdir().unwrap();
     for incarnation in [1, 2] {
-        let journal = Journal::open(place.path(), incarnation, ROOMY).unwrap();
+        let journal = Journal::open(place.path(), instance(), incarnation, ROOMY).unwrap();
         journal.append(&record(1)).unwrap();
     }
     let journal = reopen(place.path(), 3);
@@ -309,7 +331,7 @@ fn a_segment_that_is_gone_already_counts_as_removed() {
 #[test]
 fn a_closed_journal_deletes_nothing_from_under_its_successor() {
     let place = tempfile::tempdir().unwrap();
-    let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
+    let journal = Journal::open(place.path(), instance(), 1, ROOMY).unwrap();
     journal.append(&record(1)).unwrap();
     drop(journal);
     let closed = reopen(place.path(), 2);
@@ -322,7 +344,7 @@ fn a_closed_journal_deletes_nothing_from_under_its_successor() {
 #[test]
 fn opening_reads_nothing_of_what_was_left_and_draining_reads_all() {
     let place = tempfile::tempdir().unwrap();
-    let journal = Journal::open(place.path(), 1, ROOMY).unwrap();
+    let journal = Journal::open(place.path(), instance(), 1, ROOMY).unwrap();
     for _ in 0..3 {
         journal.append(&record(100)).unwrap();
     }
@@ -331,7 +353,7 @@ fn opening_reads_nothing_of_what_was_left_and_draining_reads_all() {
     let mut bytes = fs::read(&segment).unwrap();
     bytes[segment::HEAD_BYTES + 50] ^= 1;
     fs::write(&segment, &bytes).unwrap();
-    let journal = Journal::open(place.path(), 2, ROOMY).unwrap();
+    let journal = Journal::open(place.path(), instance(), 2, ROOMY).unwrap();
     assert_eq!(fs::read(&segment).unwrap(), bytes, "damaged, and not looked at");
     assert_eq!(journal.incarnations(), [1, 2]);
     journal.examine(1).unwrap();
@@ -343,7 +365,7 @@ fn opening_reads_nothing_of_what_was_left_and_draining_reads_all() {
 fn runs_that_record_nothing_leave_no_files() {
     let place = tempfile::tempdir().unwrap();
     for incarnation in 1..=5 {
-        drop(Journal::open(place.path(), incarnation, ROOMY).unwrap());
+        drop(Journal::open(place.path(), instance(), incarnation, ROOMY).unwrap());
     }
     assert_eq!(files(place.path(), "journal").len(), 1);
 }

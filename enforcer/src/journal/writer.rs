@@ -34,13 +34,18 @@ pub(super) struct Writer {
 
 impl Writer {
     /// A new incarnation, with nothing in it yet.
-    pub(super) fn new(segments: BTreeMap<SegmentId, SegmentState>, live: SegmentId, file: File) -> Self {
+    pub(super) fn new(
+        segments: BTreeMap<SegmentId, SegmentState>,
+        live: SegmentId,
+        file: File,
+        chain: Chain,
+    ) -> Self {
         Self {
             bytes: segments.values().map(|segment| segment.bytes).sum(),
             segments,
             live,
             file: Arc::new(file),
-            chain: Chain::default(),
+            chain,
             unsynced: Vec::new(),
             names_changed: false,
             failed: false,

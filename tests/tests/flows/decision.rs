@@ -3,10 +3,16 @@
 use std::collections::BTreeSet;
 
 use checkrein_enforcer::{Answer, Enforcer, Request};
-use checkrein_proto::decision::v1::{CountRequest, OutcomeResult as OutcomeWord, SearchRequest, ShowRequest};
+use checkrein_proto::decision::v1::journal_service_client::JournalServiceClient;
+use checkrein_proto::decision::v1::{
+    AppendOpen, AppendRequest, CountRequest, OutcomeResult as OutcomeWord, SearchRequest, ShowRequest,
+    append_request,
+};
+use checkrein_shared::SystemClock;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::{Cause, Chain, OutcomeResult, Verdict};
-use checkrein_shared::id::Generation;
+use checkrein_shared::id::{Generation, InstanceId};
+use checkrein_shared::identity::Role;
 use checkrein_tests::{WAIT_MAX, World, payments};
 
 const AGENT: &str = "spiffe://acme.example/agent/billing";
@@ -86,13 +92,47 @@ async fn every_answer_is_stored_once_and_the_chain_can_be_followed_offline() {
     let read = "SELECT sequence, chain_hash, record FROM (
         SELECT sequence, chain_hash, record FROM decision UNION ALL SELECT sequence, chain_hash, record FROM outcome) all_records
         ORDER BY sequence";
-    let mut chain = Chain::default();
+    let status = enforcer.status();
+    let mut chain = Chain::begin(status.instance, status.incarnation);
     for row in world.sql().await.unwrap().query(read, &[]).await.unwrap() {
         assert_eq!(u64::try_from(row.get::<_, i64>(0)).unwrap(), chain.next_sequence);
         chain = chain.extend(row.get(2));
         assert_eq!(Sha256::try_from(row.get::<_, &[u8]>(1)).unwrap(), chain.hash);
     }
     assert_eq!(chain.next_sequence, 167);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_is_one_enforcer_s_is_refused_to_every_other() {
+    let world = World::start().await.unwrap();
+    let instance = InstanceId::new(&SystemClock).to_string();
+    let mut answers = Vec::new();
+    for (name, incarnation) in [("edge", 1), ("other", 1), ("other", 2), ("edge", 2)] {
+        if incarnation == 1 {
+            world.register(name, &[], &[AGENT]).await.unwrap();
+        }
+        let channel = world.person(Role::Enforcer, name, 0).await.unwrap().channel();
+        let open = AppendRequest {
+            body: Some(append_request::Body::Open(AppendOpen {
+                instance_id: instance.clone(),
+                incarnation,
+            })),
+        };
+        let stream = JournalServiceClient::new(channel)
+            .append(tonic::codegen::tokio_stream::iter([open]))
+            .await;
+        let answer = stream.unwrap().into_inner().message().await;
+        answers.push(answer.map(Option::unwrap_or_default));
+    }
+    let instance = instance.parse().unwrap();
+    for (at, incarnation) in [(0, 1), (3, 2)] {
+        let begin = Chain::begin(instance, incarnation).hash.to_bytes();
+        assert_eq!(answers[at].as_ref().unwrap().chain_hash, begin);
+    }
+    for refused in &answers[1..3] {
+        let status = refused.as_ref().unwrap_err();
+        assert_eq!(status.code(), tonic::Code::FailedPrecondition, "{status}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -233,13 +233,9 @@ async fn send(
 }
 
 fn chain_of(answer: &wire::AppendResponse) -> Result<Chain, UploadError> {
-    // Before the first record there may be no hash at all.
-    let hash = match (&*answer.chain_hash, answer.next_sequence) {
-        ([], 0) => Sha256::default(),
-        (hash, _) => Sha256::try_from(hash).map_err(|error| tonic::Status::internal(error.to_string()))?,
-    };
+    let hash = Sha256::try_from(&*answer.chain_hash);
     Ok(Chain {
         next_sequence: answer.next_sequence,
-        hash,
+        hash: hash.map_err(|error| tonic::Status::internal(error.to_string()))?,
     })
 }

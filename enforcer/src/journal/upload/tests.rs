@@ -21,6 +21,10 @@ use super::*;
 const SOON: Duration = Duration::from_secs(20);
 const ROOMY: u64 = 64 << 20;
 
+fn instance() -> InstanceId {
+    "inst_0198c0de00007000800000000000cafe".parse().unwrap()
+}
+
 /// What a control plane has stored, by incarnation.
 #[derive(Default)]
 struct Stored {
@@ -32,6 +36,13 @@ struct Stored {
     refused: Option<u64>,
     credit: u64,
     largest_batch: usize,
+}
+
+impl Stored {
+    fn chain(&self, incarnation: u64) -> Chain {
+        let chain = self.chains.get(&incarnation).copied();
+        chain.unwrap_or_else(|| Chain::begin(instance(), incarnation))
+    }
 }
 
 #[derive(Clone)]
@@ -86,7 +97,7 @@ impl ControlPlane {
     fn store(&self, incarnation: u64, batch: &wire::AppendBatch) {
         let mut stored = self.0.lock().unwrap();
         stored.largest_batch = stored.largest_batch.max(batch.records.len());
-        let chain = stored.chains.get(&incarnation).copied().unwrap_or_default();
+        let chain = stored.chain(incarnation);
         let before = (batch.first_sequence, &*batch.previous_hash);
         if before == (chain.next_sequence, chain.hash.0.as_slice()) {
             let after = batch
@@ -102,7 +113,7 @@ impl ControlPlane {
 
     fn answer(&self, incarnation: u64) -> wire::AppendResponse {
         let stored = self.0.lock().unwrap();
-        let chain = stored.chains.get(&incarnation).copied().unwrap_or_default();
+        let chain = stored.chain(incarnation);
         wire::AppendResponse {
             next_sequence: chain.next_sequence,
             chain_hash: chain.hash.to_bytes(),
@@ -121,7 +132,7 @@ struct Upload {
 
 impl Upload {
     async fn start(place: &Path, incarnation: u64, stored: Stored) -> Self {
-        let journal = Arc::new(Journal::open(place, incarnation, ROOMY).unwrap());
+        let journal = Arc::new(Journal::open(place, instance(), incarnation, ROOMY).unwrap());
         let stored = Arc::new(Mutex::new(stored));
         let address = serve(ControlPlane(Arc::clone(&stored))).await;
         let channel = Endpoint::from_shared(format!("http://{address}"))
@@ -131,12 +142,11 @@ impl Upload {
             .unwrap();
         let connection = Connection::default();
         connection.set(Some(channel));
-        let instance = InstanceId::new(&ManualClock::at(1));
-        let status = StatusBoard::new(instance, incarnation);
+        let status = StatusBoard::new(instance(), incarnation);
         let stop = CancellationToken::new();
         let uploader = Uploader {
             journal: Arc::clone(&journal),
-            instance,
+            instance: instance(),
             connection,
             status: status.clone(),
         };
@@ -203,7 +213,11 @@ fn append(journal: &Journal, count: u64, bytes: usize) -> Vec<Vec<u8>> {
 #[tokio::test]
 async fn old_incarnations_come_first_and_everything_comes_once() {
     let place = tempfile::tempdir().unwrap();
-    let old = append(&Journal::open(place.path(), 1, ROOMY).unwrap(), 700, 10);
+    let old = append(
+        &Journal::open(place.path(), instance(), 1, ROOMY).unwrap(),
+        700,
+        10,
+    );
     let upload = Upload::start(place.path(), 2, roomy()).await;
     let new = append(&upload.journal, 50, 10);
     upload.until(|stored| stored.records.len() == 750).await;
@@ -267,7 +281,7 @@ async fn little_credit_only_slows_down() {
 /// and the next incarnation goes on.
 async fn is_a_fork(theirs: impl FnOnce(&[Vec<u8>]) -> Chain) {
     let place = tempfile::tempdir().unwrap();
-    let old = append(&Journal::open(place.path(), 1, ROOMY).unwrap(), 5, 10);
+    let old = append(&Journal::open(place.path(), instance(), 1, ROOMY).unwrap(), 5, 10);
     let mut stored = roomy();
     stored.chains.insert(1, theirs(&old));
     let upload = Upload::start(place.path(), 2, stored).await;
@@ -294,7 +308,7 @@ async fn is_a_fork(theirs: impl FnOnce(&[Vec<u8>]) -> Chain) {
 fn chain_of(records: &[Vec<u8>]) -> Chain {
     records
         .iter()
-        .fold(Chain::default(), |chain, record| chain.extend(record))
+        .fold(Chain::begin(instance(), 1), |chain, record| chain.extend(record))
 }
 
 #[tokio::test]
@@ -315,7 +329,7 @@ async fn a_clone_that_uploaded_more_records_than_we_have_is_a_fork() {
 #[tokio::test]
 async fn an_old_incarnation_that_is_stored_already_is_only_deleted() {
     let place = tempfile::tempdir().unwrap();
-    let old = append(&Journal::open(place.path(), 1, ROOMY).unwrap(), 5, 10);
+    let old = append(&Journal::open(place.path(), instance(), 1, ROOMY).unwrap(), 5, 10);
     let mut stored = roomy();
     stored.chains.insert(1, chain_of(&old));
     let upload = Upload::start(place.path(), 2, stored).await;
@@ -346,8 +360,8 @@ async fn nothing_is_uploaded_that_power_loss_could_still_take() {
 #[tokio::test]
 async fn an_old_incarnation_that_is_refused_blocks_no_other_and_is_told() {
     let place = tempfile::tempdir().unwrap();
-    append(&Journal::open(place.path(), 1, ROOMY).unwrap(), 3, 10);
-    let old = append(&Journal::open(place.path(), 2, ROOMY).unwrap(), 3, 10);
+    append(&Journal::open(place.path(), instance(), 1, ROOMY).unwrap(), 3, 10);
+    let old = append(&Journal::open(place.path(), instance(), 2, ROOMY).unwrap(), 3, 10);
     let stored = Stored {
         refused: Some(1),
         ..roomy()
@@ -388,7 +402,7 @@ fn what_the_control_plane_calls_another_history_is_a_fork() {
 #[tokio::test]
 async fn an_incarnation_whose_only_record_is_torn_has_nothing_to_give_and_is_no_fork() {
     let place = tempfile::tempdir().unwrap();
-    append(&Journal::open(place.path(), 1, ROOMY).unwrap(), 1, 10);
+    append(&Journal::open(place.path(), instance(), 1, ROOMY).unwrap(), 1, 10);
     let segment = std::fs::read_dir(place.path()).unwrap().next().unwrap().unwrap();
     let length = segment.metadata().unwrap().len();
     let file = std::fs::OpenOptions::new().write(true).open(segment.path());
