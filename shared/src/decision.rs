@@ -236,17 +236,6 @@ impl Chain {
     }
 }
 
-impl Decision {
-    /// Whether the record must be on disk before anyone acts on it, whatever happens to the process: denials, holds and
-    /// whatever a full-tier action was told.
-    pub const fn is_class_a(&self) -> bool {
-        !matches!(
-            (self.verdict, self.tier),
-            (Verdict::Permit, Tier::Static | Tier::Light)
-        )
-    }
-}
-
 macro_rules! words {
     ($name:ident, $kind:literal, $($variant:ident = $word:literal),+ $(,)?) => {
         impl $name {
