@@ -165,7 +165,7 @@ pub struct Askers<'a> {
     pub agent: &'a SpiffeId,
     /// Who started the task.
     pub started_by: &'a SpiffeId,
-    /// The human it acts for.
+    /// The human it acts for, as whoever started the task wrote it: a name, an e-mail address.
     pub user: &'a str,
 }
 
@@ -269,13 +269,20 @@ impl Requirement {
 
 impl Askers<'_> {
     /// Whether this identity is one of the askers. People are compared by name, whatever role they come in: the operator
-    /// who started a task does not approve it by changing hats.
+    /// who started a task does not approve it by changing hats. When in doubt they are the same: to turn away somebody who
+    /// could have approved costs another approver's time, to let an asker approve costs the whole hold.
     pub fn include(&self, person: &SpiffeId) -> bool {
         person == self.agent
-            || person == self.started_by
-            || person.name() == self.user
-            || person.name() == self.started_by.name()
+            || is_same_person(self.started_by.name(), person.name())
+            || is_same_person(self.user, person.name())
     }
+}
+
+/// Whether what somebody wrote may mean the person of this name: in any case, alone or as the mailbox of an address.
+fn is_same_person(written: &str, name: &str) -> bool {
+    let (written, name) = (written.trim().to_lowercase(), name.to_lowercase());
+    let mailbox = written.split(['@', '+']).next();
+    written == name || mailbox == Some(name.as_str())
 }
 
 #[cfg(test)]

@@ -76,3 +76,40 @@ fn nobody_who_asked_may_answer_whatever_hat_they_wear() {
     }
     assert!(!askers.include(&id("spiffe://acme.example/approver/bob")));
 }
+
+#[test]
+fn a_person_is_an_asker_however_their_name_is_written() {
+    let id = |text: &str| text.parse::<SpiffeId>().unwrap();
+    let agent = id("spiffe://acme.example/agent/billing");
+    let starter = id("spiffe://acme.example/operator/Olga");
+    let include = |user: &str, person: &str| {
+        let askers = Askers {
+            agent: &agent,
+            started_by: &starter,
+            user,
+        };
+        askers.include(&id(&format!("spiffe://acme.example/{person}")))
+    };
+    for user in [
+        "Alice",
+        "ALICE",
+        " alice ",
+        "alice@acme.example",
+        "Alice@Acme.Example",
+        "alice+tasks@acme.example",
+    ] {
+        assert!(include(user, "approver/alice"), "{user}");
+        assert!(include(user, "operator/ALICE"), "{user}");
+        assert!(!include(user, "approver/bob"), "{user}");
+    }
+    assert!(include("alice", "approver/olga"), "the starter, in another case");
+    for other in [
+        "malice@acme.example",
+        "alice.b@acme.example",
+        "bob@alice",
+        "@alice",
+        "",
+    ] {
+        assert!(!include(other, "approver/alice"), "{other}");
+    }
+}
