@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::action::{MaskedArguments, Sha256};
 use crate::id::{DecisionId, Generation, GrantId, HoldId, InstanceId, TaskId};
 use crate::identity::SpiffeId;
+use crate::text::shown;
 
 /// What every chain begins with, so that its hashes are no others'.
 const CHAIN_TAG: &[u8] = b"checkrein.chain.v1";
@@ -259,7 +260,7 @@ macro_rules! words {
 
             fn from_str(word: &str) -> Result<Self, InvalidWord> {
                 let found = Self::ALL.iter().copied().find(|known| known.as_str() == word);
-                found.ok_or_else(|| InvalidWord { kind: $kind, word: word.chars().take(64).collect() })
+                found.ok_or_else(|| InvalidWord { kind: $kind, word: shown(word) })
             }
         }
     };

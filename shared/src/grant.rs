@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::id::{GrantId, TaskId};
 use crate::identity::SpiffeId;
 use crate::key::{SigningKey, VerifyingKey};
+use crate::text::shown;
 
 /// A token may have at most this many bytes.
 pub const TOKEN_BYTES_MAX: usize = 64 << 10;
@@ -180,7 +181,7 @@ impl Grant {
         let key = keys
             .iter()
             .find(|key| key.id().0 == header.kid)
-            .ok_or(InvalidGrant::UnknownKey(header.kid))?;
+            .ok_or_else(|| InvalidGrant::UnknownKey(shown(&header.kid)))?;
         key.verify(signed.as_bytes(), &decode(signature)?)
             .map_err(|_| InvalidGrant::Signature)?;
         let claims: Claims = serde_json::from_slice(&decode(claims)?)

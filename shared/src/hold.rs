@@ -14,6 +14,7 @@ use crate::action::{ActionIdentity, Sha256};
 use crate::decision::OutcomeResult;
 use crate::id::{DecisionId, Generation, HoldId};
 use crate::identity::SpiffeId;
+use crate::text::shown;
 
 /// How many holds may be open, per task, agent and group; beyond, the action is denied.
 pub const OPEN_HOLDS_MAX: OpenHoldsMax = OpenHoldsMax {
@@ -238,7 +239,7 @@ impl FromStr for State {
         Self::ALL
             .into_iter()
             .find(|state| state.as_str() == word)
-            .ok_or_else(|| InvalidState(word.to_owned()))
+            .ok_or_else(|| InvalidState(shown(word)))
     }
 }
 

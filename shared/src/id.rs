@@ -11,6 +11,7 @@ use thiserror::Error;
 use uuid::{Builder, Uuid};
 
 use crate::clock::Clock;
+use crate::text::shown;
 
 /// A text that is not an id of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -98,7 +99,7 @@ macro_rules! ids {
                 text.strip_prefix(concat!($prefix, "_"))
                     .and_then(|rest| Uuid::try_parse(rest).ok())
                     .map(Self)
-                    .ok_or_else(|| InvalidId { kind: $prefix, text: text.chars().take(64).collect() })
+                    .ok_or_else(|| InvalidId { kind: $prefix, text: shown(text) })
             }
         }
     )*};

@@ -12,6 +12,8 @@ use thiserror::Error;
 
 pub use certificate::InvalidSvid;
 
+use crate::text::shown;
+
 /// A SPIFFE ID may have at most this many bytes (SPIFFE-ID, section 2.4).
 const SPIFFE_ID_BYTES_MAX: usize = 2_048;
 
@@ -109,21 +111,21 @@ impl FromStr for SpiffeId {
         if text.len() > SPIFFE_ID_BYTES_MAX {
             return Err(InvalidSpiffeId::Length(text.len()));
         }
-        let shown = || text.to_owned();
+        let whole = || text.to_owned();
         let rest = text
             .strip_prefix("spiffe://")
-            .ok_or_else(|| InvalidSpiffeId::Scheme(shown()))?;
+            .ok_or_else(|| InvalidSpiffeId::Scheme(whole()))?;
         let (domain, path) = rest
             .split_once('/')
-            .ok_or_else(|| InvalidSpiffeId::Path(shown()))?;
+            .ok_or_else(|| InvalidSpiffeId::Path(whole()))?;
         let domain_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
         if domain.is_empty() || !domain.chars().all(domain_char) {
-            return Err(InvalidSpiffeId::TrustDomain(shown()));
+            return Err(InvalidSpiffeId::TrustDomain(whole()));
         }
         let path_char = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let segment_is_good = |s: &str| !matches!(s, "" | "." | "..") && s.chars().all(path_char);
         if !path.contains('/') || !path.split('/').all(segment_is_good) {
-            return Err(InvalidSpiffeId::Path(shown()));
+            return Err(InvalidSpiffeId::Path(whole()));
         }
         Ok(Self(text.to_owned()))
     }
@@ -180,6 +182,6 @@ impl FromStr for Role {
         Self::ALL
             .into_iter()
             .find(|role| role.as_str() == text)
-            .ok_or_else(|| InvalidRole(text.to_owned()))
+            .ok_or_else(|| InvalidRole(shown(text)))
     }
 }

@@ -21,6 +21,7 @@ pub mod id;
 pub mod identity;
 pub mod key;
 pub mod policy;
+mod text;
 pub mod wire;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};

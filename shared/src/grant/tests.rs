@@ -61,6 +61,16 @@ fn another_key_another_algorithm_and_none_are_refused() {
         Err(InvalidGrant::UnknownKey(_))
     ));
     let claims = token.split('.').nth(1).unwrap();
+    let long = format!(
+        r#"{{"alg":"Ed25519","typ":"{TOKEN_TYPE}","kid":"{}"}}"#,
+        "é".repeat(9_000)
+    );
+    let forged = format!("{}.{claims}.", URL_SAFE_NO_PAD.encode(long));
+    assert_eq!(
+        Grant::verify(&forged, &[key.verifying()]),
+        Err(InvalidGrant::UnknownKey("é".repeat(64))),
+        "a name that anybody may choose is cut"
+    );
     for header in [
         r#"{"alg":"none","typ":"checkrein-grant+jwt","kid":""}"#,
         r#"{"alg":"HS256","typ":"JWT","kid":"x"}"#,

@@ -20,6 +20,7 @@ use crate::action::Action;
 use crate::decision::{Cause, Tier, Verdict};
 use crate::grant::Grant;
 use crate::hold::Requirement;
+use crate::text::shown;
 
 /// Everything a verdict depends on, apart from the bundle. Whether the caller is the grant's agent and whether the grant
 /// holds now is for the gate to say, before.
@@ -268,11 +269,6 @@ const fn explain(error: &EvaluationError) -> &'static str {
         EvaluationError::RecursionLimit(_) => "it is nested too deep",
         _ => "it is not a rule that can be evaluated",
     }
-}
-
-/// A name that a caller chose, cut to a length that is safe to show.
-fn shown(name: &str) -> String {
-    name.chars().take(128).collect()
 }
 
 #[cfg(test)]

@@ -33,7 +33,8 @@ impl Question {
         let arguments = &situation.action.arguments;
         let mut inexact = Vec::new();
         let types = &compiled.tool.arguments;
-        let input = types.members_of(arguments.members(), |name| inexact.push(name.to_owned()))?;
+        let input = types.members_of(arguments.members(), |name| inexact.push(name.to_owned()));
+        let input = input.map_err(|mismatch| mismatch.above(&compiled.tool.secret))?;
         Ok(Self {
             principal: entity::of(&entity::AGENT, situation.grant.agent.as_str()),
             action: compiled.action.clone(),

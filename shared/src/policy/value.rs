@@ -27,7 +27,7 @@ pub(super) enum Unseen {
 /// A value that is not of its type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mismatch {
-    /// Where: `cc`, `attachments.name`. Never a value: it may be secret.
+    /// Where: `cc`, `attachments.name`. Never a value, and nothing [below a secret argument](Self::above): both may be secret.
     pub(super) path: String,
     /// What is wrong there: `must be a string`.
     pub(super) wrong: String,
@@ -176,6 +176,22 @@ impl Unseen {
 }
 
 impl Mismatch {
+    /// The same, naming nothing inside the secret arguments: the members of an object are the caller's to choose, as its
+    /// values are.
+    pub(super) fn above(mut self, secret: &[String]) -> Self {
+        let holds = |name: &&String| {
+            let rest = self.path.strip_prefix(name.as_str());
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        // A name may have dots in it. The shortest that fits shows least.
+        let outermost = secret.iter().filter(holds).map(String::len).min();
+        if let Some(length) = outermost {
+            self.path.truncate(length);
+            self.wrong = "is not built as the catalog says".to_owned();
+        }
+        self
+    }
+
     /// The same, seen from the object that holds it.
     fn below(mut self, name: &str) -> Self {
         self.path = if self.path.is_empty() {

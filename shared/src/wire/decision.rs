@@ -7,6 +7,7 @@ use super::{InvalidMessage, optional, or_empty, text};
 use crate::action::{MaskedArguments, Sha256};
 use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, Tier, Verdict};
 use crate::id::Generation;
+use crate::text::shown;
 
 /// The record format this version writes.
 const RECORD_FORMAT: u32 = 1;
@@ -138,7 +139,7 @@ impl TryFrom<wire::Outcome> for Outcome {
 fn cause(word: &str) -> Result<Cause, InvalidMessage> {
     word.parse().map_err(|_| InvalidMessage::UnknownValue {
         field: "cause",
-        value: word.to_owned(),
+        value: shown(word),
     })
 }
 

@@ -8,6 +8,7 @@ use super::{BUNDLE_FORMAT, BundleError};
 use crate::action::Sha256;
 use crate::id::Generation;
 use crate::key::{SigningKey, VerifyingKey};
+use crate::text::shown;
 
 /// A bundle may have at most this many segments.
 pub const SEGMENTS_MAX: usize = 4_096;
@@ -110,7 +111,7 @@ impl Manifest {
         keys: &[VerifyingKey],
     ) -> Result<(Self, Sha256), BundleError> {
         let key = keys.iter().find(|key| key.id().0 == signed.key_id);
-        let key = key.ok_or_else(|| BundleError::UnknownKey(signed.key_id.chars().take(64).collect()))?;
+        let key = key.ok_or_else(|| BundleError::UnknownKey(shown(&signed.key_id)))?;
         key.verify(&signed.manifest, &signed.signature)
             .map_err(|_| BundleError::Signature)?;
         if signed.manifest.len() > MANIFEST_BYTES_MAX {

@@ -9,7 +9,9 @@ const JSON: &str = r#"[
   {"name": "take", "inputSchema": {"type": "object", "required": ["n"],
     "properties": {"n": {"type": "integer"}, "x": {"type": "number"}}}},
   {"name": "pick", "inputSchema": {"type": "object",
-    "properties": {"which": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}}
+    "properties": {"which": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}},
+  {"name": "seal", "inputSchema": {"type": "object",
+    "properties": {"payload": {"type": "object", "properties": {"pin": {"type": "string"}}}}}}
 ]"#;
 const TOML: &str = r#"
 [take]
@@ -20,6 +22,10 @@ resource = { type = "Slot", id = "n" }
 effects = ["write"]
 reversibility = "reversible"
 resource = { type = "Slot", id = "which" }
+[seal]
+effects = ["write"]
+reversibility = "reversible"
+secret = ["payload"]
 "#;
 
 fn pack(rules: &str) -> Pack {
@@ -107,6 +113,17 @@ fn a_call_that_does_not_name_its_resource_is_denied_even_if_the_catalog_lets_it(
     assert_eq!(
         trial("c/pick", r#"{"which":""}"#).judge(&bundle).verdict,
         Verdict::Permit
+    );
+}
+
+#[test]
+fn a_denial_says_nothing_of_what_is_inside_a_secret_argument() {
+    let bundle = bundle("@id(\"all\") permit (principal, action, resource);");
+    let judged = trial("c/seal", r#"{"payload":{"hunter2":1}}"#).judge(&bundle);
+    assert_eq!(judged.cause, Cause::InvalidArguments);
+    assert_eq!(
+        judged.reason,
+        "argument `payload` is not built as the catalog says"
     );
 }
 

@@ -127,6 +127,24 @@ fn a_mismatch_names_the_place_and_never_the_value() {
 }
 
 #[test]
+fn a_mismatch_names_nothing_below_a_secret_argument() {
+    let place = |path: &str, secret: &[&str]| {
+        let secret: Vec<_> = secret.iter().map(ToString::to_string).collect();
+        let mismatch = Mismatch {
+            path: path.to_owned(),
+            wrong: String::new(),
+        };
+        mismatch.above(&secret).path
+    };
+    assert_eq!(place("payload.hunter2", &["payload"]), "payload");
+    assert_eq!(place("payload.a.hunter2", &["memo", "payload"]), "payload");
+    assert_eq!(place("a.b.hunter2", &["a.b"]), "a.b", "a name with a dot in it");
+    assert_eq!(place("payload", &["payload"]), "payload");
+    assert_eq!(place("payloads.name", &["payload"]), "payloads.name");
+    assert_eq!(place("cc.name", &["payload"]), "cc.name");
+}
+
+#[test]
 fn null_is_absence_only_where_the_catalog_allows_it() {
     let string = || ArgumentType::Scalar(Scalar::String);
     let types =
