@@ -1,13 +1,14 @@
 //! JSON with one reading: a member stands once, a number keeps its own text.
 //!
-//! `serde_json` does the parsing; this file only refuses to forget. Numbers come as [`RawValue`], so that `500.00001` and
-//! 2^63 are still what the tool would get.
+//! `serde_json` says whether it is JSON and what its strings are; this file only refuses to forget, so that `500.00001` and
+//! 2^63 are still what the tool would get. The text is read once from end to end, however deep it goes: it comes from
+//! whoever can call, before a grant was looked at.
 
-use std::fmt;
+mod reader;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use thiserror::Error;
+
+pub(super) use reader::parse_object;
 
 use super::{ARGUMENT_BYTES_MAX, ARGUMENT_DEPTH_MAX};
 
@@ -48,17 +49,6 @@ pub enum InvalidArguments {
     #[error("the arguments must be a JSON object")]
     NotAnObject,
 }
-
-/// A value whose parts are still text.
-enum Shallow {
-    Null,
-    Bool(bool),
-    String(String),
-    Array(Vec<Box<RawValue>>),
-    Object(Vec<(String, Box<RawValue>)>),
-}
-
-struct ShallowVisitor;
 
 impl Number {
     /// As it was written.
@@ -149,96 +139,5 @@ pub(super) fn write_string(text: &str, out: &mut String) {
         Ok(quoted) => out.push_str(&quoted),
         // INVARIANT: a `str` always serialises.
         Err(error) => unreachable!("a string is not JSON: {error}"),
-    }
-}
-
-/// Parses the text of an object into sorted members.
-pub(super) fn parse_object(text: &[u8]) -> Result<Vec<(String, Json)>, InvalidArguments> {
-    if text.len() > ARGUMENT_BYTES_MAX {
-        return Err(InvalidArguments::TooLong(text.len()));
-    }
-    let raw: Box<RawValue> =
-        serde_json::from_slice(text).map_err(|error| InvalidArguments::Syntax(error.to_string()))?;
-    match parse_value(&raw, ARGUMENT_DEPTH_MAX)? {
-        Json::Object(members) => Ok(members),
-        _ => Err(InvalidArguments::NotAnObject),
-    }
-}
-
-fn parse_value(raw: &RawValue, depth_left: usize) -> Result<Json, InvalidArguments> {
-    let text = raw.get();
-    if text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
-        return Ok(Json::Number(Number(text.to_owned())));
-    }
-    let shallow: Shallow =
-        serde_json::from_str(text).map_err(|error| InvalidArguments::Syntax(error.to_string()))?;
-    let parts_depth = |is_empty: bool| match depth_left.checked_sub(1) {
-        None if !is_empty => Err(InvalidArguments::TooDeep),
-        left => Ok(left.unwrap_or_default()),
-    };
-    Ok(match shallow {
-        Shallow::Null => Json::Null,
-        Shallow::Bool(value) => Json::Bool(value),
-        Shallow::String(value) => Json::String(value),
-        Shallow::Array(elements) => {
-            let depth = parts_depth(elements.is_empty())?;
-            Json::Array(
-                elements
-                    .iter()
-                    .map(|part| parse_value(part, depth))
-                    .collect::<Result<_, _>>()?,
-            )
-        }
-        Shallow::Object(members) => {
-            let depth = parts_depth(members.is_empty())?;
-            let parse = |(name, part): (String, Box<RawValue>)| Ok((name, parse_value(&part, depth)?));
-            Json::Object(members.into_iter().map(parse).collect::<Result<_, _>>()?)
-        }
-    })
-}
-
-impl<'de> Deserialize<'de> for Shallow {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ShallowVisitor)
-    }
-}
-
-impl<'de> Visitor<'de> for ShallowVisitor {
-    type Value = Shallow;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Shallow, E> {
-        Ok(Shallow::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Shallow, E> {
-        Ok(Shallow::Bool(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Shallow, E> {
-        Ok(Shallow::String(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Shallow, A::Error> {
-        let mut elements = Vec::new();
-        while let Some(element) = sequence.next_element()? {
-            elements.push(element);
-        }
-        Ok(Shallow::Array(elements))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shallow, A::Error> {
-        let mut members: Vec<(String, Box<RawValue>)> = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
-        }
-        members.sort_by(|(left, _), (right, _)| left.cmp(right));
-        if let Some(twice) = members.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(A::Error::custom(format!("member `{}` stands twice", twice[0].0)));
-        }
-        Ok(Shallow::Object(members))
     }
 }

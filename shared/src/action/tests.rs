@@ -1,5 +1,7 @@
 //! What can be read in two ways is refused; what is hashed is what is there.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::clock::ManualClock;
 
@@ -55,10 +57,74 @@ fn arguments_past_their_bounds_are_refused() {
     ));
     let nested = |depth: usize| format!("{{\"a\":{}1{}}}", "[".repeat(depth), "]".repeat(depth));
     assert!(Arguments::parse(nested(ARGUMENT_DEPTH_MAX - 1).as_bytes()).is_ok());
+    let too_deep = nested(ARGUMENT_DEPTH_MAX);
+    for text in [
+        too_deep.clone(),
+        too_deep.replace('1', ""),
+        too_deep.replace('1', "{}"),
+        nested(100_000),
+    ] {
+        assert_eq!(Arguments::parse(text.as_bytes()), Err(InvalidArguments::TooDeep));
+    }
+}
+
+#[test]
+fn a_member_that_stands_twice_is_named_only_if_it_is_an_argument_and_never_at_length() {
+    let refused = |text: &str| match Arguments::parse(text.as_bytes()) {
+        Err(InvalidArguments::Syntax(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(r#"{"a":1,"a":2}"#), "member `a` stands twice");
+    for inside in [
+        r#"{"memo":{"hunter2":1,"hunter2":2}}"#,
+        r#"{"a":{"b":1},"memo":[1,{"x":{"hunter2":1,"hunter2":2}}]}"#,
+    ] {
+        assert_eq!(refused(inside), "a member inside `memo` stands twice");
+    }
+    let name = "é".repeat(1_000);
     assert_eq!(
-        Arguments::parse(nested(ARGUMENT_DEPTH_MAX).as_bytes()),
-        Err(InvalidArguments::TooDeep)
+        refused(&format!(r#"{{"{name}":1,"{name}":2}}"#)),
+        format!("member `{}` stands twice", "é".repeat(64))
     );
+}
+
+#[test]
+fn every_value_is_read_as_it_was_written() {
+    let text = " { \"a\" : [ ] , \"b\\\"]\" :\t[1e400,-0.50 ,\r\n\"\\u00e9\\\\\", true,false , null,{ } ],\"\":\"{\\n\" } ";
+    assert_eq!(
+        arguments(text).canonical(),
+        r#"{"":"{\n","a":[],"b\"]":[1e400,-0.50,"é\\",true,false,null,{}]}"#
+    );
+    assert!(
+        Arguments::parse(br#"{"a":"\ud800"}"#).is_err(),
+        "half a character"
+    );
+}
+
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<String>().prop_map(Into::into),
+    ];
+    leaf.prop_recursive(5, 40, 6, |inner| {
+        let members = prop::collection::btree_map(any::<String>(), inner.clone(), 0..6);
+        prop_oneof![
+            prop::collection::vec(inner, 0..6).prop_map(Into::into),
+            members.prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_read_is_what_another_reader_of_json_finds(value in json(), is_spaced: bool) {
+        let object = serde_json::json!({ "a": value });
+        let text = if is_spaced { serde_json::to_string_pretty(&object) } else { serde_json::to_string(&object) };
+        let read = arguments(&text.unwrap()).canonical();
+        prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&read).unwrap(), object);
+    }
 }
 
 #[test]
