@@ -50,6 +50,14 @@ pub enum InvalidArguments {
     NotAnObject,
 }
 
+/// A number without loss: its digits times a power of ten.
+struct Exact {
+    is_negative: bool,
+    /// Without a zero at either end; none: it is 0.
+    digits: String,
+    exponent: i64,
+}
+
 impl Number {
     /// As it was written.
     pub fn as_str(&self) -> &str {
@@ -66,35 +74,50 @@ impl Number {
         self.scaled(4)
     }
 
+    /// Whether it has no fraction, whatever its size.
+    pub fn is_whole(&self) -> bool {
+        let exact = self.exact();
+        exact.digits.is_empty() || exact.exponent >= 0
+    }
+
     /// The number times 10^`places`, if that is whole and fits.
-    fn scaled(&self, places: i32) -> Option<i64> {
-        let (mantissa, exponent) = match self.0.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-            None => (self.0.as_str(), 0),
-        };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let fraction = fraction.trim_end_matches('0');
-        let digits = format!("{whole}{fraction}");
-        let value: i128 = if digits.len() > 38 {
-            return None;
-        } else {
-            digits.parse().ok()?
-        };
-        if value == 0 {
+    fn scaled(&self, places: i64) -> Option<i64> {
+        let exact = self.exact();
+        if exact.digits.is_empty() {
             return Some(0);
         }
-        let shift = exponent
-            .checked_sub(i32::try_from(fraction.len()).ok()?)?
-            .checked_add(places)?;
-        let power = 10_i128.checked_pow(shift.unsigned_abs())?;
-        let scaled = if shift >= 0 {
-            value.checked_mul(power)?
-        } else if value % power == 0 {
-            value / power
-        } else {
-            return None;
+        // Its digits end in no zero: a negative power leaves a fraction.
+        let power = u32::try_from(exact.exponent.checked_add(places)?).ok()?;
+        let digits: i128 = exact.digits.parse().ok()?;
+        let value = digits.checked_mul(10_i128.checked_pow(power)?)?;
+        i64::try_from(if exact.is_negative { -value } else { value }).ok()
+    }
+
+    fn exact(&self) -> Exact {
+        let (is_negative, text) = match self.0.strip_prefix('-') {
+            Some(text) => (true, text),
+            None => (false, self.0.as_str()),
         };
-        i64::try_from(scaled).ok()
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let all = format!("{whole}{fraction}");
+        let digits = all.trim_end_matches('0');
+        let count = |digits: usize| i64::try_from(digits).unwrap_or(i64::MAX);
+        // A power that no 64 bits hold is as far from 1 as makes no difference.
+        let far = if exponent.starts_with('-') {
+            i64::MIN
+        } else {
+            i64::MAX
+        };
+        Exact {
+            is_negative,
+            digits: digits.trim_start_matches('0').to_owned(),
+            exponent: exponent
+                .parse()
+                .unwrap_or(far)
+                .saturating_add(count(all.len() - digits.len()))
+                .saturating_sub(count(fraction.len())),
+        }
     }
 }
 

@@ -135,11 +135,20 @@ fn a_number_has_an_exact_value_or_none() {
         ("10.0", Some(10)),
         ("-0", Some(0)),
         ("1.5", None),
+        ("0e99999999999999999999", Some(0)),
+        ("-1e-0", Some(-1)),
+        ("120e-1", Some(12)),
+        ("1000000000000000000000000000000000000000000000000e-48", Some(1)),
+        (
+            "0.00000000000000000000000000000000000000000000000012E50",
+            Some(12),
+        ),
     ];
     for (text, expected) in longs {
         assert_eq!(number(text).to_long(), expected, "{text}");
     }
     assert_eq!(number("9223372036854775807").to_long(), Some(i64::MAX));
+    assert_eq!(number("-9223372036854775808").to_long(), Some(i64::MIN));
     assert_eq!(number("9223372036854775808").to_long(), None);
     assert_eq!(number("1e400").to_long(), None);
     let decimals = [

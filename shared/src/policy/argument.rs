@@ -20,7 +20,8 @@ pub enum ArgumentType {
     List(Box<ArgumentType>),
     /// An object.
     Record(RecordType),
-    /// One of several types: a record of optional `typeChoice0`, `typeChoice1`, …; the first that accepts a value is set.
+    /// One of several types: a record of optional `typeChoice0`, `typeChoice1`, …; the first whose type a value is, is set.
+    /// If Cedar has no exact value for that, rules don't see the argument at all.
     Choice(Vec<ArgumentType>),
     /// One of a closed list of strings, which rules compare as entities of a type of its own.
     Enumeration(EnumType),

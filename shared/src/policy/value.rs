@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use super::argument::{ArgumentType, EnumType, RecordType, Scalar};
 use super::{entity, extension};
-use crate::action::{Json, Number};
+use crate::action::Json;
 
 /// A refusal names at most this many of the values an enumeration allows.
 const VARIANTS_SHOWN_MAX: usize = 8;
@@ -123,7 +123,7 @@ impl Scalar {
             (Self::Bool, Json::Bool(value)) => Ok(Value::from(*value)),
             (Self::Long, Json::Number(number)) => match number.to_long() {
                 Some(value) => Ok(Value::from(value)),
-                None if is_whole(number) => Err(Unseen::Inexact),
+                None if number.is_whole() => Err(Unseen::Inexact),
                 None => Err(mismatch()),
             },
             (Self::Decimal, Json::Number(number)) => {
@@ -187,7 +187,7 @@ impl Mismatch {
         let outermost = secret.iter().filter(holds).map(String::len).min();
         if let Some(length) = outermost {
             self.path.truncate(length);
-            self.wrong = "is not built as the catalog says".to_owned();
+            "is not built as the catalog says".clone_into(&mut self.wrong);
         }
         self
     }
@@ -212,14 +212,8 @@ pub(super) fn decimal_text(units: i64) -> String {
     text
 }
 
-/// Whether a number that is no `Long` is a whole one all the same.
-fn is_whole(number: &Number) -> bool {
-    number
-        .as_str()
-        .parse::<f64>()
-        .is_ok_and(|value| value.fract() == 0.0)
-}
-
+/// The first alternative whose type the value is. If Cedar has no exact value for it, the next ones are not asked: a date
+/// that Cedar can't read is still a date, and must not pass by the rules about dates as a string.
 fn choice_of(alternatives: &[ArgumentType], json: &Json) -> Result<Value, Unseen> {
     for (at, alternative) in alternatives.iter().enumerate() {
         match alternative.value_of(json) {

@@ -91,8 +91,14 @@ impl<'a> Walk<'a> {
         path: &str,
         depth: usize,
     ) -> Result<(ArgumentType, bool), InvalidSchema> {
-        let PropertyType::Union { types } = self.target(ty) else {
-            return Ok((self.ty(ty, path, depth)?, false));
+        let types = match ty {
+            PropertyType::Union { types } => types,
+            // Too deep is for `ty` to say.
+            PropertyType::Ref { name } if depth <= TYPE_DEPTH_MAX => {
+                let followed = self.follow(name, |walk, ty| walk.nullable(ty, path, depth + 1))?;
+                return Ok(followed.unwrap_or((ArgumentType::Scalar(Scalar::Opaque), false)));
+            }
+            _ => return Ok((self.ty(ty, path, depth)?, false)),
         };
         let some: Vec<_> = types.iter().filter(|ty| **ty != PropertyType::Null).collect();
         let nullable = some.len() < types.len();
@@ -150,29 +156,28 @@ impl<'a> Walk<'a> {
                 };
                 ArgumentType::Record(record)
             }
-            PropertyType::Ref { name } => self.reference(name, path, depth)?,
+            PropertyType::Ref { name } => self
+                .follow(name, |walk, ty| walk.ty(ty, path, depth + 1))?
+                .unwrap_or(ArgumentType::Scalar(Scalar::Opaque)),
             scalar => ArgumentType::Scalar(scalar_of(scalar)),
         })
     }
 
-    /// What a reference refers to, if it is one and leads somewhere.
-    fn target(&self, ty: &'a PropertyType) -> &'a PropertyType {
-        match ty {
-            PropertyType::Ref { name } => self.definitions.get(name.as_str()).copied().unwrap_or(ty),
-            other => other,
-        }
-    }
-
-    fn reference(&mut self, name: &'a str, path: &str, depth: usize) -> Result<ArgumentType, InvalidSchema> {
+    /// Walks what a reference refers to; none if the walk is inside that already: the type contains itself.
+    fn follow<T>(
+        &mut self,
+        name: &'a str,
+        walk: impl FnOnce(&mut Self, &'a PropertyType) -> Result<T, InvalidSchema>,
+    ) -> Result<Option<T>, InvalidSchema> {
         if self.open.contains(&name) {
-            return Ok(ArgumentType::Scalar(Scalar::Opaque));
+            return Ok(None);
         }
         let undefined = || InvalidSchema::UndefinedReference(name.to_owned());
         let ty = *self.definitions.get(name).ok_or_else(undefined)?;
         self.open.push(name);
-        let followed = self.ty(ty, path, depth + 1);
+        let walked = walk(self, ty);
         self.open.pop();
-        followed
+        walked.map(Some)
     }
 }
 
@@ -188,7 +193,8 @@ const fn scalar_of(ty: &PropertyType) -> Scalar {
         PropertyType::Bool => Scalar::Bool,
         PropertyType::Integer => Scalar::Long,
         PropertyType::Float | PropertyType::Number => Scalar::Decimal,
-        PropertyType::String => Scalar::String,
+        // A decimal in a string is seen as the string it is: `1.0` and `1.00` are two.
+        PropertyType::String | PropertyType::Decimal => Scalar::String,
         PropertyType::Datetime => Scalar::Datetime,
         PropertyType::Duration => Scalar::Duration,
         PropertyType::IpAddr => Scalar::IpAddress,

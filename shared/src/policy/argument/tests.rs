@@ -56,6 +56,36 @@ fn a_type_that_contains_itself_ends_in_one_that_can_t_be_looked_into() {
 }
 
 #[test]
+fn a_nullable_type_that_contains_itself_ends_too() {
+    let schema = r##"{"$defs": {"T": {"anyOf": [{"type": "object",
+        "properties": {"l": {"$ref": "#/$defs/T"}, "r": {"$ref": "#/$defs/T"}}}, {"type": "null"}]}},
+        "properties": {"a": {"$ref": "#/$defs/T"}}}"##;
+    let a = types(schema).unwrap().members.remove(0);
+    assert!(a.nullable);
+    let ArgumentType::Record(record) = a.ty else {
+        panic!()
+    };
+    let opaque = |member: &Member| member.ty == ArgumentType::Scalar(Scalar::Opaque);
+    assert!(record.members.len() == 2 && record.members.iter().all(opaque));
+}
+
+#[test]
+fn null_is_absence_through_any_number_of_references() {
+    let schema = r##"{"$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"type": ["string", "null"]}},
+        "properties": {"a": {"$ref": "#/$defs/A"}}}"##;
+    let a = types(schema).unwrap().members.remove(0);
+    assert_eq!((a.ty, a.nullable), (ArgumentType::Scalar(Scalar::String), true));
+}
+
+#[test]
+fn a_string_is_a_string_whatever_its_format() {
+    for format in ["decimal", "uuid", "email"] {
+        let member = ty(&format!(r#"{{"type": "string", "format": "{format}"}}"#));
+        assert_eq!(member.ty, ArgumentType::Scalar(Scalar::String), "{format}");
+    }
+}
+
+#[test]
 fn references_that_multiply_are_refused() {
     let fan = |to: usize| {
         (0..12)

@@ -49,6 +49,9 @@ fn numbers_are_exact_or_not_seen() {
         (Scalar::Decimal, "922337203685477.5808"),
         (Scalar::Long, "9223372036854775808"),
         (Scalar::Long, "1e300"),
+        (Scalar::Long, "1e400"),
+        (Scalar::Long, "1e99999999999999999999"),
+        (Scalar::Decimal, "1e-400"),
     ] {
         assert_eq!(scalar(ty, text), Err(Unseen::Inexact), "{text}");
     }
@@ -72,6 +75,10 @@ fn text_that_cedar_can_t_read_as_its_type_is_not_seen() {
 fn a_value_of_another_type_is_a_mismatch() {
     for (ty, text) in [
         (Scalar::Long, "1.5"),
+        (Scalar::Long, "1.00000000000000000001"),
+        (Scalar::Long, "1e-400"),
+        (Scalar::Long, "1e-99999999999999999999"),
+        (Scalar::Long, "9007199254740993.5"),
         (Scalar::Long, "\"1\""),
         (Scalar::Decimal, "\"1\""),
         (Scalar::String, "1"),
@@ -175,6 +182,15 @@ fn a_choice_is_the_first_alternative_that_accepts() {
         "a whole number, and too large: not another type"
     );
     assert!(matches!(seen("\"2\""), Err(Unseen::Mismatch(_))));
+    let dated = ArgumentType::Choice(vec![
+        ArgumentType::Scalar(Scalar::Datetime),
+        ArgumentType::Scalar(Scalar::String),
+    ]);
+    assert_eq!(
+        dated.value_of(&json("\"2026-01-01T00:00:00.123456Z\"")),
+        Err(Unseen::Inexact),
+        "a date that Cedar can't read does not pass by as a string"
+    );
 }
 
 #[test]
