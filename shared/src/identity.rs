@@ -185,3 +185,6 @@ impl FromStr for Role {
             .ok_or_else(|| InvalidRole(shown(text)))
     }
 }
+
+#[cfg(test)]
+mod tests;
