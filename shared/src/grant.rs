@@ -54,7 +54,10 @@ pub struct Scope(Vec<String>);
 
 /// A tool pattern that can't stand in a scope.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{0}` is not a tool: expected `<catalog>/<tool>` or `<catalog>/*`")]
+#[error(
+    "`{0}` is not a tool: expected `<catalog>/<tool>`, or `<catalog>/*` for every tool of a catalog; \
+     a `*` stands for nothing else"
+)]
 pub struct InvalidScope(String);
 
 /// A token that gives nothing.
@@ -109,9 +112,12 @@ struct Claims {
 impl Scope {
     /// From patterns.
     pub fn parse(patterns: impl IntoIterator<Item = String>) -> Result<Self, InvalidScope> {
+        // Whoever writes `c/x*` means more than one tool: it would cover none, and nobody would be told.
+        let is_tool = |tool: &str| tool == "*" || !(tool.is_empty() || tool.contains('*'));
+        let is_catalog = |catalog: &str| !(catalog.is_empty() || catalog.contains('*'));
         let check = |pattern: String| match pattern.split_once('/') {
-            Some((catalog, tool)) if !catalog.is_empty() && !tool.is_empty() && catalog != "*" => Ok(pattern),
-            _ => Err(InvalidScope(pattern)),
+            Some((catalog, tool)) if is_catalog(catalog) && is_tool(tool) => Ok(pattern),
+            _ => Err(InvalidScope(shown(&pattern))),
         };
         patterns
             .into_iter()

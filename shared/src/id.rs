@@ -13,6 +13,9 @@ use uuid::{Builder, Uuid};
 use crate::clock::Clock;
 use crate::text::shown;
 
+/// A UUID without dashes has so many digits.
+const UUID_DIGITS: usize = 32;
+
 /// A text that is not an id of the kind that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{text}` is not a {kind} id: expected `{kind}_` and a UUID without dashes")]
@@ -64,7 +67,7 @@ macro_rules! ids {
             /// What every id of this kind begins with, before the underscore.
             pub const PREFIX: &'static str = $prefix;
 
-            /// A fresh id that sorts after those made before.
+            /// A fresh id. It sorts after those made in earlier milliseconds; within one there is no order.
             pub fn new(clock: &dyn Clock) -> Self {
                 Self(new_uuid(clock))
             }
@@ -97,6 +100,8 @@ macro_rules! ids {
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 text.strip_prefix(concat!($prefix, "_"))
+                    // One text for one id: dashes, braces and `urn:` are another's way to write it.
+                    .filter(|rest| rest.len() == UUID_DIGITS)
                     .and_then(|rest| Uuid::try_parse(rest).ok())
                     .map(Self)
                     .ok_or_else(|| InvalidId { kind: $prefix, text: shown(text) })
@@ -121,3 +126,6 @@ ids! {
     /// A running control plane.
     ReplicaId = "replica";
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,3 +139,19 @@ fn a_scope_covers_its_tools_and_no_others() {
         assert!(Scope::parse([bad.to_owned()]).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn a_pattern_that_would_cover_nothing_is_refused() {
+    for bad in ["bank/dir/*", "bank/send*", "bank/**", "ba*/send", "bank/*/send"] {
+        let refused = Scope::parse([bad.to_owned()]).unwrap_err().to_string();
+        assert!(
+            refused.starts_with(&format!("`{bad}` is not a tool")),
+            "{refused}"
+        );
+    }
+    assert!(
+        Scope::parse(["bank/dir/send".to_owned()])
+            .unwrap()
+            .covers("bank/dir/send")
+    );
+}
