@@ -19,6 +19,7 @@ use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_shared::SharedClock;
 use checkrein_shared::id::InstanceId;
 use checkrein_shared::key::VerifyingKey;
+use checkrein_shared::policy::BUNDLE_FORMAT;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -40,7 +41,7 @@ use session::Session;
 /// What this version speaks.
 const PROTOCOL: u32 = 1;
 /// Bundle formats this version can decode; nothing else is offered to it.
-const BUNDLE_FORMATS: [u32; 1] = [0];
+const BUNDLE_FORMATS: [u32; 1] = [BUNDLE_FORMAT];
 /// Longest wait for the answer to Hello.
 const WELCOME_DEADLINE: Duration = Duration::from_secs(10);
 /// Messages to the control plane that may wait; full: it does not read, and the session is over.

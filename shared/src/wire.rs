@@ -5,7 +5,7 @@ mod hold;
 
 use thiserror::Error;
 
-use crate::action::{InvalidArguments, InvalidSha256};
+use crate::action::InvalidSha256;
 use crate::id::InvalidId;
 use crate::identity::InvalidSpiffeId;
 
@@ -35,9 +35,6 @@ pub enum InvalidMessage {
     /// A digest.
     #[error(transparent)]
     Sha256(#[from] InvalidSha256),
-    /// Arguments.
-    #[error(transparent)]
-    Arguments(#[from] InvalidArguments),
     /// Text that is not UTF-8.
     #[error("`{0}` is not UTF-8 text")]
     Text(&'static str),

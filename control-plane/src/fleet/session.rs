@@ -16,6 +16,7 @@ use checkrein_proto::fleet::v1::session_request::Body as Up;
 use checkrein_proto::fleet::v1::session_response::Body as Down;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::id::{HoldId, SessionId};
+use checkrein_shared::policy::BUNDLE_FORMAT;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Status, Streaming};
@@ -30,8 +31,6 @@ use crate::hold::{self, HoldEvent};
 
 /// The protocol this replica speaks.
 const PROTOCOL: u32 = 1;
-/// The only bundle format there is.
-const BUNDLE_FORMAT: u32 = 0;
 /// Messages waiting for a slow enforcer; past that its stream is cut, and it reconnects.
 pub(super) const MESSAGES_WAITING_MAX: usize = 64;
 /// How long an enforcer may take to say Hello.

@@ -26,7 +26,7 @@ impl Record {
         .encode_to_vec()
     }
 
-    /// Reads what [`Record::encode`] wrote, in this version or the one before.
+    /// Reads what [`Record::encode`] wrote: the only format so far.
     pub fn decode(bytes: &[u8]) -> Result<Self, InvalidMessage> {
         let record = wire::Record::decode(bytes).map_err(|_| InvalidMessage::Missing("record"))?;
         if record.format != RECORD_FORMAT {
