@@ -284,4 +284,6 @@ impl Shared {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;

@@ -59,4 +59,6 @@ fn or_empty<T: ToString>(id: Option<T>) -> String {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
