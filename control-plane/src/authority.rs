@@ -17,7 +17,7 @@ use checkrein_shared::action::Sha256;
 use checkrein_shared::clock::Clock;
 use checkrein_shared::id::random_bytes;
 use checkrein_shared::identity::{InvalidSpiffeId, Role, SpiffeId};
-use checkrein_shared::key::{InvalidKey, KeySet, SigningKey, VerifyingKey};
+use checkrein_shared::key::{HeldKeySet, InvalidKey, KeySet, SigningKey, VerifyingKey};
 use prost::Message;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
@@ -133,7 +133,7 @@ impl Authority {
         })?;
         let key_set = SignedKeySet::decode(&*files::read(&directory.join("key-set"))?)
             .map_err(|_| AuthorityError::KeySet)?;
-        KeySet::verify(&key_set, &root, 0).map_err(|_| AuthorityError::KeySet)?;
+        KeySet::verify(&key_set, &root, HeldKeySet::default()).map_err(|_| AuthorityError::KeySet)?;
         let ca_certificate = files::read_text(&directory.join("ca.pem"))?;
         let ca_key = KeyPair::from_pem(&files::read_text(&directory.join("ca.key"))?)?;
         Ok(Self {

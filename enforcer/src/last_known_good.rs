@@ -24,7 +24,7 @@ use checkrein_proto::policy::v1::SignedManifest;
 use checkrein_shared::Generation;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::SpiffeId;
-use checkrein_shared::key::{KeySet, VerifyingKey};
+use checkrein_shared::key::{HeldKeySet, KeySet, VerifyingKey};
 use thiserror::Error;
 use tracing::{error, warn};
 
@@ -99,8 +99,11 @@ impl LastKnownGood {
     }
 
     /// The highest key set.
-    pub(crate) const fn key_set_version(&self) -> u64 {
-        self.mark.key_set_version
+    pub(crate) fn held_key_set(&self) -> HeldKeySet {
+        HeldKeySet {
+            version: self.mark.key_set_version,
+            sha256: Sha256::try_from(&*self.mark.key_set_sha256).ok(),
+        }
     }
 
     /// The name in the register, if the control plane ever said it.
@@ -111,7 +114,7 @@ impl LastKnownGood {
     /// Verifies all of it anew, as if it had just come, and gives what can be believed.
     pub(crate) fn restore(&mut self, root: &VerifyingKey) -> io::Result<Snapshot> {
         let keys = self.good.key_set.as_ref().and_then(|signed| {
-            let verified = KeySet::verify(signed, root, self.mark.key_set_version);
+            let verified = KeySet::verify(signed, root, self.held_key_set());
             verified
                 .inspect_err(|error| error!(%error, "the kept key set is not to be believed"))
                 .ok()
@@ -194,7 +197,10 @@ impl LastKnownGood {
             good.agents = agents;
             good.key_set = Some(standing.key_set.clone());
         })?;
-        self.rewrite_mark(|mark| mark.key_set_version = standing.key_set_version)
+        self.rewrite_mark(|mark| {
+            mark.key_set_version = standing.key_set_version;
+            mark.key_set_sha256 = Sha256::of(&standing.key_set.key_set).to_bytes();
+        })
     }
 
     /// Makes revocations durable, unless later ones are.

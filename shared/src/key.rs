@@ -1,8 +1,9 @@
 //! Keys by purpose: a root key, kept offline and pinned by enforcers, certifies the bundle and grant keys.
 //!
-//! **Invariant**: a key set is believed only with the root's signature and a version that never falls. Private keys are
-//! PKCS#8 in files; nothing prints them.
+//! **Invariant**: a key set is believed only with the root's signature and a version that never falls and means one set.
+//! Private keys are PKCS#8 in files; nothing prints them.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use checkrein_proto::fleet::v1 as wire;
@@ -43,6 +44,15 @@ pub struct KeySet {
     pub ca: Sha256,
 }
 
+/// The newest key set that was ever believed here. The default: none was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HeldKeySet {
+    /// Its version.
+    pub version: u64,
+    /// The digest of its bytes; none if only the version was kept.
+    pub sha256: Option<Sha256>,
+}
+
 /// A key that can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InvalidKey {
@@ -70,6 +80,14 @@ pub enum Untrusted {
         offered: u64,
         /// What is held.
         held: u64,
+    },
+    /// The root signed two key sets of one version: somebody has its key, or rotated it twice.
+    #[error(
+        "key set {version} is another than the key set {version} in use; the root signed both: find out who has its key"
+    )]
+    Forked {
+        /// Of both.
+        version: u64,
     },
 }
 
@@ -176,16 +194,15 @@ impl KeySet {
         }
     }
 
-    /// Believes a key set if the root signed it and it is not older than the one held.
-    pub fn verify(signed: &wire::SignedKeySet, root: &VerifyingKey, held: u64) -> Result<Self, Untrusted> {
+    /// Believes a key set if the root signed it and it is the one held or a newer one.
+    pub fn verify(
+        signed: &wire::SignedKeySet,
+        root: &VerifyingKey,
+        held: HeldKeySet,
+    ) -> Result<Self, Untrusted> {
         root.verify(&signed.key_set, &signed.signature)?;
         let set = wire::KeySet::decode(&*signed.key_set).map_err(|_| Untrusted::Undecodable)?;
-        if set.version < held {
-            return Err(Untrusted::Rollback {
-                offered: set.version,
-                held,
-            });
-        }
+        held.admits(set.version, &signed.key_set)?;
         let keys = |keys: &[wire::PublicKey]| {
             let decode = |key: &wire::PublicKey| VerifyingKey::try_from(&*key.ed25519);
             keys.iter()
@@ -201,3 +218,25 @@ impl KeySet {
         })
     }
 }
+
+impl HeldKeySet {
+    /// This key set, once it was verified.
+    pub fn of(version: u64, signed: &wire::SignedKeySet) -> Self {
+        let sha256 = Some(Sha256::of(&signed.key_set));
+        Self { version, sha256 }
+    }
+
+    fn admits(self, offered: u64, key_set: &[u8]) -> Result<(), Untrusted> {
+        let held = self.version;
+        match offered.cmp(&held) {
+            Ordering::Less => Err(Untrusted::Rollback { offered, held }),
+            Ordering::Equal if self.sha256.is_some_and(|sha256| sha256 != Sha256::of(key_set)) => {
+                Err(Untrusted::Forked { version: held })
+            }
+            Ordering::Equal | Ordering::Greater => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ pub(super) async fn take_welcome(parts: &Arc<Parts>, welcome: wire::Welcome) -> 
     let enforcer = welcome.enforcer;
     let kept = tokio::task::spawn_blocking(move || {
         let mut kept = keeping.kept();
-        let keys = KeySet::verify(&key_set, &keeping.root, kept.key_set_version())?;
+        let keys = KeySet::verify(&key_set, &keeping.root, kept.held_key_set())?;
         let standing = Standing {
             enforcer,
             agents,

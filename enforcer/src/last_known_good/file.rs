@@ -38,6 +38,8 @@ pub(super) struct Mark {
     pub(super) manifest_sha256: Bytes,
     #[prost(uint64, tag = "4")]
     pub(super) key_set_version: u64,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub(super) key_set_sha256: Bytes,
 }
 
 /// `confirmed`.

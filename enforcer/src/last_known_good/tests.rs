@@ -3,6 +3,7 @@
 use checkrein_proto::fleet::v1::Stage;
 use checkrein_shared::ManualClock;
 use checkrein_shared::id::TaskId;
+use checkrein_shared::key::Untrusted;
 use tempfile::TempDir;
 
 use super::*;
@@ -192,4 +193,19 @@ fn the_time_of_a_confirmation_is_remembered() {
     assert_eq!(kept.open().remembered(), Some(remembered));
     fs::write(kept.file(CONFIRMED), b"damaged").unwrap();
     assert_eq!(kept.open().remembered(), None);
+}
+
+#[test]
+fn another_key_set_of_the_version_in_use_is_refused_after_a_restart_too() {
+    let kept = Kept::new();
+    kept.open().keep_standing(&kept.standing()).unwrap();
+    let held = kept.open().held_key_set();
+    let root = kept.keys.root.verifying();
+    let other = KeySet {
+        bundle: Vec::new(),
+        ..kept.keys.set(1)
+    };
+    let verify = |set: &KeySet| KeySet::verify(&set.sign(&kept.keys.root), &root, held);
+    assert_eq!(verify(&other), Err(Untrusted::Forked { version: 1 }));
+    assert!(verify(&kept.keys.set(1)).is_ok() && verify(&kept.keys.set(2)).is_ok());
 }
