@@ -158,7 +158,8 @@ impl Parts {
                 name: pair[0].id.clone(),
             });
         }
-        let smallest = |bounds: Vec<u64>, default| bounds.into_iter().min().unwrap_or(default);
+        // The default is one of them: a pack that sets no bound relies on it, whatever another pack asks for.
+        let smallest = |bounds: Vec<u64>, default| bounds.into_iter().fold(default, u64::min);
         let bounds = Bounds {
             full_ms: smallest(self.full_bound_ms, BOUNDS_DEFAULT.full_ms),
             light_ms: smallest(self.light_bound_ms, BOUNDS_DEFAULT.light_ms),

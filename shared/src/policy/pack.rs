@@ -14,7 +14,7 @@ use super::schema::PackSchema;
 use super::source::{PackSource, is_name};
 use crate::identity::{Role, SpiffeId};
 
-/// Policy older than this denies, unless packs ask for less.
+/// Policy older than this denies, unless packs ask for less. Asking for more changes nothing, and a check says so.
 pub const BOUNDS_DEFAULT: Bounds = Bounds {
     full_ms: 30_000,
     light_ms: 15 * 60_000,
@@ -65,8 +65,8 @@ struct Settings {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct BoundSettings {
-    full: Option<DurationMs>,
-    light: Option<DurationMs>,
+    full: Option<Spanned<DurationMs>>,
+    light: Option<Spanned<DurationMs>>,
 }
 
 /// What a file of a pack is, by its path.
@@ -203,11 +203,25 @@ impl Reader<'_> {
                 .push(place.error(settings.namespace.span(), message, "write `namespace = \"org\"`"));
         }
         self.pack.selectors = settings.selectors;
-        self.pack.full_bound_ms = settings.bounds.full.map(|bound| bound.0);
-        self.pack.light_bound_ms = settings.bounds.light.map(|bound| bound.0);
+        self.pack.full_bound_ms = self.bound(place, settings.bounds.full, BOUNDS_DEFAULT.full_ms);
+        self.pack.light_bound_ms = self.bound(place, settings.bounds.light, BOUNDS_DEFAULT.light_ms);
         for (name, people) in settings.groups {
             self.group(place, name, people);
         }
+    }
+
+    /// A bound that the pack sets. One that would loosen the default is shown: it will not do what it says.
+    fn bound(&mut self, place: Place<'_>, set: Option<Spanned<DurationMs>>, default_ms: u64) -> Option<u64> {
+        let set = set?;
+        let asked = *set.get_ref();
+        if asked.0 > default_ms {
+            let most = DurationMs(default_ms);
+            let message =
+                format!("the bound `{asked}` has no effect: policy older than `{most}` never decides");
+            let help = format!("a pack may only ask for less than `{most}`; write less, or remove the line");
+            self.pack.warnings.push(place.warning(set.span(), message, help));
+        }
+        Some(asked.0)
     }
 
     fn group(&mut self, place: Place<'_>, name: Spanned<String>, people: Vec<Spanned<SpiffeId>>) {

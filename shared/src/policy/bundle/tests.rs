@@ -50,6 +50,23 @@ fn a_signed_bundle_is_what_was_composed() {
 }
 
 #[test]
+fn no_pack_loosens_the_bounds_that_another_relies_on() {
+    let bounded = |name: &str, bounds: &str| {
+        let settings = format!("namespace = \"org\"\n[bounds]\n{bounds}\n");
+        fixture::pack(name, &[("checkrein.toml", &settings)])
+    };
+    let (loose, silent) = (
+        bounded("loose", "full = \"720h\"\nlight = \"720h\""),
+        fixture::pack("silent", &[]),
+    );
+    assert_eq!(fixture::bundle(&[&loose]).bounds(), BOUNDS_DEFAULT);
+    assert_eq!(fixture::bundle(&[&loose, &silent]).bounds(), BOUNDS_DEFAULT);
+    let tight = bounded("tight", "full = \"5s\"");
+    let bounds = fixture::bundle(&[&loose, &silent, &tight]).bounds();
+    assert_eq!((bounds.full_ms, bounds.light_ms), (5_000, BOUNDS_DEFAULT.light_ms));
+}
+
+#[test]
 fn the_same_packs_give_the_same_bytes_in_any_order() {
     let packs = [
         Pack::parse(&fixture::payments()).unwrap(),

@@ -33,6 +33,19 @@ fn a_pack_is_run_by_the_enforcers_that_carry_all_its_labels() {
 }
 
 #[test]
+fn a_bound_that_would_loosen_the_default_is_a_warning_at_its_place() {
+    let pack = settings("namespace = \"org\"\n[bounds]\nfull = \"720h\"\nlight = \"15m\"\n").unwrap();
+    let [warning] = pack.warnings.as_slice() else {
+        panic!("{}", fixture::rendered(&pack.warnings));
+    };
+    assert_eq!((warning.line, warning.column), (3, 8), "{}", warning.rendered);
+    assert_eq!(
+        warning.message,
+        "the bound `720h` has no effect: policy older than `30s` never decides"
+    );
+}
+
+#[test]
 fn settings_that_are_not_understood_are_refused_at_their_place() {
     let group = |people: &str| format!("namespace = \"org\"\n[groups]\nops = [{people}]\n");
     for (text, line, said) in [
