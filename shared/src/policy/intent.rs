@@ -1,8 +1,12 @@
 //! Which arguments the user named: those whose every value stands among the values of the grant.
 //!
-//! Strings are compared exactly, numbers as numbers (`10`, `10.0` and `1e1` are one). Booleans, `null` and empty values say
-//! nothing that a user could name; an argument of nothing but booleans is not named. The names of members that the catalog
+//! Strings are compared exactly, numbers as numbers (`10`, `10.0` and `1e1` are one). Booleans and the empty string are
+//! values like others: named only if the user's values hold the word `true` or `false`, or the empty string itself. So a
+//! flag beside a named address (`public`, `recursive`) leaves the argument unnamed. The names of members that the catalog
 //! does not list are values too: they come from whoever wrote the arguments.
+//!
+//! What holds no value at all (`null`, `[]`, `{}`, and nothing else inside) is not named. To a tool it may mean "all" or
+//! "none", and the user said neither; a rule that knows which asks with `has` or `isEmpty`.
 
 use std::collections::HashSet;
 
@@ -28,7 +32,6 @@ struct Decimal {
 struct Seen {
     values: usize,
     unnamed: bool,
-    booleans: bool,
 }
 
 /// The names of the arguments whose every value the user named.
@@ -48,7 +51,7 @@ pub(super) fn named_arguments<'a>(
             seen.text(name, &named);
         }
         seen.look(json, member.map(|member| &member.ty), &named);
-        !seen.unnamed && (seen.values > 0 || !seen.booleans)
+        !seen.unnamed && seen.values > 0
     };
     let found: Vec<_> = arguments
         .members()
@@ -61,8 +64,8 @@ impl Seen {
     fn look(&mut self, json: &Json, ty: Option<&ArgumentType>, named: &Named<'_>) {
         match json {
             Json::Null => {}
-            Json::Bool(_) => self.booleans = true,
-            Json::String(text) if text.is_empty() => {}
+            Json::Bool(true) => self.text("true", named),
+            Json::Bool(false) => self.text("false", named),
             Json::String(text) => self.text(text, named),
             Json::Number(number) => {
                 self.values += 1;

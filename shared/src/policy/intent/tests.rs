@@ -91,17 +91,31 @@ fn every_value_at_any_depth_must_be_named() {
 }
 
 #[test]
-fn what_holds_no_value_is_named_unless_it_is_a_boolean() {
-    for empty in ["null", "\"\"", "[]", "{}", "[null]", "[[],\"\"]"] {
-        assert_eq!(named(&format!("{{\"a\":{empty}}}"), &[]), ["a"], "{empty}");
+fn what_holds_no_value_is_not_named() {
+    for empty in ["null", "[]", "{}", "[null]", "[[],[{}]]"] {
+        assert!(named(&format!("{{\"a\":{empty}}}"), &["x"]).is_empty(), "{empty}");
     }
-    for boolean in ["true", "[false]", "[null,true]"] {
+    assert_eq!(named(r#"{"a":["x",null,[]]}"#, &["x"]), ["a"]);
+}
+
+#[test]
+fn a_flag_or_an_empty_text_that_nobody_named_leaves_an_argument_unnamed() {
+    for value in [
+        "true",
+        "\"\"",
+        "[false]",
+        "[null,true]",
+        r#"["x",true]"#,
+        r#"["x",""]"#,
+        r#"{"x":"x","y":true}"#,
+    ] {
         assert!(
-            named(&format!("{{\"a\":{boolean}}}"), &[]).is_empty(),
-            "{boolean}"
+            named(&format!("{{\"a\":{value}}}"), &["x", "y"]).is_empty(),
+            "{value}"
         );
     }
-    assert_eq!(named(r#"{"a":[true,"x"]}"#, &["x"]), ["a"]);
+    assert_eq!(named(r#"{"a":["x",true],"b":false}"#, &["x", "true"]), ["a"]);
+    assert_eq!(named(r#"{"a":""}"#, &[""]), ["a"]);
 }
 
 #[test]
