@@ -151,7 +151,7 @@ impl Offer {
             findings.into_iter().map(|finding| finding.rendered).collect()
         };
         let pack = Pack::parse(&source).unwrap_or_else(|findings| panic!("{}", rendered(findings)));
-        let composition = compose(&[&pack], NOW_MS).unwrap();
+        let composition = compose(&[&pack]).unwrap();
         let manifest = Manifest::of(&composition, epoch, Generation(generation));
         Self {
             signed: manifest.sign(by),

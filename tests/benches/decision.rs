@@ -120,7 +120,7 @@ impl Size {
         (rules, asked, cedar_asked): (usize, usize, usize),
         push_ms: u128,
     ) -> Result<Self> {
-        let bundle = compose(&[&parsed(generated)?], 0)?.open()?;
+        let bundle = compose(&[&parsed(generated)?])?.open()?;
         let judged = Judged::new(generated)?;
         let cedar = PlainCedar::new(generated)?;
         cedar.check(&judged, &bundle)?;

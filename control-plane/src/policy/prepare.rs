@@ -31,7 +31,6 @@ pub(super) fn prepare(
     heads: &Heads,
     pushed: Option<&PackSource>,
     labels: &BTreeSet<Labels>,
-    now_ms: u64,
 ) -> Result<Prepared, PolicyError> {
     let packs = parse_all(heads, pushed)?;
     let all: Vec<&Pack> = packs.values().collect();
@@ -44,13 +43,13 @@ pub(super) fn prepare(
             return Err(PolicyError::Refused(errors));
         }
         findings = warnings;
-        run_tests(&all, now_ms)?;
+        run_tests(&all)?;
     }
     let mut compositions = BTreeMap::new();
     let mut audiences = Vec::new();
     for labels in labels {
         let selected: Vec<&Pack> = all.iter().copied().filter(|pack| pack.selects(labels)).collect();
-        let composition = policy::compose(&selected, now_ms)?;
+        let composition = policy::compose(&selected)?;
         audiences.push((labels.clone(), composition.audience.clone()));
         let names = selected.iter().map(|pack| pack.name().to_owned()).collect();
         compositions.insert(composition.audience.clone(), (names, composition));
@@ -86,8 +85,8 @@ fn parse_all(heads: &Heads, pushed: Option<&PackSource>) -> Result<BTreeMap<Stri
 }
 
 /// Every pack's tests, against everything together: a push may not break what another pack promised.
-fn run_tests(all: &[&Pack], now_ms: u64) -> Result<(), PolicyError> {
-    let composition = policy::compose(all, now_ms)?;
+fn run_tests(all: &[&Pack]) -> Result<(), PolicyError> {
+    let composition = policy::compose(all)?;
     let manifest = Manifest::of(&composition, 0, Generation(0));
     let find = |sha256: &_| {
         composition

@@ -124,9 +124,8 @@ impl Policies {
 
     /// Compiling takes time that no stream should wait for.
     async fn prepare(&self, basis: &Basis, pushed: Option<PackSource>) -> Result<Prepared, PolicyError> {
-        let (heads, labels, now_ms) = (basis.heads.clone(), basis.labels.clone(), self.clock.wall_ms());
-        tokio::task::spawn_blocking(move || prepare::prepare(&heads, pushed.as_ref(), &labels, now_ms))
-            .await?
+        let (heads, labels) = (basis.heads.clone(), basis.labels.clone());
+        tokio::task::spawn_blocking(move || prepare::prepare(&heads, pushed.as_ref(), &labels)).await?
     }
 }
 

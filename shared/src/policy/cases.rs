@@ -16,16 +16,16 @@ use crate::action::Arguments;
 use crate::decision::{Cause, Verdict};
 use crate::identity::SpiffeId;
 
-/// The moment at which a case is judged unless it names one: 2026-01-01T00:00:00Z.
+/// The moment at which a case is judged unless it names one, and every probe of the self-test: 2026-01-01T00:00:00Z. Never
+/// the clock of whoever composes, or the same packs would give other bytes each time.
 pub const CASE_NOW_MS_DEFAULT: u64 = 1_767_225_600_000;
 
 /// One case.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
     file: String,
-    trial: Trial,
-    /// Whether the case itself says when it happens.
-    dated: bool,
+    /// The call it makes.
+    pub(super) trial: Trial,
     expect: Expect,
 }
 
@@ -110,12 +110,6 @@ impl Case {
             .collect()
     }
 
-    /// The call it makes; at this moment, unless it names one itself.
-    pub(super) fn trial(&self, now_ms: u64) -> Trial {
-        let trial = self.trial.clone();
-        if self.dated { trial } else { trial.at(now_ms) }
-    }
-
     fn read(place: Place<'_>, written: Written) -> Result<Self, Finding> {
         let name = written.name;
         let wrong = |why: &dyn fmt::Display| {
@@ -128,7 +122,6 @@ impl Case {
         };
         let json = serde_json::to_vec(&written.arguments).map_err(|error| wrong(&error))?;
         let arguments = Arguments::parse(&json).map_err(|error| wrong(&error))?;
-        let dated = written.now.is_some();
         let now_ms = match written.now.as_deref() {
             None => CASE_NOW_MS_DEFAULT,
             Some(text) => moment_ms(text)
@@ -154,7 +147,6 @@ impl Case {
         Ok(Self {
             file: place.file.to_owned(),
             trial,
-            dated,
             expect: written.expect,
         })
     }

@@ -58,7 +58,7 @@ pub(super) fn refusal(files: &[(&str, &str)]) -> Vec<Finding> {
 
 /// Packs, composed and opened.
 pub(super) fn bundle(packs: &[&Pack]) -> Bundle {
-    compose(packs, 0).unwrap().open().unwrap()
+    compose(packs).unwrap().open().unwrap()
 }
 
 pub(super) fn rendered(findings: &[Finding]) -> String {

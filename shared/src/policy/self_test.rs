@@ -8,6 +8,7 @@ use checkrein_proto::policy::v1 as wire;
 use prost::Message;
 
 use super::bundle::{Bundle, BundleError};
+use super::cases::CASE_NOW_MS_DEFAULT;
 use super::evaluate::Judgement;
 use super::pack::Pack;
 use super::trial::{Authority, Trial};
@@ -33,16 +34,16 @@ struct SelfTest {
 
 impl SelfTests {
     /// Every case of every pack, and one call without arguments of every tool; judged.
-    pub(super) fn derive(packs: &[&Pack], bundle: &Bundle, now_ms: u64) -> Self {
+    pub(super) fn derive(packs: &[&Pack], bundle: &Bundle) -> Self {
         let cases = packs.iter().flat_map(|pack| {
             let named = |mut trial: Trial| {
                 trial.name = format!("{}: {}", pack.name, trial.name);
                 trial
             };
-            pack.cases.iter().map(move |case| named(case.trial(now_ms)))
+            pack.cases.iter().map(move |case| named(case.trial.clone()))
         });
         let tools = packs.iter().flat_map(|pack| pack.tools());
-        let probes = tools.filter_map(|tool| probe(&tool.id, now_ms));
+        let probes = tools.filter_map(|tool| probe(&tool.id));
         let judged = cases.chain(probes).take(SELF_TESTS_MAX).map(|trial| {
             let Judgement { verdict, rules, .. } = trial.judge(bundle);
             SelfTest {
@@ -153,7 +154,7 @@ fn decode(test: wire::SelfTest) -> Result<SelfTest, String> {
     })
 }
 
-fn probe(tool: &str, now_ms: u64) -> Option<Trial> {
+fn probe(tool: &str) -> Option<Trial> {
     let authority = Authority {
         scope: vec![tool.to_owned()],
         ..Default::default()
@@ -165,7 +166,7 @@ fn probe(tool: &str, now_ms: u64) -> Option<Trial> {
         tool.to_owned(),
         Arguments::none(),
         authority,
-        now_ms,
+        CASE_NOW_MS_DEFAULT,
     )
     .ok()
 }

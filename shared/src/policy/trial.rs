@@ -63,13 +63,6 @@ impl Trial {
         })
     }
 
-    /// The same call at another time, in a task that has just begun.
-    pub(super) fn at(mut self, now_ms: u64) -> Self {
-        self.now_ms = now_ms;
-        self.grant.issued_ms = now_ms;
-        self
-    }
-
     /// The call as it is judged, policy fresh.
     pub(super) fn situation(&self) -> Situation<'_> {
         Situation {

@@ -56,21 +56,17 @@ pub(super) fn check(args: &PackArgs, invocation: &Invocation) -> Result<Outcome,
 
 /// `policy test`
 pub(super) fn test(args: &PackArgs, invocation: &Invocation) -> Result<Outcome, Error> {
-    let rehearsal = rehearse(&read(args)?, args, invocation)?;
+    let rehearsal = rehearse(&read(args)?, args)?;
     rehearsal.print_findings(invocation);
     invocation.answer(&rehearsal.view(true), |paint| rehearsal.test_text(paint))?;
     Ok(rehearsal.outcome())
 }
 
 /// Checks a pack, and runs its cases if nothing is wrong with it.
-pub(super) fn rehearse(
-    source: &PackSource,
-    args: &PackArgs,
-    invocation: &Invocation,
-) -> Result<Rehearsal, Error> {
+pub(super) fn rehearse(source: &PackSource, args: &PackArgs) -> Result<Rehearsal, Error> {
     let (packs, mut rehearsal) = examine(source, args)?;
     if let Some(pack) = packs.first().filter(|_| rehearsal.is_good()) {
-        let bundle = bundle(&packs, invocation.now_ms())?;
+        let bundle = bundle(&packs)?;
         rehearsal.cases = run_cases(pack, &bundle);
     }
     Ok(rehearsal)
@@ -106,8 +102,8 @@ fn examine(source: &PackSource, args: &PackArgs) -> Result<(Vec<Pack>, Rehearsal
 }
 
 /// The packs as an enforcer would run them.
-fn bundle(packs: &[Pack], now_ms: u64) -> Result<Bundle, PackError> {
-    let composition = compose(&packs.iter().collect::<Vec<_>>(), now_ms)?;
+fn bundle(packs: &[Pack]) -> Result<Bundle, PackError> {
+    let composition = compose(&packs.iter().collect::<Vec<_>>())?;
     let manifest = Manifest::of(&composition, 1, Generation(1));
     let segment = |sha256: &Sha256| -> Option<Bytes> {
         let found = composition

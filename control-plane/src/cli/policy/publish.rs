@@ -15,7 +15,7 @@ use crate::cli::{Error, Invocation, Outcome};
 /// Checks and tests here first, so that what is wrong shows at once; the control plane does both again.
 pub(super) async fn push(args: PushArgs, invocation: &Invocation) -> Result<Outcome, Error> {
     let source = local::read(&args.pack)?;
-    let rehearsal = local::rehearse(&source, &args.pack, invocation)?;
+    let rehearsal = local::rehearse(&source, &args.pack)?;
     rehearsal.report(invocation)?;
     if !rehearsal.is_good() {
         return Ok(Outcome::Failed);

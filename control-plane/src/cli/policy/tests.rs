@@ -1,15 +1,10 @@
 //! The pack that `init` writes is one to learn from, and what fails here is never sent.
 
-use std::sync::{Arc, Mutex};
-
-use checkrein_shared::ManualClock;
 use checkrein_shared::policy::{PackSource, template};
 
 use super::PackArgs;
 use super::local::{Rehearsal, rehearse};
-use crate::cli::Invocation;
 use crate::cli::output::Paint;
-use crate::cli::tests::calls::streams;
 
 const PLAIN: Paint = Paint::new(false);
 
@@ -32,10 +27,7 @@ fn edited(edit: impl Fn(&str, &str) -> String) -> Rehearsal {
         name: None,
         with: Vec::new(),
     };
-    let clock = Arc::new(ManualClock::at(1_767_225_600_000));
-    let streams = streams(Arc::new(Mutex::new(std::io::sink())));
-    let invocation = Invocation::new(None, false, false, clock, streams);
-    rehearse(&source, &args, &invocation).unwrap()
+    rehearse(&source, &args).unwrap()
 }
 
 #[test]

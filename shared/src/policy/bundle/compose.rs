@@ -54,8 +54,8 @@ pub enum ComposeError {
     Bundle(#[from] BundleError),
 }
 
-/// Compiles packs and composes them. Zero packs are valid, and deny everything. `now_ms` is the clock of the self-test.
-pub fn compose(packs: &[&Pack], now_ms: u64) -> Result<Composition, ComposeError> {
+/// Compiles packs and composes them. Zero packs are valid, and deny everything.
+pub fn compose(packs: &[&Pack]) -> Result<Composition, ComposeError> {
     let mut packs = packs.to_vec();
     packs.sort_by(|left, right| left.name.cmp(&right.name));
     if let Some(pair) = packs.windows(2).find(|pair| pair[0].name == pair[1].name) {
@@ -80,7 +80,7 @@ pub fn compose(packs: &[&Pack], now_ms: u64) -> Result<Composition, ComposeError
             ));
         }
     }
-    let self_tests = SelfTests::derive(&packs, &untested(&segments)?, now_ms);
+    let self_tests = SelfTests::derive(&packs, &untested(&segments)?);
     segments.push(Segment::new(SegmentKind::SelfTest, "", self_tests.encode()));
     Ok(Composition {
         audience: audience(&packs),

@@ -9,14 +9,12 @@ use super::*;
 use crate::key::SigningKey;
 use crate::policy::{Pack, fixture, template};
 
-const NOW_MS: u64 = 1_700_000_000_000;
-
 fn key() -> SigningKey {
     SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap()
 }
 
 fn composition() -> Composition {
-    compose(&[&Pack::parse(&fixture::payments()).unwrap()], NOW_MS).unwrap()
+    compose(&[&Pack::parse(&fixture::payments()).unwrap()]).unwrap()
 }
 
 fn open(composition: &Composition, manifest: &Manifest) -> Result<Bundle, BundleError> {
@@ -26,6 +24,17 @@ fn open(composition: &Composition, manifest: &Manifest) -> Result<Bundle, Bundle
         .map(|s| (s.sha256, s.bytes.clone()))
         .collect();
     Bundle::decode(manifest, |sha256| segments.get(sha256).cloned())
+}
+
+fn self_tests(composition: &Composition) -> Vec<wire::SelfTest> {
+    let segment = composition
+        .segments
+        .iter()
+        .find(|segment| segment.kind == SegmentKind::SelfTest)
+        .unwrap();
+    wire::SelfTestSegment::decode(segment.bytes.clone())
+        .unwrap()
+        .tests
 }
 
 #[test]
@@ -63,7 +72,10 @@ fn no_pack_loosens_the_bounds_that_another_relies_on() {
     assert_eq!(fixture::bundle(&[&loose, &silent]).bounds(), BOUNDS_DEFAULT);
     let tight = bounded("tight", "full = \"5s\"");
     let bounds = fixture::bundle(&[&loose, &silent, &tight]).bounds();
-    assert_eq!((bounds.full_ms, bounds.light_ms), (5_000, BOUNDS_DEFAULT.light_ms));
+    assert_eq!(
+        (bounds.full_ms, bounds.light_ms),
+        (5_000, BOUNDS_DEFAULT.light_ms)
+    );
 }
 
 #[test]
@@ -73,16 +85,28 @@ fn the_same_packs_give_the_same_bytes_in_any_order() {
         Pack::parse(&template("mine", "acme.example")).unwrap(),
     ];
     let [payments, mine] = &packs;
-    let forth = compose(&[payments, mine], NOW_MS).unwrap();
-    let back = compose(&[mine, payments], NOW_MS).unwrap();
+    let forth = compose(&[payments, mine]).unwrap();
+    let back = compose(&[mine, payments]).unwrap();
     assert_eq!(forth, back);
     assert_eq!(
         Manifest::of(&forth, 0, Generation(1)).encode(),
         Manifest::of(&back, 0, Generation(1)).encode()
     );
     let again = Pack::parse(&fixture::payments()).unwrap();
-    assert_eq!(forth, compose(&[&again, mine], NOW_MS).unwrap());
-    assert_ne!(forth.audience, compose(&[payments], NOW_MS).unwrap().audience);
+    assert_eq!(forth, compose(&[&again, mine]).unwrap());
+    assert_ne!(forth.audience, compose(&[payments]).unwrap().audience);
+}
+
+#[test]
+fn every_self_test_happens_at_a_moment_that_no_clock_chose() {
+    let composition = composition();
+    for test in self_tests(&composition) {
+        let moment = match test.name.as_str() {
+            "payments: payments are switched off in staging" => 1_772_355_600_000,
+            _ => crate::policy::CASE_NOW_MS_DEFAULT,
+        };
+        assert_eq!(test.now_unix_ms, moment, "{}", test.name);
+    }
 }
 
 #[test]
@@ -97,21 +121,15 @@ fn a_pack_keeps_its_segments_when_another_changes() {
             .map(|s| s.sha256)
             .collect()
     };
-    let before = compose(
-        &[
-            &payments,
-            &other("@id(\"x\") permit (principal, action, resource);"),
-        ],
-        NOW_MS,
-    )
+    let before = compose(&[
+        &payments,
+        &other("@id(\"x\") permit (principal, action, resource);"),
+    ])
     .unwrap();
-    let after = compose(
-        &[
-            &payments,
-            &other("@id(\"x\") forbid (principal, action, resource);"),
-        ],
-        NOW_MS,
-    )
+    let after = compose(&[
+        &payments,
+        &other("@id(\"x\") forbid (principal, action, resource);"),
+    ])
     .unwrap();
     assert_eq!(of_payments(&before), of_payments(&after));
     assert_ne!(before, after);
@@ -222,7 +240,7 @@ fn a_bundle_that_decides_otherwise_than_its_self_test_is_refused() {
         "rules.cedar".to_owned(),
         rules.replace("\"500.0\"", "\"5.0\"").into_bytes(),
     );
-    let other = compose(&[&Pack::parse(&source).unwrap()], NOW_MS).unwrap();
+    let other = compose(&[&Pack::parse(&source).unwrap()]).unwrap();
     let mut mixed = other.clone();
     mixed.segments.pop();
     mixed.segments.push(composition.segments.last().unwrap().clone());
@@ -289,7 +307,7 @@ fn another_format_is_refused_by_name() {
 
 #[test]
 fn no_packs_are_a_bundle_that_denies_everything() {
-    let bundle = compose(&[], NOW_MS).unwrap().open().unwrap();
+    let bundle = compose(&[]).unwrap().open().unwrap();
     let pack = Pack::parse(&fixture::payments()).unwrap();
     for result in crate::policy::run_cases(&pack, &bundle) {
         assert!(
@@ -305,12 +323,12 @@ fn no_packs_are_a_bundle_that_denies_everything() {
 fn packs_of_one_name_or_with_one_rule_id_do_not_compose() {
     let payments = Pack::parse(&fixture::payments()).unwrap();
     assert_eq!(
-        compose(&[&payments, &payments], 0),
+        compose(&[&payments, &payments]),
         Err(ComposeError::SamePack("payments".to_owned()))
     );
     let rule = "@id(\"pay-small\") permit (principal, action, resource);";
     let other = fixture::pack("other", &[("rules.cedar", rule)]);
-    let refused = compose(&[&payments, &other], 0);
+    let refused = compose(&[&payments, &other]);
     assert!(
         matches!(refused, Err(ComposeError::Bundle(BundleError::Twice { .. }))),
         "{refused:?}"

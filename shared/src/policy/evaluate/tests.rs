@@ -70,7 +70,7 @@ proptest! {
         let bundle = world::bundle(&rules);
         let (left, right) = shuffled.split_at(cut.index(shuffled.len()));
         let (world, other) = (world::pack(left), fixture::pack("other", &[("rules.cedar", &right.join("\n"))]));
-        let (forth, back) = (compose(&[&world, &other], 0).unwrap(), compose(&[&other, &world], 0).unwrap());
+        let (forth, back) = (compose(&[&world, &other]).unwrap(), compose(&[&other, &world]).unwrap());
         prop_assert_eq!(&forth, &back);
         prop_assert_eq!(judgements(&bundle), judgements(&forth.open().unwrap()));
     }
