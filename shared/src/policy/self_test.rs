@@ -3,23 +3,29 @@
 //!
 //! **Invariant**: derived from the packs alone, in a defined order, so that the same packs give the same bytes.
 
+mod probe;
+
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use checkrein_proto::policy::v1 as wire;
 use prost::Message;
 
 use super::bundle::{Bundle, BundleError};
-use super::cases::CASE_NOW_MS_DEFAULT;
 use super::evaluate::Judgement;
 use super::pack::Pack;
 use super::trial::{Authority, Trial};
 use crate::action::{Arguments, Sha256};
-use crate::decision::Verdict;
+use crate::decision::{Cause, Tier, Verdict};
+use crate::hold::Requirement;
+use probe::Prober;
 
-/// A bundle carries at most this many self-tests; the first, in order, are taken.
+/// A bundle carries at most this many self-tests. Packs take turns until it is full, within a pack cases and probes, and
+/// within the probes tools: no pack and no tool is left out before all have had a turn.
 pub const SELF_TESTS_MAX: usize = 2_000;
 
-/// Who asks in the probes that no case of a pack made.
-const PROBE_AGENT: &str = "spiffe://checkrein.invalid/agent/self-test";
+/// What the digest in the manifest begins with.
+const DIGEST_DOMAIN: &[u8] = b"checkrein.self-test.v1";
 
 /// Actions, and what was decided on them.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,55 +34,46 @@ pub(super) struct SelfTests(Vec<SelfTest>);
 #[derive(Debug, Clone, PartialEq)]
 struct SelfTest {
     trial: Trial,
-    verdict: Verdict,
-    rules: Vec<String>,
+    outcome: Outcome,
 }
 
+/// What must come out the same: everything that anybody acts on. The reason is words for people, the rules' own among them
+/// stand in the requirements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Outcome {
+    verdict: Verdict,
+    cause: Cause,
+    tier: Tier,
+    rules: Vec<String>,
+    requirements: Vec<Requirement>,
+}
+
+/// Takes one of each lane in turn, until all are empty.
+struct Turns<'a, T>(VecDeque<Lane<'a, T>>);
+
+type Lane<'a, T> = Box<dyn Iterator<Item = T> + 'a>;
+
 impl SelfTests {
-    /// Every case of every pack, and one call without arguments of every tool; judged.
+    /// Every case of every pack, and probes of every tool; judged.
     pub(super) fn derive(packs: &[&Pack], bundle: &Bundle) -> Self {
-        let cases = packs.iter().flat_map(|pack| {
-            let named = |mut trial: Trial| {
-                trial.name = format!("{}: {}", pack.name, trial.name);
-                trial
-            };
-            pack.cases.iter().map(move |case| named(case.trial.clone()))
-        });
-        let tools = packs.iter().flat_map(|pack| pack.tools());
-        let probes = tools.filter_map(|tool| probe(&tool.id));
-        let judged = cases.chain(probes).take(SELF_TESTS_MAX).map(|trial| {
-            let Judgement { verdict, rules, .. } = trial.judge(bundle);
-            SelfTest {
-                trial,
-                verdict,
-                rules,
-            }
+        let prober = Prober::of(packs, bundle);
+        let trials = Turns(packs.iter().map(|pack| trials_of(pack, &prober)).collect());
+        let judged = trials.take(SELF_TESTS_MAX).map(|trial| SelfTest {
+            outcome: trial.judge(bundle).into(),
+            trial,
         });
         Self(judged.collect())
     }
 
-    /// The digest that stands in the manifest: of names, verdicts and rules, each after its length.
+    /// The digest that stands in the manifest.
     pub(super) fn sha256(&self) -> Sha256 {
-        let mut bytes = Vec::new();
-        let mut push = |part: &str| {
-            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            bytes.extend_from_slice(part.as_bytes());
-        };
-        push("checkrein.self-test.v1");
-        for test in &self.0 {
-            push(&test.trial.name);
-            push(test.verdict.as_str());
-            push(&test.rules.len().to_string());
-            test.rules.iter().for_each(|rule| push(rule));
-        }
-        Sha256::of(&bytes)
+        Sha256::of_parts(&[DIGEST_DOMAIN, &self.encode()])
     }
 
     /// Judges again, here, and compares.
     pub(super) fn check(&self, bundle: &Bundle, expected: Sha256) -> Result<(), BundleError> {
         for test in &self.0 {
-            let judged = test.trial.judge(bundle);
-            if (judged.verdict, &judged.rules) != (test.verdict, &test.rules) {
+            if Outcome::from(test.trial.judge(bundle)) != test.outcome {
                 return Err(BundleError::SelfTest(test.trial.name.clone()));
             }
         }
@@ -88,28 +85,6 @@ impl SelfTests {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let encode = |test: &SelfTest| {
-            let Trial {
-                name,
-                action,
-                grant,
-                now_ms,
-            } = &test.trial;
-            wire::SelfTest {
-                name: name.clone(),
-                agent: grant.agent.to_string(),
-                user: grant.user.clone(),
-                scope: grant.scope.patterns().to_vec(),
-                named: grant.named.clone(),
-                intent: grant.intent.clone(),
-                environment: grant.environment.clone(),
-                tool: action.tool.clone(),
-                arguments: action.arguments.canonical().into(),
-                now_unix_ms: *now_ms,
-                verdict: test.verdict.to_string(),
-                rules: test.rules.clone(),
-            }
-        };
         wire::SelfTestSegment {
             tests: self.0.iter().map(encode).collect(),
         }
@@ -130,8 +105,81 @@ impl SelfTests {
     }
 }
 
+impl From<Judgement> for Outcome {
+    fn from(judged: Judgement) -> Self {
+        Self {
+            verdict: judged.verdict,
+            cause: judged.cause,
+            tier: judged.tier,
+            rules: judged.rules,
+            requirements: judged.requirements,
+        }
+    }
+}
+
+impl<T> Iterator for Turns<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        while let Some(mut lane) = self.0.pop_front() {
+            if let Some(item) = lane.next() {
+                self.0.push_back(lane);
+                return Some(item);
+            }
+        }
+        None
+    }
+}
+
+/// What a pack has to try: its cases, and probes of its tools.
+fn trials_of<'a>(pack: &'a Pack, prober: &'a Prober) -> Lane<'a, Trial> {
+    let cases = pack.cases.iter().map(|case| {
+        let mut trial = case.trial.clone();
+        trial.name = format!("{}: {}", pack.name, trial.name);
+        trial
+    });
+    let tools = pack.tools.iter().enumerate();
+    let probes = tools.map(|(at, tool)| Box::new(prober.probes(at, tool)) as Lane<'_, Trial>);
+    let lanes: [Lane<'_, Trial>; 2] = [Box::new(cases), Box::new(Turns(probes.collect()))];
+    Box::new(Turns(lanes.into()))
+}
+
+fn encode(test: &SelfTest) -> wire::SelfTest {
+    let Trial {
+        name,
+        action,
+        grant,
+        now_ms,
+    } = &test.trial;
+    let outcome = &test.outcome;
+    wire::SelfTest {
+        name: name.clone(),
+        agent: grant.agent.to_string(),
+        user: grant.user.clone(),
+        scope: grant.scope.patterns().to_vec(),
+        named: grant.named.clone(),
+        intent: grant.intent.clone(),
+        environment: grant.environment.clone(),
+        tool: action.tool.clone(),
+        arguments: action.arguments.canonical().into(),
+        now_unix_ms: *now_ms,
+        verdict: outcome.verdict.to_string(),
+        rules: outcome.rules.clone(),
+        cause: outcome.cause.to_string(),
+        tier: outcome.tier.to_string(),
+        requirements: outcome.requirements.iter().map(Into::into).collect(),
+    }
+}
+
 fn decode(test: wire::SelfTest) -> Result<SelfTest, String> {
     let why = |error: &dyn std::error::Error| error.to_string();
+    let outcome = Outcome {
+        verdict: test.verdict.parse().map_err(|error| why(&error))?,
+        cause: test.cause.parse().map_err(|error| why(&error))?,
+        tier: test.tier.parse().map_err(|error| why(&error))?,
+        rules: test.rules,
+        requirements: test.requirements.into_iter().map(Into::into).collect(),
+    };
     let trial = Trial::new(
         test.name,
         test.agent.parse().map_err(|error| why(&error))?,
@@ -147,26 +195,8 @@ fn decode(test: wire::SelfTest) -> Result<SelfTest, String> {
         test.now_unix_ms,
     )
     .map_err(|error| why(&error))?;
-    Ok(SelfTest {
-        trial,
-        verdict: test.verdict.parse().map_err(|error| why(&error))?,
-        rules: test.rules,
-    })
+    Ok(SelfTest { trial, outcome })
 }
 
-fn probe(tool: &str) -> Option<Trial> {
-    let authority = Authority {
-        scope: vec![tool.to_owned()],
-        ..Default::default()
-    };
-    let agent = PROBE_AGENT.parse().ok()?;
-    Trial::new(
-        format!("probe of {tool}"),
-        agent,
-        tool.to_owned(),
-        Arguments::none(),
-        authority,
-        CASE_NOW_MS_DEFAULT,
-    )
-    .ok()
-}
+#[cfg(test)]
+mod tests;
