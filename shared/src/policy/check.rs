@@ -38,14 +38,12 @@ pub fn check(packs: &[&Pack]) -> Vec<Finding> {
     }
     check.collisions();
     check.groups();
-    match schema::schema(packs) {
+    match schema::schema_of(packs) {
         Ok(schema) => {
             check.entities(&schema);
             check.rules(schema);
         }
-        Err(findings) => check
-            .findings
-            .extend(findings.into_iter().map(|finding| ("", finding))),
+        Err(findings) => check.findings.extend(findings),
     }
     check.lints();
     check.finish()

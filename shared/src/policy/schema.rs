@@ -5,6 +5,7 @@
 
 mod entities;
 mod generate;
+mod mistake;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,12 +29,15 @@ pub(super) struct PackSchema {
     pub(super) json: Value,
 }
 
+/// A finding, and the pack whose file it points into.
+pub(super) type Found<'p> = (&'p str, Finding);
+
 /// Everything that is declared, while it is put together.
 #[derive(Default)]
-struct Declarations {
+struct Declarations<'p> {
     /// By namespace. The empty one is the product's, and packs' too.
     namespaces: BTreeMap<String, Namespace>,
-    findings: Vec<Finding>,
+    findings: Vec<Found<'p>>,
 }
 
 #[derive(Default)]
@@ -88,6 +92,15 @@ impl PackSchema {
 
 /// The schema of packs that run together, as Cedar's own tools take it.
 pub fn schema(packs: &[&Pack]) -> Result<Schema, Vec<Finding>> {
+    let shown = |(pack, finding): Found<'_>| match packs {
+        [_] => finding,
+        _ => finding.within(pack),
+    };
+    schema_of(packs).map_err(|found| found.into_iter().map(shown).collect())
+}
+
+/// The same, each finding beside its pack.
+pub(super) fn schema_of<'p>(packs: &[&'p Pack]) -> Result<Schema, Vec<Found<'p>>> {
     let mut declared = Declarations::base();
     for (pack, schema) in packs
         .iter()
@@ -98,10 +111,10 @@ pub fn schema(packs: &[&Pack]) -> Result<Schema, Vec<Finding>> {
     for pack in packs {
         declared.add_catalogs(pack);
     }
-    declared.finish()
+    declared.finish(packs)
 }
 
-impl Declarations {
+impl<'p> Declarations<'p> {
     /// What the product itself declares.
     fn base() -> Self {
         let mut declared = Self::default();
@@ -121,7 +134,7 @@ impl Declarations {
         declared
     }
 
-    fn add_pack_schema(&mut self, pack: &Pack, schema: &PackSchema) {
+    fn add_pack_schema(&mut self, pack: &'p Pack, schema: &PackSchema) {
         for (name, declared) in members(&schema.json) {
             let namespace = self.namespaces.entry(name.clone()).or_default();
             let mut twice = Vec::new();
@@ -146,16 +159,14 @@ impl Declarations {
             for ty in twice {
                 let place = pack.place(&schema.file);
                 let message = format!("`{ty}` is declared by another schema too");
-                self.findings.push(place.error(
-                    find(place.text, ty),
-                    message,
-                    "declare it once, or rename it",
-                ));
+                let help = "declare it once, or rename it";
+                let finding = place.error(find(place.text, ty), message, help);
+                self.findings.push((pack.name(), finding));
             }
         }
     }
 
-    fn add_catalogs(&mut self, pack: &Pack) {
+    fn add_catalogs(&mut self, pack: &'p Pack) {
         let mut catalogs: BTreeMap<&str, Vec<&Tool>> = BTreeMap::new();
         for tool in &pack.tools {
             catalogs.entry(tool.catalog()).or_default().push(tool);
@@ -163,20 +174,24 @@ impl Declarations {
         for (catalog, tools) in catalogs {
             let file = format!("catalog/{catalog}.json");
             match generate(&tools) {
-                Ok(generated) => self.add_catalog(pack.place(&file), &tools, generated),
-                Err(error) => self.findings.push(pack.place(&file).whole(error.to_string(), "")),
+                Ok(generated) => self.add_catalog(pack, &file, &tools, generated),
+                Err(error) => {
+                    let finding = pack.place(&file).whole(error.to_string(), "");
+                    self.findings.push((pack.name(), finding));
+                }
             }
         }
     }
 
-    fn add_catalog(&mut self, place: Place<'_>, tools: &[&Tool], generated: Generated) {
+    fn add_catalog(&mut self, pack: &'p Pack, file: &str, tools: &[&Tool], generated: Generated) {
         let own = self.namespaces.entry(String::new()).or_default();
         for (name, enumeration) in generated.enumerations {
             if own.entity_types.insert(name.clone(), enumeration).is_some() {
                 let message =
                     format!("the entity type `{name}`, named after an enumeration here, is declared already");
+                let help = "rename the catalog or the other declaration";
                 self.findings
-                    .push(place.whole(message, "rename the catalog or the other declaration"));
+                    .push((pack.name(), pack.place(file).whole(message, help)));
             }
         }
         for (tool, input) in tools.iter().zip(generated.inputs) {
@@ -195,7 +210,7 @@ impl Declarations {
         }
     }
 
-    fn finish(self) -> Result<Schema, Vec<Finding>> {
+    fn finish(self, packs: &[&'p Pack]) -> Result<Schema, Vec<Found<'p>>> {
         if !self.findings.is_empty() {
             return Err(self.findings);
         }
@@ -210,11 +225,8 @@ impl Declarations {
                 json!({ "entityTypes": entity_types, "commonTypes": common_types, "actions": actions }),
             )
         });
-        let json: Map<String, Value> = namespaces.collect();
-        Schema::from_json_value(Value::Object(json)).map_err(|error| {
-            let help = "entity types of packs and resource types of catalogs must fit together";
-            vec![Place::new("schema.cedarschema", "").whole(chain(&error), help)]
-        })
+        let json = Value::Object(namespaces.collect());
+        Schema::from_json_value(json.clone()).map_err(|error| mistake::mistakes(packs, &json, &error))
     }
 
     fn namespace(&mut self, name: &str) -> &mut Namespace {

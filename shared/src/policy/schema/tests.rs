@@ -88,6 +88,37 @@ fn every_tool_of_the_suites_is_accepted_and_has_a_strict_type() {
 }
 
 #[test]
+fn a_type_that_nobody_declares_is_an_error_at_its_place() {
+    let good = fixture::pack("good", &[("types.cedarschema", "entity Region;\n")]);
+    for (text, line, column, name) in [
+        ("entity Land;\n\nentity Account in [Nowhere];\n", 3, 20, "Nowhere"),
+        (
+            "entity Account {\n  home: Region,\n  level: Lnog,\n};\n",
+            3,
+            10,
+            "Lnog",
+        ),
+        ("type Kind = { of: Sort };\n", 1, 19, "Sort"),
+    ] {
+        let bad = fixture::pack("bad", &[("own.cedarschema", text)]);
+        let findings: Vec<_> = check(&[&good, &bad])
+            .into_iter()
+            .filter(Finding::is_error)
+            .collect();
+        let [finding] = findings.as_slice() else {
+            panic!("not one finding: {}", fixture::rendered(&findings));
+        };
+        assert_eq!(
+            (finding.file.as_str(), finding.line, finding.column),
+            ("bad/own.cedarschema", line, column),
+            "{}",
+            finding.rendered
+        );
+        assert!(finding.message.contains(name), "{}", finding.rendered);
+    }
+}
+
+#[test]
 fn rules_read_arguments_of_any_name_with_their_types() {
     let rules = r#"
         @id("typed") permit (principal, action == Action::"awkward/every-kind.of/type", resource)
