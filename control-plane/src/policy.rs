@@ -124,12 +124,25 @@ pub enum PolicyError {
     /// The pack, or what it does to the others.
     #[error("the pack is refused: {} errors", .0.len())]
     Refused(Vec<Finding>),
-    /// The pack's own tests.
-    #[error("the pack's own tests fail: {}", .0.join("; "))]
+    /// The tests of the pack, or of those it would run with.
+    #[error("tests fail: {}", .0.join("; "))]
     TestsFail(Vec<String>),
+    /// What some enforcers would run, without the packs that they don't.
+    #[error("the packs don't fit together for {enforcers}: {} errors", .findings.len())]
+    Unfit {
+        /// Which enforcers, by their labels.
+        enforcers: String,
+        /// What is wrong there.
+        findings: Vec<Finding>,
+    },
     /// The composition.
-    #[error("the packs can't be composed")]
-    Compose(#[from] ComposeError),
+    #[error("the packs can't be composed for {enforcers}")]
+    Compose {
+        /// Which enforcers, by their labels.
+        enforcers: String,
+        /// Why not.
+        source: ComposeError,
+    },
     /// No such pack.
     #[error("there is no pack `{0}`")]
     NoPack(String),

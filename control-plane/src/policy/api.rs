@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use checkrein_proto::policy::v1 as wire;
 use checkrein_proto::policy::v1::policy_service_server::PolicyService;
-use checkrein_shared::policy::{Finding, PackSource, Severity};
+use checkrein_shared::policy::{ComposeError, Finding, PackSource, Severity};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -137,9 +137,14 @@ impl From<PolicyError> for Status {
     fn from(error: PolicyError) -> Self {
         let message = error.to_string();
         match error {
-            PolicyError::Refused(findings) => refused(message, &findings),
+            PolicyError::Refused(findings)
+            | PolicyError::Unfit { findings, .. }
+            | PolicyError::Compose {
+                source: ComposeError::Findings(findings),
+                ..
+            } => refused(message, &findings),
             PolicyError::TestsFail(_) => Self::failed_precondition(cut(&message)),
-            PolicyError::Compose(error) => Self::invalid_argument(error.to_string()),
+            PolicyError::Compose { source, .. } => Self::invalid_argument(format!("{message}: {source}")),
             PolicyError::NoPack(_) | PolicyError::NoRevision { .. } => Self::not_found(message),
             PolicyError::Contended => Self::aborted(message),
             PolicyError::CutOff(_) => Self::internal(message),

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkrein_shared::id::Generation;
 use checkrein_shared::identity::SpiffeId;
-use checkrein_shared::policy::{self, Bundle, Composition, Finding, Manifest, Pack, PackSource, Severity};
+use checkrein_shared::policy::{self, Bundle, Composition, Finding, Pack, PackSource, Severity};
 
 use super::{Heads, PolicyError};
 
@@ -26,35 +25,56 @@ pub(super) struct Prepared {
     pub(super) counts: (u32, u32),
 }
 
-/// Checks the packs in force together with the pushed one, runs the tests of every pack, and composes each audience.
+/// What packs are prepared for.
+#[derive(Debug, Clone)]
+pub(super) enum Occasion {
+    /// This pack takes the place of its predecessor.
+    Push(PackSource),
+    /// An enforcer with these labels joins.
+    Registration(Labels),
+}
+
+/// Packs that run together in some enforcers.
+struct Selection<'p> {
+    packs: Vec<&'p Pack>,
+    /// The labels of those enforcers, one set of them for each that is in the register.
+    labels: Vec<Labels>,
+}
+
+/// Composes what each set of labels selects from the packs in force. What changes is checked and tested before: on a push
+/// everything together, then each selection; on a registration the selection that nobody had.
 pub(super) fn prepare(
     heads: &Heads,
-    pushed: Option<&PackSource>,
+    occasion: &Occasion,
     labels: &BTreeSet<Labels>,
 ) -> Result<Prepared, PolicyError> {
-    let packs = parse_all(heads, pushed)?;
+    let packs = parse_all(heads, occasion.pushed())?;
     let all: Vec<&Pack> = packs.values().collect();
-    let mut findings = Vec::new();
-    if pushed.is_some() {
-        let (errors, warnings) = policy::check(&all)
-            .into_iter()
-            .partition::<Vec<_>, _>(|finding| finding.severity == Severity::Error);
-        if !errors.is_empty() {
-            return Err(PolicyError::Refused(errors));
-        }
-        findings = warnings;
-        run_tests(&all)?;
-    }
+    let findings = match occasion {
+        Occasion::Push(_) => check(&all)?,
+        Occasion::Registration(_) => Vec::new(),
+    };
+    let pushed = occasion.pushed().and_then(|source| packs.get(&source.name));
     let mut compositions = BTreeMap::new();
     let mut audiences = Vec::new();
-    for labels in labels {
-        let selected: Vec<&Pack> = all.iter().copied().filter(|pack| pack.selects(labels)).collect();
-        let composition = policy::compose(&selected)?;
-        audiences.push((labels.clone(), composition.audience.clone()));
-        let names = selected.iter().map(|pack| pack.name().to_owned()).collect();
-        compositions.insert(composition.audience.clone(), (names, composition));
+    for selection in selections(&all, labels) {
+        let composition = if occasion.changes(&selection) {
+            selection.judge(&all)?
+        } else {
+            selection.compose()?
+        };
+        let audience = &composition.audience;
+        audiences.extend(
+            selection
+                .labels
+                .iter()
+                .map(|labels| (labels.clone(), audience.clone())),
+        );
+        compositions.insert(audience.clone(), (selection.names(), composition));
     }
-    let pushed = pushed.and_then(|source| packs.get(&source.name));
+    if let Some(selection) = pushed.and_then(|pack| unselected(pack, &all, labels)) {
+        selection.judge(&all)?;
+    }
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let counts = pushed
         .map(|pack| (count(pack.rules().len()), count(pack.tools().len())))
@@ -66,6 +86,133 @@ pub(super) fn prepare(
         findings,
         counts,
     })
+}
+
+impl Occasion {
+    const fn pushed(&self) -> Option<&PackSource> {
+        match self {
+            Self::Push(source) => Some(source),
+            Self::Registration(_) => None,
+        }
+    }
+
+    /// Whether a selection is one that has not been judged as it is now.
+    fn changes(&self, selection: &Selection<'_>) -> bool {
+        match self {
+            Self::Push(_) => true,
+            Self::Registration(labels) => selection.labels.iter().all(|known| known == labels),
+        }
+    }
+}
+
+impl Selection<'_> {
+    fn names(&self) -> Vec<String> {
+        self.packs.iter().map(|pack| pack.name().to_owned()).collect()
+    }
+
+    /// Whom it is for, as errors say it. One set of labels stands for all that select the same.
+    fn enforcers(&self) -> String {
+        policy::enforcers_with(self.labels.first().map_or(&[], Vec::as_slice))
+    }
+
+    fn compose(&self) -> Result<Composition, PolicyError> {
+        policy::compose(&self.packs).map_err(|source| PolicyError::Compose {
+            enforcers: self.enforcers(),
+            source,
+        })
+    }
+
+    /// Composes, if these packs can do without the others and every pack keeps its promises here.
+    fn judge(&self, all: &[&Pack]) -> Result<Composition, PolicyError> {
+        if let Some(labels) = self.labels.first() {
+            let findings = policy::check_selected(all, labels);
+            if !findings.is_empty() {
+                return Err(PolicyError::Unfit {
+                    enforcers: self.enforcers(),
+                    findings,
+                });
+            }
+        }
+        let composition = self.compose()?;
+        let bundle = composition
+            .open()
+            .map_err(|error| PolicyError::TestsFail(vec![error.to_string()]))?;
+        let failed = self.failures(all, &bundle);
+        if failed.is_empty() {
+            Ok(composition)
+        } else {
+            Err(PolicyError::TestsFail(failed))
+        }
+    }
+
+    /// Every pack's cases that fail here: a push may not break what another pack promised. A case about a tool that only
+    /// other enforcers have is for them.
+    fn failures(&self, all: &[&Pack], bundle: &Bundle) -> Vec<String> {
+        let elsewhere = |tool: &str| {
+            let is_known = |pack: &&Pack| pack.tools().any(|known| known.id == tool);
+            bundle.tool(tool).is_none() && all.iter().any(is_known)
+        };
+        let mut failed = Vec::new();
+        for pack in &self.packs {
+            let results = policy::run_cases(pack, bundle).into_iter();
+            for case in results.filter(|case| !case.passed && !elsewhere(&case.tool)) {
+                failed.push(format!(
+                    "for {}: {}/{}: {}: expected {}, found {}",
+                    self.enforcers(),
+                    pack.name(),
+                    case.file,
+                    case.name,
+                    case.expected,
+                    case.found
+                ));
+            }
+        }
+        failed
+    }
+}
+
+/// Everything together; what does not refuse it is given back.
+fn check(all: &[&Pack]) -> Result<Vec<Finding>, PolicyError> {
+    let (errors, warnings) = policy::check(all)
+        .into_iter()
+        .partition::<Vec<_>, _>(|finding| finding.severity == Severity::Error);
+    if errors.is_empty() {
+        Ok(warnings)
+    } else {
+        Err(PolicyError::Refused(errors))
+    }
+}
+
+/// Each selection once, with all the labels that make it.
+fn selections<'p>(all: &[&'p Pack], labels: &BTreeSet<Labels>) -> Vec<Selection<'p>> {
+    let mut selections: BTreeMap<Vec<&str>, Selection<'p>> = BTreeMap::new();
+    for labels in labels {
+        let packs = selected(all, labels);
+        let names = packs.iter().map(|pack| pack.name()).collect();
+        let selection = selections.entry(names).or_insert(Selection {
+            packs,
+            labels: Vec::new(),
+        });
+        selection.labels.push(labels.clone());
+    }
+    selections.into_values().collect()
+}
+
+/// What an enforcer would run that has just the labels a pack asks for, if no enforcer runs the pack yet.
+fn unselected<'p>(pack: &Pack, all: &[&'p Pack], labels: &BTreeSet<Labels>) -> Option<Selection<'p>> {
+    if labels.iter().any(|labels| pack.selects(labels)) {
+        return None;
+    }
+    let selector = |(key, value): (&String, &String)| (key.clone(), value.clone());
+    let labels: Labels = pack.selectors().iter().map(selector).collect();
+    Some(Selection {
+        packs: selected(all, &labels),
+        labels: vec![labels],
+    })
+}
+
+fn selected<'p>(all: &[&'p Pack], labels: &Labels) -> Vec<&'p Pack> {
+    all.iter().copied().filter(|pack| pack.selects(labels)).collect()
 }
 
 fn parse_all(heads: &Heads, pushed: Option<&PackSource>) -> Result<BTreeMap<String, Pack>, PolicyError> {
@@ -84,41 +231,6 @@ fn parse_all(heads: &Heads, pushed: Option<&PackSource>) -> Result<BTreeMap<Stri
     sources.into_iter().map(parse).collect()
 }
 
-/// Every pack's tests, against everything together: a push may not break what another pack promised.
-fn run_tests(all: &[&Pack]) -> Result<(), PolicyError> {
-    let composition = policy::compose(all)?;
-    let manifest = Manifest::of(&composition, 0, Generation(0));
-    let find = |sha256: &_| {
-        composition
-            .segments
-            .iter()
-            .find(|s| s.sha256 == *sha256)
-            .map(|s| s.bytes.clone())
-    };
-    let bundle =
-        Bundle::decode(&manifest, find).map_err(|error| PolicyError::TestsFail(vec![error.to_string()]))?;
-    let failed: Vec<String> = all
-        .iter()
-        .flat_map(|pack| {
-            policy::run_cases(pack, &bundle)
-                .into_iter()
-                .map(|case| (pack.name().to_owned(), case))
-        })
-        .filter(|(_, case)| !case.passed)
-        .map(|(pack, case)| {
-            format!(
-                "{pack}/{}: {}: expected {}, found {}",
-                case.file, case.name, case.expected, case.found
-            )
-        })
-        .collect();
-    if failed.is_empty() {
-        Ok(())
-    } else {
-        Err(PolicyError::TestsFail(failed))
-    }
-}
-
 fn groups(all: &[&Pack]) -> Vec<(String, String, Vec<SpiffeId>)> {
     let of_pack = |pack: &&Pack| {
         let name = pack.name().to_owned();
@@ -128,3 +240,6 @@ fn groups(all: &[&Pack]) -> Vec<(String, String, Vec<SpiffeId>)> {
     };
     all.iter().flat_map(of_pack).collect()
 }
+
+#[cfg(test)]
+mod tests;

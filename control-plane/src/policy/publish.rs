@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use checkrein_shared::id::Generation;
-use checkrein_shared::policy::{Manifest, PackSource};
+use checkrein_shared::policy::Manifest;
 
-use super::prepare::{self, Labels, Prepared};
+use super::prepare::{self, Labels, Occasion, Prepared};
 use super::{Heads, PackRevision, Policies, PolicyError, Push, Pushed, store};
 use crate::database::{DatabaseError, FeedName, Transaction};
 
@@ -34,7 +34,7 @@ impl Policies {
     pub async fn push(&self, push: Push) -> Result<Pushed, PolicyError> {
         for _ in 0..COMPOSE_TRIES_MAX {
             let basis = self.basis(None).await?;
-            let prepared = self.prepare(&basis, Some(push.source.clone())).await?;
+            let prepared = self.prepare(&basis, Occasion::Push(push.source.clone())).await?;
             if let Some(pushed) = self.store(&push, &basis, prepared).await? {
                 return Ok(pushed);
             }
@@ -123,9 +123,9 @@ impl Policies {
     }
 
     /// Compiling takes time that no stream should wait for.
-    async fn prepare(&self, basis: &Basis, pushed: Option<PackSource>) -> Result<Prepared, PolicyError> {
+    async fn prepare(&self, basis: &Basis, occasion: Occasion) -> Result<Prepared, PolicyError> {
         let (heads, labels) = (basis.heads.clone(), basis.labels.clone());
-        tokio::task::spawn_blocking(move || prepare::prepare(&heads, pushed.as_ref(), &labels)).await?
+        tokio::task::spawn_blocking(move || prepare::prepare(&heads, &occasion, &labels)).await?
     }
 }
 
@@ -134,7 +134,8 @@ impl Policies {
     pub async fn begin_registration(&self, labels: &Labels) -> Result<Registration, PolicyError> {
         for _ in 0..COMPOSE_TRIES_MAX {
             let basis = self.basis(Some(labels)).await?;
-            let prepared = self.prepare(&basis, None).await?;
+            let occasion = Occasion::Registration(labels.clone());
+            let prepared = self.prepare(&basis, occasion).await?;
             let tx = self.database.begin("fleet.register").await?;
             let current = Generation(tx.lock(FeedName::Policy).await?);
             if still_stands(&tx, &basis).await? {

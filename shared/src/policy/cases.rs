@@ -36,6 +36,8 @@ pub struct CaseResult {
     pub name: String,
     /// Where it stands.
     pub file: String,
+    /// The tool it calls.
+    pub tool: String,
     /// Whether the verdict is the expected one.
     pub passed: bool,
     /// What the case expects, for people.
@@ -156,6 +158,7 @@ impl Case {
         CaseResult {
             name: self.trial.name.clone(),
             file: self.file.clone(),
+            tool: self.trial.action.tool.clone(),
             passed: self.expect.accepts(&judged),
             expected: self.expect.to_string(),
             found: self.expect.found(&judged),

@@ -1,12 +1,14 @@
 //! Checks packs that will run together: collisions, groups, strict validation of every rule, and what is probably a mistake.
 //!
-//! **Invariant**: what passes here composes, and every rule in it can be evaluated on every call it may meet, but for
-//! entities that do not exist and numbers that overflow.
+//! **Invariant**: what passes here composes, as a whole and for enforcers without labels; and every rule in
+//! it can be evaluated on every call it may meet, but for entities that do not exist and numbers that overflow.
 
 mod collisions;
+mod hierarchy;
 mod lints;
+mod selection;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
@@ -15,22 +17,30 @@ use super::finding::{Finding, Severity};
 use super::pack::Pack;
 use super::rule::{Rule, RuleKind};
 use super::schema;
+use hierarchy::Hierarchy;
+pub use selection::{check_selected, enforcers_with};
 
 /// Packs, and what is found in them.
 struct Check<'p> {
     packs: &'p [&'p Pack],
-    /// Every entity that has something in it.
-    parents: BTreeSet<String>,
+    /// Whether there are packs beside these, which other enforcers run and which a check has seen.
+    is_part: bool,
+    hierarchy: Hierarchy<'p>,
     findings: Vec<(&'p str, Finding)>,
 }
 
-/// Checks packs that will run together. Errors refuse a push.
+/// Checks packs that will run together: all of them in some enforcers, and in every enforcer those that select nothing.
+/// Errors refuse a push.
 pub fn check(packs: &[&Pack]) -> Vec<Finding> {
-    let mut check = Check {
-        packs,
-        parents: BTreeSet::new(),
-        findings: Vec::new(),
-    };
+    let mut findings = check_together(packs);
+    if !findings.iter().any(Finding::is_error) {
+        findings.splice(0..0, check_selected(packs, &[]));
+    }
+    findings
+}
+
+fn check_together(packs: &[&Pack]) -> Vec<Finding> {
+    let mut check = Check::of(packs);
     for pack in packs {
         check
             .findings
@@ -38,18 +48,33 @@ pub fn check(packs: &[&Pack]) -> Vec<Finding> {
     }
     check.collisions();
     check.groups();
-    match schema::schema_of(packs) {
-        Ok(schema) => {
-            check.entities(&schema);
-            check.rules(schema);
-        }
-        Err(findings) => check.findings.extend(findings),
-    }
+    check.types();
     check.lints();
     check.finish()
 }
 
 impl<'p> Check<'p> {
+    fn of(packs: &'p [&'p Pack]) -> Self {
+        Self {
+            packs,
+            is_part: false,
+            hierarchy: Hierarchy::default(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// Entities and rules are of the types that these packs declare.
+    fn types(&mut self) {
+        match schema::schema_of(self.packs) {
+            Ok(schema) => {
+                self.entities(&schema);
+                self.cycles();
+                self.rules(schema);
+            }
+            Err(findings) => self.findings.extend(findings),
+        }
+    }
+
     /// Every hold waits for people who exist.
     fn groups(&mut self) {
         for (pack, rule) in self.each_rule() {
@@ -93,11 +118,10 @@ impl<'p> Check<'p> {
                     continue;
                 }
             };
-            self.parents
-                .extend(entities.values().flat_map(|json| lints::parents(json)));
-            for uid in entities.keys() {
+            for (uid, json) in &entities {
                 let id = uid.split("::").nth(1).unwrap_or(uid);
                 let at = schema::find(place.text, id);
+                self.hierarchy.add(uid, pack, at.clone(), lints::parents(json));
                 if let Some(finding) = owners.claim("entity", uid, pack.name(), place, at.clone()) {
                     self.findings.push((pack.name(), finding));
                 }
@@ -124,12 +148,16 @@ impl<'p> Check<'p> {
                 rules.insert(rule.id.clone(), (pack, rule));
             }
         }
+        let declared = schema.entity_types().map(ToString::to_string).collect();
         let result = Validator::new(schema).validate(&policies, ValidationMode::Strict);
         let found = |id: &PolicyId| rules.get(AsRef::<str>::as_ref(id)).copied();
         for error in result.validation_errors() {
             let Some((pack, rule)) = found(error.policy_id()) else {
                 continue;
             };
+            if self.is_part && selection::only_leads_nowhere(error, rule, &declared) {
+                continue;
+            }
             let finding = pack
                 .place(&rule.origin.file)
                 .diagnostic(Severity::Error, error, rule.offset);
@@ -160,7 +188,7 @@ impl<'p> Check<'p> {
 
     /// Errors first, then in the order of files and lines.
     fn finish(self) -> Vec<Finding> {
-        let several = self.packs.len() > 1;
+        let several = self.is_part || self.packs.len() > 1;
         let name = |(pack, finding): (&str, Finding)| if several { finding.within(pack) } else { finding };
         let mut findings: Vec<_> = self.findings.into_iter().map(name).collect();
         findings.sort_by(|left, right| {

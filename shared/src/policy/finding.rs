@@ -86,6 +86,13 @@ impl Finding {
         self.file = file;
         self
     }
+
+    /// The same, where only some enforcers would meet it.
+    pub(super) fn for_whom(mut self, whom: &str) -> Self {
+        self.message = format!("for {whom}: {}", self.message);
+        self.rendered.extend(["  for ", whom, "\n"]);
+        self
+    }
 }
 
 impl<'a> Place<'a> {

@@ -77,7 +77,7 @@ impl Check<'_> {
         let is_type = |name: &str| group.entity_type().to_string() == name;
         // Agents and resources are in themselves.
         let itself = is_type("Agent") || self.each_tool().any(|tool| is_type(tool.resource_type()));
-        (!itself && !self.parents.contains(&group.to_string())).then_some(group)
+        (!itself && !self.hierarchy.holds_something(&group.to_string())).then_some(group)
     }
 }
 

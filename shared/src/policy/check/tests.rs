@@ -182,6 +182,107 @@ fn what_is_probably_a_mistake_is_a_warning() {
     assert_eq!(findings.len(), 6, "{}", fixture::rendered(&findings));
 }
 
+fn selecting(name: &str, label: &str, files: &[(&str, &str)]) -> Pack {
+    let settings = format!("namespace = \"org\"\n[selectors]\n{label}\n");
+    let files: Vec<_> = files
+        .iter()
+        .copied()
+        .chain([("checkrein.toml", &*settings)])
+        .collect();
+    fixture::pack(name, &files)
+}
+
+fn errors(packs: &[&Pack]) -> Vec<Finding> {
+    check(packs).into_iter().filter(Finding::is_error).collect()
+}
+
+#[test]
+fn what_the_enforcers_of_one_label_lack_is_an_error_that_names_them() {
+    let schema = [("own.cedarschema", "entity Account { level: Long };\n")];
+    let base = selecting("base", "team = \"payments\"", &schema);
+    let entities = r#"[{"uid": {"type": "Account", "id": "one"}, "attrs": {"level": 1}, "parents": []}]"#;
+    let ceiling = fixture::pack("ceiling", &[("entities.json", entities)]);
+    let found = errors(&[&base, &ceiling]);
+    let (_, file, _, _, message) = one(&found);
+    assert_eq!(file, "ceiling/entities.json");
+    assert!(message.starts_with("for enforcers without labels: "), "{message}");
+    assert!(
+        found[0].rendered.ends_with("for enforcers without labels\n"),
+        "{}",
+        found[0].rendered
+    );
+
+    let abroad = selecting("ceiling", "zone = \"eu\"", &[("entities.json", entities)]);
+    assert_eq!(fixture::rendered(&errors(&[&base, &abroad])), "");
+    let labels = |labels: &[(&str, &str)]| -> Vec<(String, String)> {
+        let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        labels.iter().map(owned).collect()
+    };
+    let both = labels(&[("team", "payments"), ("zone", "eu")]);
+    assert!(check_selected(&[&base, &abroad], &both).is_empty());
+    let found = check_selected(&[&base, &abroad], &labels(&[("zone", "eu")]));
+    let (_, _, _, _, message) = one(&found);
+    assert!(message.starts_with("for enforcers with `zone=eu`: "), "{message}");
+}
+
+#[test]
+fn a_rule_about_a_tool_that_some_enforcers_lack_is_no_error() {
+    let payments = Pack::parse(&fixture::payments()).unwrap();
+    let rule = "@id(\"no-large\") forbid (principal, action == Action::\"bank/send_money\", resource is Account) \
+                when { context.input.amount.greaterThan(decimal(\"100.0\")) };";
+    let ceiling = fixture::pack("ceiling", &[("rules.cedar", rule)]);
+    assert_eq!(fixture::rendered(&errors(&[&payments, &ceiling])), "");
+}
+
+#[test]
+fn a_rule_that_would_err_where_another_pack_is_lacking_is_an_error() {
+    let entities = r#"[{"uid": {"type": "Book", "id": "known"}, "attrs": {"open": true}, "parents": []}]"#;
+    let files = [
+        ("own.cedarschema", "entity Book { open: Bool };\n"),
+        ("entities.json", entities),
+    ];
+    let books = selecting("books", "team = \"payments\"", &files);
+    let rule = "@id(\"closed\") forbid (principal, action, resource) unless { Book::\"known\".open };";
+    let ceiling = fixture::pack(
+        "ceiling",
+        &[
+            ("rules.cedar", rule),
+            (
+                "catalog/c.json",
+                r#"[{"name": "a", "inputSchema": {"type": "object"}}]"#,
+            ),
+            (
+                "catalog/c.toml",
+                "[a]\neffects = [\"read\"]\nreversibility = \"read_only\"\n",
+            ),
+        ],
+    );
+    let found = errors(&[&books, &ceiling]);
+    let (_, file, line, _, message) = one(&found);
+    assert_eq!((file, line), ("ceiling/rules.cedar", 1));
+    assert!(message.starts_with("for enforcers without labels: "), "{message}");
+}
+
+#[test]
+fn entities_that_two_packs_put_into_each_other_are_refused_at_their_place() {
+    let team = |name: &str, other: &str| {
+        let entities = format!(
+            "[\n{{\"uid\": {{\"type\": \"Team\", \"id\": \"{name}\"}}, \"attrs\": {{}}, \
+             \"parents\": [{{\"type\": \"Team\", \"id\": \"{other}\"}}]}}]"
+        );
+        fixture::pack(name, &[("entities.json", &entities)])
+    };
+    let (a, b, c) = (team("a", "b"), team("b", "a"), team("c", "a"));
+    let found = errors(&[&a, &b, &c]);
+    let (_, file, line, _, message) = one(&found);
+    assert_eq!((file, line), ("a/entities.json", 2));
+    assert_eq!(
+        message,
+        "nothing can be in itself: `Team::\"a\"` is in `Team::\"b\"` is in `Team::\"a\"`"
+    );
+    assert_eq!(fixture::rendered(&errors(&[&b, &c])), "");
+}
+
 #[test]
 fn packs_that_need_each_other_pass_together() {
     let payments = Pack::parse(&fixture::payments()).unwrap();
