@@ -18,12 +18,13 @@ use checkrein_shared::id::{DecisionId, GrantId, HoldId, InstanceId, TaskId, rand
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::sync::watch;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 
 pub(crate) use ask::Replicas;
 pub(crate) use backoff::Backoff;
 
 use crate::config::Config;
+use crate::tls::Tls;
 
 /// Longest wait for a connection, handshake included.
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -178,7 +179,7 @@ impl Refusal {
 }
 
 impl Endpoints {
-    pub(crate) fn new(config: &Config, tls: &ClientTlsConfig) -> Result<Self, InvalidReplica> {
+    pub(crate) fn new(config: &Config, tls: &Tls) -> Result<Self, InvalidReplica> {
         let endpoints: Vec<Endpoint> = config
             .control_plane
             .iter()
@@ -230,14 +231,14 @@ impl Connection {
     }
 }
 
-fn endpoint(url: &str, tls: &ClientTlsConfig) -> Result<Endpoint, InvalidReplica> {
+fn endpoint(url: &str, tls: &Tls) -> Result<Endpoint, InvalidReplica> {
     let invalid = |source| InvalidReplica {
         url: url.to_owned(),
         source,
     };
-    Ok(Endpoint::from_shared(url.to_owned())
-        .map_err(invalid)?
-        .tls_config(tls.clone())
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(invalid)?;
+    Ok(tls
+        .towards_control_plane(endpoint)
         .map_err(invalid)?
         .connect_timeout(CONNECT_DEADLINE)
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)

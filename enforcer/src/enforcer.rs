@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use checkrein_shared::action::Sha256;
 use checkrein_shared::{SharedClock, SystemClock};
 use thiserror::Error;
 use tokio::task::JoinHandle;
@@ -88,7 +89,7 @@ impl Enforcer {
     /// The same, on another clock.
     pub async fn connect_with(config: Config, clock: SharedClock) -> Result<Self, EnforcerError> {
         let tls = Tls::load(&config)?;
-        let endpoints = Endpoints::new(&config, &tls.client())?;
+        let endpoints = Endpoints::new(&config, &tls)?;
         let asserted = config.in_process.as_ref();
         let caller = asserted.map(|process| Caller {
             agent: process.agent.clone(),
@@ -98,7 +99,7 @@ impl Enforcer {
         let opened = tokio::task::spawn_blocking(move || Opened::read(&reading, &clock_of_reading)).await;
         let opened = opened.map_err(|_| EnforcerError::Stopped)??;
         let connection = Connection::default();
-        let (parts, directory) = opened.into_parts(&config, &clock);
+        let (parts, directory) = opened.into_parts(&config, tls.authorities(), &clock);
         let core = Arc::new(Core::new(
             parts.instance,
             clock,
@@ -216,7 +217,12 @@ impl Opened {
         })
     }
 
-    fn into_parts(self, config: &Config, clock: &SharedClock) -> (Arc<Parts>, Directory) {
+    fn into_parts(
+        self,
+        config: &Config,
+        authorities: Vec<Sha256>,
+        clock: &SharedClock,
+    ) -> (Arc<Parts>, Directory) {
         let status = StatusBoard::new(self.directory.instance(), self.directory.incarnation());
         status.update(|status| status.enforcer = self.last_known_good.enforcer());
         // An age without its policy would be a lie about the next one.
@@ -225,6 +231,7 @@ impl Opened {
         let parts = Parts {
             instance: self.directory.instance(),
             root: config.root_key.0.clone(),
+            authorities,
             clock: Arc::clone(clock),
             snapshots: Arc::new(self.snapshots),
             freshness: Arc::new(Freshness::new(Arc::clone(clock), remembered)),

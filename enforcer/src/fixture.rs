@@ -1,6 +1,8 @@
 //! An enforcer without its sockets, for tests: real bundle, journal and gate, a clock that is moved by hand, and a control
 //! plane that says what the test wants.
 
+mod ca;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +21,8 @@ use checkrein_shared::{Clock, Generation, ManualClock};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tempfile::TempDir;
+
+pub(crate) use ca::Ca;
 
 use crate::control_plane::{
     AskError, Authority, Confirm, Confirmation, Consume, Consumption, HoldNotice, OpenHold, Opened,

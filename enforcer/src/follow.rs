@@ -17,6 +17,7 @@ use std::time::Duration;
 use checkrein_proto::fleet::v1 as wire;
 use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_shared::SharedClock;
+use checkrein_shared::action::Sha256;
 use checkrein_shared::id::InstanceId;
 use checkrein_shared::key::VerifyingKey;
 use checkrein_shared::policy::BUNDLE_FORMAT;
@@ -62,6 +63,8 @@ pub(crate) struct Follower {
 pub(crate) struct Parts {
     pub(crate) instance: InstanceId,
     pub(crate) root: VerifyingKey,
+    /// The digests of the CA certificates that connections are believed by.
+    pub(crate) authorities: Vec<Sha256>,
     pub(crate) clock: SharedClock,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) freshness: Arc<Freshness>,
@@ -93,6 +96,10 @@ pub(crate) enum SessionError {
     Message(String),
     #[error("the key set is not to be believed; is `root_key` the root of this control plane?")]
     KeySet(#[from] checkrein_shared::key::Untrusted),
+    #[error(
+        "the root certifies the CA `{certified}`, and `ca` holds another; `checkrein fleet add` writes the right one"
+    )]
+    Authority { certified: Sha256 },
     #[error("revocations up to {held} are known, and those after {previous} came: some are missing")]
     RevocationGap { held: u64, previous: u64 },
     #[error("the policy could not be fetched")]

@@ -1,9 +1,12 @@
 //! Mutual TLS from three files, for speaking to the control plane and for listening to agents.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use checkrein_shared::action::Sha256;
+use checkrein_shared::identity::{ControlPlaneVerifier, InvalidCa};
 use thiserror::Error;
-use tonic::transport::{Certificate, ClientTlsConfig, Identity, ServerTlsConfig};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig};
 
 use crate::config::Config;
 
@@ -12,6 +15,7 @@ use crate::config::Config;
 pub(crate) struct Tls {
     identity: Identity,
     ca: Certificate,
+    control_plane: Arc<ControlPlaneVerifier>,
 }
 
 /// A TLS file that can't be used.
@@ -33,6 +37,14 @@ pub enum TlsError {
         /// What it should hold.
         what: &'static str,
     },
+    /// The CA verifies nobody.
+    #[error("can't use `{}`", path.display())]
+    Ca {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: InvalidCa,
+    },
 }
 
 impl Tls {
@@ -41,17 +53,30 @@ impl Tls {
         let certificate = read_pem(&config.certificate, "certificate", "CERTIFICATE")?;
         let key = read_pem(&config.key, "private key", "PRIVATE KEY")?;
         let ca = read_pem(&config.ca, "certificate", "CERTIFICATE")?;
+        let control_plane = ControlPlaneVerifier::new(ca.as_bytes()).map_err(|source| TlsError::Ca {
+            path: config.ca.clone(),
+            source,
+        })?;
         Ok(Self {
             identity: Identity::from_pem(certificate, key),
             ca: Certificate::from_pem(ca),
+            control_plane: Arc::new(control_plane),
         })
     }
 
-    /// For connecting: the server is verified by the host of its URL and the CA.
-    pub(crate) fn client(&self) -> ClientTlsConfig {
-        ClientTlsConfig::new()
-            .identity(self.identity.clone())
-            .ca_certificate(self.ca.clone())
+    /// For connecting: the server is verified by the host of its URL, the CA and its role. Whom the CA certified as anything
+    /// but a control plane is not believed.
+    pub(crate) fn towards_control_plane(
+        &self,
+        endpoint: Endpoint,
+    ) -> Result<Endpoint, tonic::transport::Error> {
+        let tls = ClientTlsConfig::new().identity(self.identity.clone());
+        endpoint.tls_config_with_verifier(tls, Arc::clone(&self.control_plane) as _)
+    }
+
+    /// The digests of the CA's certificates.
+    pub(crate) fn authorities(&self) -> Vec<Sha256> {
+        self.control_plane.authorities().to_vec()
     }
 
     /// For listening: whoever shows no certificate of the CA is not spoken to.
@@ -86,3 +111,6 @@ fn read_pem(path: &Path, what: &'static str, label: &str) -> Result<String, TlsE
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! `spiffe://<domain>/<role>/<name>`: the first path segment is the role, the rest the name.
 
 mod certificate;
+mod verifier;
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use certificate::InvalidSvid;
+pub use verifier::{ControlPlaneVerifier, InvalidCa};
 
 use crate::text::shown;
 

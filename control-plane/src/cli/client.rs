@@ -1,20 +1,22 @@
 //! Which control plane to talk to, and as whom: a small TOML file and the mTLS channel it describes.
 //!
 //! **Invariant**: the connection is mutually authenticated or there is none; the control plane's certificate must chain to
-//! the CA named in the file.
+//! the CA named in the file, and carry the role of a control plane.
 
 use std::env;
 use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_shared::Clock;
 use checkrein_shared::id::random_bytes;
+use checkrein_shared::identity::ControlPlaneVerifier;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity};
 use uuid::Builder;
 
 use super::identity::{CA_FILE, CERTIFICATE_FILE, KEY_FILE, RootKey};
@@ -116,6 +118,14 @@ pub enum ConnectError {
         /// Each address with what happened there.
         tried: String,
     },
+    /// Somebody of this installation answers who is not its control plane.
+    #[error(
+        "{tried}; correct `control_plane` in your client config, and if it was right tell an operator: something poses as the control plane"
+    )]
+    Impostor {
+        /// Each address with what happened there.
+        tried: String,
+    },
 }
 
 impl ClientConfig {
@@ -174,10 +184,10 @@ impl ClientConfig {
 
     /// Connects to the first address that answers.
     pub async fn connect(&self) -> Result<Channel, super::Error> {
-        let tls = self.tls()?;
+        let (tls, verifier) = (self.tls()?, Arc::new(self.verifier()?));
         let mut failures: Vec<(&str, String)> = Vec::new();
         for address in &self.control_plane {
-            match endpoint(address, tls.clone())?.connect().await {
+            match endpoint(address, tls.clone(), &verifier)?.connect().await {
                 Ok(channel) => return Ok(channel),
                 Err(error) => failures.push((address, innermost(&error))),
             }
@@ -187,8 +197,10 @@ impl ClientConfig {
             .map(|(address, cause)| format!("`{address}` ({cause})"))
             .collect();
         let tried = tried.join(", ");
-        let is_stranger = failures.iter().any(|(_, cause)| cause.contains("certificate"));
-        Err(if is_stranger {
+        let says = |words: &str| failures.iter().any(|(_, cause)| cause.contains(words));
+        Err(if says("no control plane") {
+            ConnectError::Impostor { tried }
+        } else if says("certificate") {
             ConnectError::Stranger { tried }
         } else {
             ConnectError::Unreachable { tried }
@@ -197,18 +209,26 @@ impl ClientConfig {
     }
 
     fn tls(&self) -> Result<ClientTlsConfig, ConfigError> {
-        let read = |path: &PathBuf| {
-            fs::read(path).map_err(|source| ConfigError::Unreadable {
-                path: path.clone(),
-                source,
-            })
-        };
         let identity = Identity::from_pem(read(&self.certificate)?, read(&self.key)?);
         Ok(ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(read(&self.ca)?))
             .identity(identity)
             .timeout(CONNECT_WAIT_MAX))
     }
+
+    /// The server is verified by the host of its URL, the CA and its role.
+    fn verifier(&self) -> Result<ControlPlaneVerifier, super::Error> {
+        let verifier = ControlPlaneVerifier::new(&read(&self.ca)?);
+        Ok(verifier.map_err(|error| ConnectError::Credentials {
+            cause: error.to_string(),
+        })?)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    fs::read(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// A key that makes a repeated mutation one: a fresh version 7 UUID, as text.
@@ -218,14 +238,18 @@ pub fn idempotency_key(clock: &dyn Clock) -> String {
         .to_string()
 }
 
-fn endpoint(address: &str, tls: ClientTlsConfig) -> Result<Endpoint, ConnectError> {
+fn endpoint(
+    address: &str,
+    tls: ClientTlsConfig,
+    verifier: &Arc<ControlPlaneVerifier>,
+) -> Result<Endpoint, ConnectError> {
     let invalid = || ConnectError::Address(address.to_owned());
     let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| invalid())?;
     if endpoint.uri().scheme_str() != Some("https") || endpoint.uri().host().is_none() {
         return Err(invalid());
     }
     let endpoint = endpoint
-        .tls_config(tls)
+        .tls_config_with_verifier(tls, Arc::clone(verifier) as _)
         .map_err(|error| ConnectError::Credentials {
             cause: innermost(&error),
         })?;

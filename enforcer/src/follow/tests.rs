@@ -63,6 +63,7 @@ impl Enforcer {
         let parts = Arc::new(Parts {
             instance,
             root: keys.root.verifying(),
+            authorities: vec![keys.set(1).ca],
             clock: Arc::new(clock.clone()),
             snapshots: Arc::new(Snapshots::new(Snapshot::default())),
             freshness: Arc::new(Freshness::new(Arc::new(clock.clone()), None)),
@@ -89,6 +90,15 @@ impl Enforcer {
             masking_key: Bytes::from_static(b"masking"),
             ..wire::Welcome::default()
         }
+    }
+
+    /// What a session that begins with this welcome comes to.
+    async fn begin(&self, welcome: wire::Welcome) -> Result<(), SessionError> {
+        let (outbox, _up) = mpsc::channel(OUTBOX_MAX);
+        let (_down, inbox) = mpsc::channel::<Result<wire::SessionResponse, Status>>(1);
+        let (parts, source) = (Arc::clone(&self.parts), Arc::new(Shelf(HashMap::new())));
+        let begun = Session::begin(parts, source, outbox, ReceiverStream::new(inbox), welcome).await;
+        begun.map(drop)
     }
 
     async fn session(&self, offers: &[&Offer]) -> Wire {
@@ -332,18 +342,20 @@ async fn a_key_set_the_pinned_root_did_not_sign_ends_everything() {
     let enforcer = Enforcer::new();
     let mut welcome = enforcer.welcome();
     welcome.key_set = Some(Keys::fresh().signed_set(1));
-    let (outbox, _up) = mpsc::channel(OUTBOX_MAX);
-    let (_down, inbox) = mpsc::channel::<Result<wire::SessionResponse, Status>>(1);
-    let source = Arc::new(Shelf(HashMap::new()));
-    let begun = Session::begin(
-        Arc::clone(&enforcer.parts),
-        source,
-        outbox,
-        ReceiverStream::new(inbox),
-        welcome,
-    )
-    .await;
-    assert!(matches!(begun.err(), Some(SessionError::KeySet(_))));
+    let begun = enforcer.begin(welcome).await;
+    assert!(matches!(begun, Err(SessionError::KeySet(_))));
+    assert!(enforcer.parts.snapshots.pin().keys.is_none());
+}
+
+#[tokio::test]
+async fn keys_for_another_ca_than_the_connection_was_believed_by_end_everything() {
+    let enforcer = Enforcer::new();
+    let mut set = enforcer.keys.set(1);
+    set.ca = Sha256::of(b"another");
+    let mut welcome = enforcer.welcome();
+    welcome.key_set = Some(set.sign(&enforcer.keys.root));
+    let begun = enforcer.begin(welcome).await;
+    assert!(matches!(begun, Err(SessionError::Authority { certified }) if certified == set.ca));
     assert!(enforcer.parts.snapshots.pin().keys.is_none());
 }
 

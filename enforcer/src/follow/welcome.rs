@@ -1,7 +1,7 @@
 //! Learning from the control plane who we are and which keys are in use.
 //!
-//! **Invariant**: a key set counts only with the pinned root's signature and a version that never falls, and it is on disk
-//! before it verifies anything.
+//! **Invariant**: a key set counts only with the pinned root's signature, for the CA that this connection was believed by,
+//! and a version that never falls; and it is on disk before it verifies anything.
 
 use std::sync::Arc;
 
@@ -30,6 +30,10 @@ pub(super) async fn take_welcome(parts: &Arc<Parts>, welcome: wire::Welcome) -> 
     let kept = tokio::task::spawn_blocking(move || {
         let mut kept = keeping.kept();
         let keys = KeySet::verify(&key_set, &keeping.root, kept.held_key_set())?;
+        // The connection was believed by a CA that only a file names; the root has the last word on which CA that is.
+        if !keeping.authorities.contains(&keys.ca) {
+            return Err(SessionError::Authority { certified: keys.ca });
+        }
         let standing = Standing {
             enforcer,
             agents,

@@ -6,13 +6,12 @@ use checkrein_proto::decision::v1::gate_service_client::GateServiceClient;
 use checkrein_proto::decision::v1::{AuthorizeRequest, CompleteRequest, OutcomeResult, Verdict};
 use checkrein_shared::decision::Record;
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use tempfile::TempDir;
 use tonic::Code;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig, Uri};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity, Uri};
 
 use super::*;
-use crate::fixture::{AGENT, Bench};
+use crate::fixture::{AGENT, Bench, Ca};
 
 type Client = GateServiceClient<Channel>;
 
@@ -147,43 +146,16 @@ async fn a_socket_is_taken_over_from_the_dead_only() {
     assert_eq!(fs::read(&path).unwrap(), b"precious");
 }
 
-/// A CA, and what it certifies.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn pem(&self) -> Certificate {
-        Certificate::from_pem(self.0.pem())
-    }
-
-    fn issue(&self, spiffe_id: &str) -> Identity {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        params
-            .subject_alt_names
-            .push(SanType::URI(spiffe_id.try_into().unwrap()));
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        Identity::from_pem(certificate.pem(), key.serialize_pem())
-    }
-}
-
 /// A port with mutual TLS, and how to reach it as whoever has this identity.
 struct Port {
     surfaces: Surfaces,
-    authority: Authority,
+    authority: Ca,
 }
 
 impl Port {
     async fn open(bench: &Bench) -> Self {
-        let authority = Authority::new();
-        let tls = ServerTlsConfig::new()
-            .identity(authority.issue("spiffe://acme.example/enforcer/edge"))
-            .client_ca_root(authority.pem());
+        let authority = Ca::new();
+        let tls = authority.tls("spiffe://acme.example/enforcer/edge").server();
         let mut surfaces = empty();
         let tcp = Tcp {
             address: "127.0.0.1:0".parse().unwrap(),
@@ -240,7 +212,7 @@ async fn over_tcp_nobody_without_a_certificate_of_the_ca_is_heard() {
     let bench = Bench::new();
     let port = Port::open(&bench).await;
     assert!(port.ask(None, look(&bench)).await.is_err());
-    let stranger = Authority::new().issue(AGENT);
+    let stranger = Ca::new().issue(AGENT);
     assert!(port.ask(Some(stranger), look(&bench)).await.is_err());
     assert!(bench.records().is_empty());
 }

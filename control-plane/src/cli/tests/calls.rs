@@ -213,6 +213,20 @@ async fn a_control_plane_of_another_ca_is_not_believed() {
 }
 
 #[tokio::test]
+async fn whoever_is_certified_as_anything_but_a_control_plane_is_not_believed_to_be_it() {
+    let fake = Fake::serve_as("spiffe://acme.example/enforcer/edge").await;
+    let bob = fake.client("bob");
+    let error = checkrein(&bob, &["hold", "list"]).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("`spiffe://acme.example/enforcer/edge`"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("no control plane"), "{error}");
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_said_so_with_where_to_look() {
     let fake = Fake::start().await;
     let bob = fake.client("bob");

@@ -10,6 +10,7 @@ use checkrein_proto::hold::v1::hold_service_server::{HoldService, HoldServiceSer
 use checkrein_proto::hold::v1::{self as hold};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, IsCa, KeyPair,
+    SanType,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -41,6 +42,11 @@ pub(super) struct State {
 
 impl Fake {
     pub(super) async fn start() -> Self {
+        Self::serve_as("spiffe://acme.example/control-plane/replica-1").await
+    }
+
+    /// One that serves under this name, certified by the same CA.
+    pub(super) async fn serve_as(name: &str) -> Self {
         let state = Arc::new(State {
             ca: authority(),
             hold: Mutex::default(),
@@ -49,7 +55,10 @@ impl Fake {
             root: Mutex::new(ROOT.0.to_vec()),
         });
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params
+            .subject_alt_names
+            .push(SanType::URI(name.try_into().unwrap()));
         let certificate = params.signed_by(&key, &state.ca).unwrap();
         let tls = ServerTlsConfig::new()
             .identity(Identity::from_pem(certificate.pem(), key.serialize_pem()))
