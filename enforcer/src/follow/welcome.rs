@@ -25,6 +25,10 @@ pub(super) async fn take_welcome(parts: &Arc<Parts>, welcome: wire::Welcome) -> 
     let key_set = welcome
         .key_set
         .ok_or_else(|| SessionError::Message("`key_set` is missing".into()))?;
+    if welcome.masking_key.is_empty() {
+        // Taken at its word it would take away the key in use, and every call with a secret would be denied.
+        return Err(SessionError::Message("`masking_key` is missing".into()));
+    }
     let keeping = Arc::clone(parts);
     let enforcer = welcome.enforcer;
     let kept = tokio::task::spawn_blocking(move || {
@@ -44,18 +48,16 @@ pub(super) async fn take_welcome(parts: &Arc<Parts>, welcome: wire::Welcome) -> 
         Ok::<_, SessionError>((keys, standing))
     });
     let (keys, standing) = kept.await.map_err(|_| SessionError::Ended)??;
-    let masking = (!welcome.masking_key.is_empty()).then(|| MaskingKey::new(&welcome.masking_key));
-    let has_masking_key = masking.is_some();
     parts.snapshots.install(|next| {
         next.keys = Some(Arc::new(keys));
         next.agents = Arc::new(standing.agents);
-        next.masking = masking;
+        next.masking = Some(MaskingKey::new(&welcome.masking_key));
     });
     // Only now: whoever waits for the status decides by what it says.
     parts.status.update(|status| {
         status.enforcer = Some(standing.enforcer);
         status.replica = Some(welcome.replica_id);
-        status.has_masking_key = has_masking_key;
+        status.has_masking_key = true;
     });
     parts.sweep();
     Ok(())
