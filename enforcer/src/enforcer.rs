@@ -266,11 +266,18 @@ impl Parts {
     }
 
     /// Writes down how old the policy is, so that a restart does not make it younger.
-    fn remember_age(&self) {
+    pub(crate) fn remember_age(&self) {
+        let kept = self.kept();
         let Some(remembered) = self.freshness.remembered() else {
             return;
         };
-        if let Err(error) = self.kept().keep_confirmation(remembered) {
+        // Read after what was confirmed, which is of these revocations or earlier ones: a restart that has fewer on disk must
+        // not think itself as fresh.
+        let running = self.snapshots.running().borrow().revocation_sequence;
+        if kept.revocation_sequence() < running {
+            return;
+        }
+        if let Err(error) = kept.keep_confirmation(remembered) {
             warn!(%error, "the age of the policy can't be written down; a restart will think it older");
         }
     }

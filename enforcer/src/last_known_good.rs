@@ -203,6 +203,11 @@ impl LastKnownGood {
         })
     }
 
+    /// How far revocations are durable.
+    pub(crate) const fn revocation_sequence(&self) -> u64 {
+        self.good.revocation_sequence
+    }
+
     /// Makes revocations durable, unless later ones are.
     pub(crate) fn keep_revocations(&mut self, revocations: &Revocations) -> io::Result<()> {
         if revocations.sequence < self.good.revocation_sequence {

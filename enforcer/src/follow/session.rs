@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,8 @@ pub(super) struct Session<Inbox> {
     beat: Duration,
     adopting: Option<Adopting>,
     announced: VecDeque<wire::Announce>,
+    /// Revocations on their way to disk: one write at a time, and what came meanwhile goes with the next.
+    keeping: Option<JoinHandle<io::Result<u64>>>,
 }
 
 struct Adopting {
@@ -81,11 +84,14 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
             beat,
             adopting: None,
             announced: VecDeque::new(),
+            keeping: None,
         })
     }
 
     /// Until the session ends.
     pub(super) async fn run(mut self) -> Result<(), SessionError> {
+        // What the session before could not write is tried again.
+        self.keep_revocations();
         // The first tick is at once.
         let mut beats = interval(self.beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -99,6 +105,7 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
                 }
                 _ = beats.tick() => self.beat()?,
                 adopted = finished(&mut self.adopting) => self.answer(adopted)?,
+                sequence = kept(&mut self.keeping) => self.kept(sequence?),
             }
         }
     }
@@ -212,7 +219,7 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
         }
     }
 
-    /// In force at once, and on disk soon.
+    /// In force at once, and on disk soon; if that fails the session is over, and what runs does not count as fresh.
     fn revoke(&mut self, came: wire::Revocations) -> Result<(), SessionError> {
         let held = self.parts.snapshots.running().borrow().revocation_sequence;
         if came.previous_sequence > held {
@@ -236,23 +243,32 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
         });
         let entries: Vec<_> = entries.collect::<Result<_, SessionError>>()?;
         let now_ms = self.parts.clock.wall_ms();
-        let revocations = Arc::new(self.parts.snapshots.pin().revocations.extended(
-            came.sequence,
-            entries,
-            now_ms,
-        ));
-        self.parts
-            .snapshots
-            .install(|next| next.revocations = Arc::clone(&revocations));
+        self.parts.snapshots.install(|next| {
+            let extended = next.revocations.extended(came.sequence, entries, now_ms);
+            next.revocations = Arc::new(extended);
+        });
         self.parts.report();
         self.parts.sweep();
-        let parts = Arc::clone(&self.parts);
-        drop(tokio::task::spawn_blocking(move || {
-            if let Err(error) = parts.kept().keep_revocations(&revocations) {
-                error!(%error, "revocations are in force and can't be written down");
-            }
-        }));
+        self.keep_revocations();
         self.beat()
+    }
+
+    fn keep_revocations(&mut self) {
+        if self.keeping.is_some() {
+            return;
+        }
+        let parts = Arc::clone(&self.parts);
+        self.keeping = Some(tokio::task::spawn_blocking(move || {
+            let revocations = Arc::clone(&parts.snapshots.pin().revocations);
+            parts.kept().keep_revocations(&revocations)?;
+            Ok(revocations.sequence)
+        }));
+    }
+
+    fn kept(&mut self, sequence: u64) {
+        if sequence < self.parts.snapshots.running().borrow().revocation_sequence {
+            self.keep_revocations();
+        }
     }
 
     fn verdict(&self, verdict: wire::HoldVerdict) -> Result<(), SessionError> {
@@ -319,4 +335,14 @@ async fn finished(adopting: &mut Option<Adopting>) -> Finished {
     let finished = (under_way.nonce, under_way.offered.clone(), adopted);
     *adopting = None;
     finished
+}
+
+/// Resolves when the write under way is done, with how far it came; never, if there is none.
+async fn kept(keeping: &mut Option<JoinHandle<io::Result<u64>>>) -> io::Result<u64> {
+    let Some(under_way) = keeping else {
+        return pending().await;
+    };
+    let kept = under_way.await.map_err(io::Error::other).flatten();
+    *keeping = None;
+    kept
 }

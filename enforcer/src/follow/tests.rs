@@ -133,6 +133,21 @@ impl Wire {
         .await;
     }
 
+    async fn revoke(&self, task: TaskId, previous_sequence: u64, sequence: u64) {
+        let entry = wire::Revocation {
+            sequence,
+            task_id: task.to_string(),
+            expires_unix_ms: NOW_MS + 60_000,
+            cause: "revoked".into(),
+        };
+        self.say(Down::Revocations(wire::Revocations {
+            previous_sequence,
+            sequence,
+            entries: vec![entry],
+        }))
+        .await;
+    }
+
     async fn hear(&mut self) -> Up {
         let heard = timeout(SOON, self.up.recv()).await.expect("something is said");
         heard.unwrap().body.unwrap()
@@ -285,19 +300,8 @@ async fn a_revocation_is_in_force_at_once_and_a_gap_ends_the_session() {
     let enforcer = Enforcer::new();
     let mut wire = enforcer.session(&[]).await;
     let task = TaskId::new(&enforcer.clock);
-    let entry = wire::Revocation {
-        sequence: 2,
-        task_id: task.to_string(),
-        expires_unix_ms: NOW_MS + 60_000,
-        cause: "revoked".into(),
-    };
     wire.beat().await;
-    wire.say(Down::Revocations(wire::Revocations {
-        previous_sequence: 0,
-        sequence: 2,
-        entries: vec![entry],
-    }))
-    .await;
+    wire.revoke(task, 0, 2).await;
     wire.beat().await;
     let snapshot = enforcer.parts.snapshots.pin();
     assert_eq!(snapshot.revocations.sequence, 2);
@@ -313,6 +317,57 @@ async fn a_revocation_is_in_force_at_once_and_a_gap_ends_the_session() {
         ended,
         SessionError::RevocationGap { held: 2, previous: 3 }
     ));
+}
+
+#[tokio::test]
+async fn revocations_that_can_not_be_written_are_in_force_and_end_the_session() {
+    let enforcer = Enforcer::new();
+    let wire = enforcer.session(&[]).await;
+    std::fs::remove_dir_all(enforcer.place.path().join("policy")).unwrap();
+    wire.revoke(TaskId::new(&enforcer.clock), 0, 1).await;
+    assert!(matches!(wire.ended().await, SessionError::Persist(_)));
+    assert_eq!(enforcer.parts.snapshots.pin().revocations.sequence, 1);
+}
+
+#[tokio::test]
+async fn what_one_session_could_not_write_the_next_writes() {
+    let enforcer = Enforcer::new();
+    let policy = enforcer.place.path().join("policy");
+    let wire = enforcer.session(&[]).await;
+    std::fs::remove_dir_all(&policy).unwrap();
+    let task = TaskId::new(&enforcer.clock);
+    wire.revoke(task, 0, 1).await;
+    wire.ended().await;
+    std::fs::create_dir_all(policy.join("segments")).unwrap();
+    let wire = enforcer.session(&[]).await;
+    wire.revoke(TaskId::new(&enforcer.clock), 1, 2).await;
+    let written = async {
+        while enforcer.parts.kept().revocation_sequence() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, written).await.expect("it is written");
+    let restored = LastKnownGood::open(&policy)
+        .unwrap()
+        .restore(&enforcer.keys.root.verifying());
+    assert!(restored.unwrap().revocations.tasks.contains_key(&task));
+}
+
+#[tokio::test]
+async fn policy_is_remembered_as_fresh_only_with_every_revocation_it_runs_with_on_disk() {
+    let enforcer = Enforcer::new();
+    let parts = &enforcer.parts;
+    let asked = parts.freshness.ask();
+    assert!(parts.freshness.confirm(asked, 0));
+    let revocations = crate::snapshot::Revocations::default().extended(1, [], NOW_MS);
+    parts
+        .snapshots
+        .install(|next| next.revocations = Arc::new(revocations.clone()));
+    parts.remember_age();
+    assert_eq!(parts.kept().remembered(), None);
+    parts.kept().keep_revocations(&revocations).unwrap();
+    parts.remember_age();
+    assert!(parts.kept().remembered().is_some());
 }
 
 #[tokio::test]
