@@ -104,6 +104,10 @@ pub(crate) enum SessionError {
     RevocationGap { held: u64, previous: u64 },
     #[error("the policy could not be fetched")]
     Fetch(#[source] tonic::Status),
+    #[error("the replica gave other segments than it was asked for: {0}")]
+    Segments(String),
+    #[error("the policy was replaced by a newer one before it was fetched")]
+    Superseded,
     #[error("the control plane drains: {reason}")]
     Drained {
         reason: String,
@@ -176,6 +180,11 @@ impl Follower {
     fn after(&mut self, ended: &SessionError, backoff: &mut Backoff, lasted: Duration) -> Duration {
         backoff.ended_after(lasted);
         let address = self.endpoints.address();
+        if let SessionError::Superseded = ended {
+            // Nobody's fault, and the answer to the next Hello is the newest: a burst of pushes shall not keep us away.
+            info!(address, %ended, "the session begins anew");
+            return Backoff::first();
+        }
         if let SessionError::Drained { reconnect_after, .. } = ended {
             info!(address, %ended, "the session ended");
             self.endpoints.leave();
@@ -186,7 +195,11 @@ impl Follower {
             error = ended as &dyn std::error::Error,
             "no session with the control plane; what is held decides"
         );
-        if !matches!(ended, SessionError::RevocationGap { .. }) {
+        // Another replica can't help with what is our own.
+        if !matches!(
+            ended,
+            SessionError::RevocationGap { .. } | SessionError::Persist(_)
+        ) {
             self.endpoints.leave();
         }
         backoff.next()

@@ -20,8 +20,12 @@ impl Backoff {
     pub(crate) fn next(&mut self) -> Duration {
         let bound = FIRST.saturating_mul(1 << self.failures.min(16)).min(MAX);
         self.failures = self.failures.saturating_add(1);
-        let bound_us = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX).max(1);
-        Duration::from_micros(u64::from_le_bytes(random_bytes()) % bound_us)
+        random_below(bound)
+    }
+
+    /// A random wait below [`FIRST`], for what was no failure and still must not bring a whole fleet at once.
+    pub(crate) fn first() -> Duration {
+        random_below(FIRST)
     }
 
     /// Forgets the failures if what just ended had lasted.
@@ -30,4 +34,9 @@ impl Backoff {
             self.failures = 0;
         }
     }
+}
+
+fn random_below(bound: Duration) -> Duration {
+    let bound_us = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX).max(1);
+    Duration::from_micros(u64::from_le_bytes(random_bytes()) % bound_us)
 }

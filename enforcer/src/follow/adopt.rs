@@ -9,10 +9,10 @@ use checkrein_proto::policy::v1::SignedManifest;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::key::KeySet;
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::Code;
 
-use super::Parts;
 use super::fetch::{FetchError, Source, Wanted};
+use super::{Parts, SessionError};
 use crate::policy::{self, Refused, Verified};
 use crate::snapshot::Policy;
 
@@ -29,8 +29,8 @@ pub(super) struct Adopted {
 pub(super) enum Failure {
     /// The policy's own fault: these bytes need not be offered again.
     Refused(Refused),
-    /// The replica's.
-    Source(Status),
+    /// The replica's fault, or this machine's: the policy may be as good as any, and the next session brings it again.
+    Session(SessionError),
 }
 
 /// All of it, but the last step.
@@ -115,23 +115,18 @@ async fn decode_and_keep(
         let mut kept = parts.kept();
         policy::check_still_newest(&verified, kept.high_water())?;
         let durable = kept.keep_policy(&signed, &verified, &segments);
-        durable.map_err(|error| {
-            Refused::new(
-                Stage::Persist,
-                format!("the policy can't be kept on disk: {error}"),
-            )
-        })?;
+        durable.map_err(SessionError::Persist)?;
         Ok(policy)
     })
     .await
 }
 
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Refused> + Send + 'static,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
     let panicked = |_| Refused::new(Stage::Decode, "the bundle made the enforcer panic");
-    Ok(done.map_err(panicked)??)
+    done.map_err(panicked)?
 }
 
 fn micros(since: Instant) -> u64 {
@@ -144,11 +139,18 @@ impl From<Refused> for Failure {
     }
 }
 
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
-        match error {
-            FetchError::Source(status) => Self::Source(status),
-            FetchError::Content(reason) => Self::Refused(Refused::new(Stage::Fetch, reason)),
-        }
+        Self::Session(match error {
+            FetchError::Source(status) if status.code() == Code::NotFound => SessionError::Superseded,
+            FetchError::Source(status) => SessionError::Fetch(status),
+            FetchError::Content(reason) => SessionError::Segments(reason),
+        })
     }
 }

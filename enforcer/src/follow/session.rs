@@ -181,8 +181,8 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
                 }))?;
             }
             Err(Failure::Refused(refused)) => self.refuse(nonce, offered, refused)?,
-            // Not the policy's fault: the next session will announce it again.
-            Err(Failure::Source(status)) => return Err(SessionError::Fetch(status)),
+            // The next session will announce it again.
+            Err(Failure::Session(error)) => return Err(error),
         }
         self.beat()?;
         self.adopt_next()

@@ -19,9 +19,10 @@ use tonic::Status;
 
 use super::fetch::{FetchError, Source, Wanted};
 use super::*;
-use crate::fixture::{AGENT, Keys, NOW_MS, Offer};
+use crate::fixture::{AGENT, Ca, Keys, NOW_MS, Offer};
 use crate::hold::View;
 use crate::snapshot::Snapshot;
+use crate::tls::Tls;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -41,6 +42,16 @@ struct Enforcer {
 
 #[derive(Debug)]
 struct Shelf(HashMap<Sha256, Bytes>);
+
+/// A source that fails.
+#[derive(Debug)]
+struct Broken(fn() -> FetchError);
+
+impl Source for Broken {
+    fn fetch(&self, _: Vec<Wanted>) -> BoxFuture<'_, Result<HashMap<Sha256, Bytes>, FetchError>> {
+        ready(Err((self.0)())).boxed()
+    }
+}
 
 impl Source for Shelf {
     fn fetch(&self, wanted: Vec<Wanted>) -> BoxFuture<'_, Result<HashMap<Sha256, Bytes>, FetchError>> {
@@ -81,6 +92,22 @@ impl Enforcer {
         }
     }
 
+    /// One that knows two replicas.
+    fn follower(&self) -> Follower {
+        let (ca, place) = (Ca::new(), tempfile::tempdir().unwrap());
+        let mut config = ca.config(
+            &place,
+            "spiffe://acme.example/enforcer/edge",
+            "https://127.0.0.1:1",
+        );
+        config.control_plane.push("https://127.0.0.1:2".into());
+        Follower {
+            endpoints: Endpoints::new(&config, &Tls::load(&config).unwrap()).unwrap(),
+            connection: Connection::default(),
+            parts: Arc::clone(&self.parts),
+        }
+    }
+
     fn welcome(&self) -> wire::Welcome {
         wire::Welcome {
             replica_id: "replica-1".into(),
@@ -104,7 +131,10 @@ impl Enforcer {
 
     async fn session(&self, offers: &[&Offer]) -> Wire {
         let segments = offers.iter().flat_map(|offer| offer.segments.clone()).collect();
-        let source = Arc::new(Shelf(segments));
+        self.session_with(Arc::new(Shelf(segments))).await
+    }
+
+    async fn session_with(&self, source: Arc<dyn Source>) -> Wire {
         let (outbox, up) = mpsc::channel(OUTBOX_MAX);
         let (down, inbox) = mpsc::channel(OUTBOX_MAX);
         let parts = Arc::clone(&self.parts);
@@ -259,6 +289,60 @@ async fn segments_a_replica_does_not_give_end_the_session_and_refuse_nothing() {
     wire.announce(1, &enforcer.keys.offer(5)).await;
     assert!(matches!(wire.ended().await, SessionError::Fetch(_)));
     assert_eq!(enforcer.parts.status.read().nacks, 0);
+}
+
+#[tokio::test]
+async fn wrong_segments_are_the_replicas_fault_and_refuse_nothing() {
+    let enforcer = Enforcer::new();
+    let wrong = Broken(|| FetchError::Content("a chunk came out of order".into()));
+    let wire = enforcer.session_with(Arc::new(wrong)).await;
+    wire.announce(1, &enforcer.keys.offer(5)).await;
+    assert!(matches!(wire.ended().await, SessionError::Segments(_)));
+    assert_eq!(enforcer.parts.status.read().nacks, 0);
+}
+
+#[tokio::test]
+async fn a_policy_that_can_not_be_kept_ends_the_session_and_is_not_refused() {
+    let enforcer = Enforcer::new();
+    let offer = enforcer.keys.offer(5);
+    let wire = enforcer.session(&[&offer]).await;
+    let policy = enforcer.place.path().join("policy");
+    std::fs::remove_dir_all(&policy).unwrap();
+    wire.announce(1, &offer).await;
+    assert!(matches!(wire.ended().await, SessionError::Persist(_)));
+    assert_eq!(enforcer.parts.status.read().nacks, 0);
+    std::fs::create_dir_all(policy.join("segments")).unwrap();
+    let mut wire = enforcer.session(&[&offer]).await;
+    wire.announce(1, &offer).await;
+    assert!(matches!(wire.answer().await, Up::Ack(_)), "there is room again");
+}
+
+#[tokio::test]
+async fn a_policy_replaced_before_it_was_fetched_is_no_failure_of_the_replica() {
+    let enforcer = Enforcer::new();
+    let gone = Broken(|| FetchError::Source(Status::not_found("no such segment in this bundle")));
+    let wire = enforcer.session_with(Arc::new(gone)).await;
+    wire.announce(1, &enforcer.keys.offer(5)).await;
+    let ended = wire.ended().await;
+    assert!(matches!(ended, SessionError::Superseded));
+    assert_eq!(enforcer.parts.status.read().nacks, 0);
+    let mut follower = enforcer.follower();
+    let (address, mut backoff) = (follower.endpoints.address(), Backoff::default());
+    for _ in 0..40 {
+        let wait = follower.after(&ended, &mut backoff, Duration::ZERO);
+        assert!(wait < Duration::from_millis(250), "it never grows");
+        assert_eq!(follower.endpoints.address(), address);
+    }
+    follower.after(
+        &SessionError::Segments("wrong".into()),
+        &mut backoff,
+        Duration::ZERO,
+    );
+    assert_ne!(
+        follower.endpoints.address(),
+        address,
+        "another replica may do better"
+    );
 }
 
 #[tokio::test]
