@@ -8,6 +8,7 @@
 
 mod adopt;
 mod fetch;
+mod heavy;
 mod session;
 mod welcome;
 

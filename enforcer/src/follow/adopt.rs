@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::fetch::{FetchError, Source, Wanted};
+use super::heavy::Heavy;
 use super::{Parts, SessionError};
 use crate::policy::{self, Refused, Verified};
 use crate::snapshot::Policy;
@@ -19,7 +20,8 @@ use crate::snapshot::Policy;
 /// A policy that is ready to decide and on disk.
 #[derive(Debug)]
 pub(super) struct Adopted {
-    pub(super) policy: Policy,
+    /// A session that ended leaves it to nobody, and no worker shall free it.
+    pub(super) policy: Heavy<Policy>,
     pub(super) fetch_us: u64,
     pub(super) decode_us: u64,
 }
@@ -44,13 +46,12 @@ pub(super) async fn adopt(
         .keys
         .clone()
         .ok_or_else(|| Refused::new(Stage::Verify, "no key set has come yet"))?;
-    let running = snapshot.policy.clone();
     // Decoding takes a while, and what is pinned can't be freed.
     drop(snapshot);
     let (verified, held) = on_disk(&parts, signed.clone(), keys).await?;
-    if let Some(policy) = running.filter(|policy| policy.manifest == verified.digest) {
+    if let Some(policy) = running(&parts, verified.digest) {
         return Ok(Adopted {
-            policy,
+            policy: Heavy::new(policy),
             fetch_us: 0,
             decode_us: 0,
         });
@@ -61,10 +62,17 @@ pub(super) async fn adopt(
     let started = Instant::now();
     let policy = decode_and_keep(parts, signed, verified, segments).await?;
     Ok(Adopted {
-        policy,
+        policy: Heavy::new(policy),
         fetch_us,
         decode_us: micros(started),
     })
+}
+
+/// The policy that decides, if it is this one.
+fn running(parts: &Parts, manifest: Sha256) -> Option<Policy> {
+    let snapshot = parts.snapshots.pin();
+    let policy = snapshot.policy.as_ref();
+    policy.filter(|policy| policy.manifest == manifest).cloned()
 }
 
 type Segments = HashMap<Sha256, Bytes>;

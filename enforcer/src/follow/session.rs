@@ -164,13 +164,13 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
     /// Installs what was adopted and acks it, or says why not.
     fn answer(&mut self, (nonce, offered, adopted): Finished) -> Result<(), SessionError> {
         match adopted {
-            Ok(adopted) => {
-                let generation = adopted.policy.bundle.generation();
+            Ok(mut adopted) => {
                 self.parts
                     .snapshots
-                    .install(|next| next.policy = Some(adopted.policy));
+                    .install(|next| next.policy = adopted.policy.take());
                 self.parts.report();
                 self.parts.sweep();
+                let generation = self.parts.snapshots.running().borrow().generation;
                 info!(%generation, "this policy decides now");
                 self.send(Up::Ack(wire::Ack {
                     nonce,
