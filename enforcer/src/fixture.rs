@@ -32,7 +32,7 @@ use crate::gate::{Caller, Core, Gate, Request};
 use crate::hold::Holds;
 use crate::journal::Journal;
 use crate::policy::{self, HighWater};
-use crate::snapshot::{Snapshot, Snapshots};
+use crate::snapshot::{Policy, Snapshot, Snapshots};
 
 pub(crate) const AGENT: &str = "spiffe://acme.example/agent/billing";
 pub(crate) const NOW_MS: u64 = 1_750_000_000_000;
@@ -233,11 +233,28 @@ impl Bench {
     }
 
     pub(crate) fn install(&self, offer: &Offer) {
+        let policy = self.decode(offer);
+        self.snapshots.install(|next| next.policy = Some(policy));
+    }
+
+    pub(crate) fn decode(&self, offer: &Offer) -> Policy {
         let keys = self.keys.set(1);
         let root = self.keys.root.verifying();
         let verified = policy::verify(&offer.signed, &keys, &root, HighWater::default()).unwrap();
-        let policy = policy::decode(&verified, &offer.segments).unwrap();
-        self.snapshots.install(|next| next.policy = Some(policy));
+        policy::decode(&verified, &offer.segments).unwrap()
+    }
+
+    /// The same parts, but for how old they are.
+    pub(crate) fn core_with(&self, freshness: Arc<Freshness>) -> Core {
+        Core::new(
+            self.instance,
+            Arc::new(self.clock.clone()),
+            Arc::clone(&self.snapshots),
+            freshness,
+            Arc::clone(&self.journal),
+            Arc::clone(&self.authority) as Arc<dyn Authority>,
+            Arc::clone(&self.holds),
+        )
     }
 
     pub(crate) fn confirm_fresh(&self) {

@@ -79,8 +79,11 @@ impl Case {
 impl Core {
     /// What is to be said of this case at this moment.
     pub(crate) fn weigh(&self, case: &Case) -> Weighed {
+        // The age first: what is pinned afterwards is what it was confirmed for, or newer. The other way round, a thread that was
+        // kept waiting in between would judge an old snapshot with the age that was confirmed for the next.
+        let policy_age_ms = self.freshness.age_ms();
         let snapshot = self.snapshots.pin();
-        let mut weighed = Weighed::nothing(snapshot.running(), self.freshness.age_ms());
+        let mut weighed = Weighed::nothing(snapshot.running(), policy_age_ms);
         let tool = snapshot
             .policy
             .as_ref()
@@ -262,3 +265,6 @@ const fn is_stale(tier: Tier, age_ms: u64, bounds: Bounds) -> bool {
         Tier::Full => age_ms > bounds.full_ms,
     }
 }
+
+#[cfg(test)]
+mod tests;

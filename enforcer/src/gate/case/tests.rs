@@ -1,0 +1,65 @@
+//! What is weighed belongs together, and what is shown of a call gives nothing away.
+
+use std::sync::Mutex;
+
+use checkrein_shared::{Generation, ManualClock};
+
+use super::*;
+use crate::fixture::{AGENT, Bench, FROZEN, Offer};
+use crate::freshness::Freshness;
+use crate::gate::Caller;
+
+/// A clock on which something happens when it is next read.
+struct Alarm {
+    clock: ManualClock,
+    ring: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Clock for Alarm {
+    fn wall_ms(&self) -> u64 {
+        self.clock.wall_ms()
+    }
+
+    fn boot_ms(&self) -> u64 {
+        let ring = self.ring.lock().unwrap().take();
+        if let Some(ring) = ring {
+            ring();
+        }
+        self.clock.boot_ms()
+    }
+}
+
+impl std::fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Alarm")
+    }
+}
+
+fn caller() -> Caller {
+    Caller {
+        agent: AGENT.parse().unwrap(),
+        asserted: true,
+    }
+}
+
+#[tokio::test]
+async fn an_old_snapshot_is_never_judged_with_the_age_of_a_newer_one() {
+    let bench = Bench::new();
+    let alarm = Arc::new(Alarm {
+        clock: bench.clock.clone(),
+        ring: Mutex::default(),
+    });
+    let freshness = Arc::new(Freshness::new(Arc::clone(&alarm) as _, None));
+    assert!(freshness.confirm(freshness.ask(), 0));
+    let core = bench.core_with(freshness);
+    let case = Case::new(caller(), bench.pay(10), &bench.clock).unwrap();
+    // Newer policy comes, and is confirmed, between the two things that are read.
+    let snapshots = Arc::clone(&bench.snapshots);
+    let newer = bench.decode(&Offer::of(FROZEN, 1, 2, &bench.keys.bundle));
+    *alarm.ring.lock().unwrap() = Some(Box::new(move || {
+        snapshots.install(|next| next.policy = Some(newer));
+    }));
+    let weighed = core.weigh(&case);
+    assert_eq!(weighed.running.generation, Generation(2));
+    assert_eq!(weighed.verdict, Verdict::Deny);
+}
