@@ -60,7 +60,7 @@ pub struct Gate {
 }
 
 /// One call of one tool, as it is presented.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Request {
     grant: String,
     tool: String,
@@ -186,6 +186,17 @@ impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate")
             .field("caller", &self.caller)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Request {
+    /// Without the grant, which is a bearer's, and without the arguments, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("tool", &self.tool)
+            .field("call_id", &self.call_id)
+            .field("wait", &self.wait)
             .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 //! **Invariant**: weighing reads one pinned snapshot, the clock and whether the enforcer is stopping, and nothing else; it can be done again at any moment,
 //! and everything that may have changed meanwhile (keys, agents, revocations, expiry, policy, its age) is looked at again.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,6 @@ use crate::control_plane::Refusal;
 use crate::snapshot::{Running, Snapshot};
 
 /// A call as it was presented, parsed once.
-#[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) caller: Caller,
     pub(crate) wait: Duration,
@@ -73,6 +73,18 @@ impl Case {
             grant: request.grant,
             unreadable,
         })
+    }
+}
+
+impl fmt::Debug for Case {
+    /// Without the grant, which is a bearer's, and without the arguments, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case")
+            .field("caller", &self.caller)
+            .field("tool", &self.action.tool)
+            .field("call_id", &self.action.call_id)
+            .field("wait", &self.wait)
+            .finish_non_exhaustive()
     }
 }
 

@@ -63,3 +63,17 @@ async fn an_old_snapshot_is_never_judged_with_the_age_of_a_newer_one() {
     assert_eq!(weighed.running.generation, Generation(2));
     assert_eq!(weighed.verdict, Verdict::Deny);
 }
+
+#[test]
+fn neither_a_request_nor_a_case_shows_its_grant_or_its_arguments() {
+    let request = Request::new("bearer-token", "bank/note", br#"{"pin":"hunter2"}"#).call_id("call-1");
+    let shown = format!("{request:?}");
+    let case = Case::new(caller(), request, &ManualClock::at(1)).unwrap();
+    for shown in [shown, format!("{case:?}")] {
+        assert!(shown.contains("bank/note") && shown.contains("call-1"), "{shown}");
+        assert!(
+            !shown.contains("bearer-token") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
+}
