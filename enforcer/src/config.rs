@@ -54,7 +54,7 @@ pub struct UnixSocket {
     pub path: PathBuf,
     /// Who connects here is this agent.
     pub agent: SpiffeId,
-    /// The user id the peer must have; absent: the enforcer's own.
+    /// The user id the peer must have; absent: the enforcer's own. Another user needs a path whose directories it may enter.
     pub uid: Option<u32>,
 }
 

@@ -31,6 +31,10 @@ use grpc::{GateSurface, Peer};
 const CALLS_PER_CONNECTION_MAX: usize = 256;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A socket for processes of our own user: the file system keeps the others out.
+const OWNER_ONLY: u32 = 0o600;
+/// A socket for another user's processes, whom the file system can't name: the kernel says who connected, and that decides.
+const ANYBODY: u32 = 0o666;
 /// How long a stop waits for calls under way.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
@@ -120,8 +124,10 @@ impl Surfaces {
     }
 
     async fn serve_unix(&mut self, gate: Gate, socket: &UnixSocket) -> Result<(), SurfaceError> {
-        let listener = listen_unix(&socket.path).await?;
-        let uid = socket.uid.unwrap_or_else(|| rustix::process::getuid().as_raw());
+        let own = rustix::process::getuid().as_raw();
+        let uid = socket.uid.unwrap_or(own);
+        let mode = if uid == own { OWNER_ONLY } else { ANYBODY };
+        let listener = listen_unix(&socket.path, mode).await?;
         let peer = Peer::Unix {
             agent: socket.agent.clone(),
             uid,
@@ -179,8 +185,8 @@ fn server() -> Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
 
-/// Opens a socket only its owner can use, in place of one that nobody listens on any more.
-async fn listen_unix(path: &Path) -> Result<UnixListener, SurfaceError> {
+/// Opens a socket in place of one that nobody listens on any more.
+async fn listen_unix(path: &Path, mode: u32) -> Result<UnixListener, SurfaceError> {
     let failed = |source| SurfaceError::Unix {
         path: path.to_owned(),
         source,
@@ -197,7 +203,7 @@ async fn listen_unix(path: &Path) -> Result<UnixListener, SurfaceError> {
         Err(_) => {}
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
     Ok(listener)
 }
 

@@ -7,6 +7,7 @@ use checkrein_proto::decision::v1::{AuthorizeRequest, CompleteRequest, OutcomeRe
 use checkrein_shared::decision::Record;
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
+use tokio::process::Command;
 use tonic::Code;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity, Uri};
 
@@ -14,6 +15,10 @@ use super::*;
 use crate::fixture::{AGENT, Bench, Ca};
 
 type Client = GateServiceClient<Channel>;
+
+/// Tells a process of another user where to call, and with what.
+const SOCKET: &str = "CHECKREIN_TEST_SOCKET";
+const GRANT: &str = "CHECKREIN_TEST_GRANT";
 
 fn empty() -> Surfaces {
     Surfaces {
@@ -24,9 +29,14 @@ fn empty() -> Surfaces {
 }
 
 async fn connect(path: PathBuf) -> Client {
+    over(UnixStream::connect(path).await.unwrap()).await
+}
+
+async fn over(stream: UnixStream) -> Client {
+    let mut stream = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_: Uri| {
-        let path = path.clone();
-        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        let once = stream.take().ok_or(io::ErrorKind::NotConnected);
+        async move { once.map_err(io::Error::from) }
     });
     let channel = Endpoint::from_static("http://gate")
         .connect_with_connector(connector)
@@ -93,6 +103,69 @@ async fn another_users_process_is_refused() {
     assert!(bench.records().is_empty());
 }
 
+/// What a process of this user is answered on a socket.
+async fn answered_as(uid: u32, program: &Path, socket: &Path, grant: &str) -> String {
+    let child = Command::new(program)
+        .args([
+            "--ignored",
+            "--exact",
+            "--nocapture",
+            "surface::tests::one_call_from_here",
+        ])
+        .env(SOCKET, socket)
+        .env(GRANT, grant)
+        .uid(uid)
+        .gid(uid)
+        .output();
+    let output = child.await.unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+#[ignore = "the other end of the test below, which runs it as another user"]
+async fn one_call_from_here() {
+    let (Ok(socket), Ok(grant)) = (std::env::var(SOCKET), std::env::var(GRANT)) else {
+        return;
+    };
+    let stream = match UnixStream::connect(socket).await {
+        Ok(stream) => stream,
+        Err(error) => return println!("answered: {:?}", error.kind()),
+    };
+    let request = AuthorizeRequest {
+        grant,
+        tool: "bank/look".into(),
+        arguments: "{}".into(),
+        ..Default::default()
+    };
+    match over(stream).await.authorize(request).await {
+        Ok(answer) => println!("answered: {:?}", answer.into_inner().verdict()),
+        Err(status) => println!("answered: {:?}", status.code()),
+    }
+}
+
+#[tokio::test]
+async fn a_socket_for_another_user_is_that_users_and_nobody_elses() {
+    if !rustix::process::getuid().is_root() {
+        eprintln!("SKIPPED: only root can become another user");
+        return;
+    }
+    let (theirs, others) = (4_242, 4_243);
+    let bench = Bench::new();
+    let (place, _surfaces, mut ours) = socket(&bench, Some(theirs)).await;
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // They may not enter the directory that this program lies in.
+    let program = place.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let (path, grant) = (place.path().join("gate.sock"), bench.grant());
+    let answered = answered_as(theirs, &program, &path, &grant).await;
+    assert!(answered.contains("answered: Permit"), "{answered}");
+    let answered = answered_as(others, &program, &path, &grant).await;
+    assert!(answered.contains("answered: PermissionDenied"), "{answered}");
+    let refused = ours.authorize(look(&bench)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert_eq!(bench.records().len(), 1);
+}
+
 #[tokio::test]
 async fn what_is_no_call_is_an_error_and_a_deny_is_an_answer() {
     let bench = Bench::new();
@@ -128,19 +201,22 @@ async fn what_is_no_call_is_an_error_and_a_deny_is_an_answer() {
 async fn a_socket_is_taken_over_from_the_dead_only() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("gate.sock");
-    let living = listen_unix(&path).await.unwrap();
-    assert!(matches!(listen_unix(&path).await, Err(SurfaceError::InUse(_))));
+    let living = listen_unix(&path, OWNER_ONLY).await.unwrap();
+    assert!(matches!(
+        listen_unix(&path, OWNER_ONLY).await,
+        Err(SurfaceError::InUse(_))
+    ));
     drop(living);
-    drop(listen_unix(&path).await.unwrap());
+    drop(listen_unix(&path, OWNER_ONLY).await.unwrap());
     fs::remove_file(&path).unwrap();
     drop(StdUnixListener::bind(&path).unwrap());
-    let taken = listen_unix(&path).await.unwrap();
+    let taken = listen_unix(&path, OWNER_ONLY).await.unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     drop(taken);
     fs::remove_file(&path).unwrap();
     fs::write(&path, b"precious").unwrap();
     assert!(matches!(
-        listen_unix(&path).await,
+        listen_unix(&path, OWNER_ONLY).await,
         Err(SurfaceError::NotASocket(_))
     ));
     assert_eq!(fs::read(&path).unwrap(), b"precious");
