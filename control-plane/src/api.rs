@@ -60,12 +60,12 @@ pub(crate) fn bad_message(error: &InvalidMessage) -> Status {
 
 /// The key that makes a mutation safe to repeat.
 pub(crate) fn idempotency_key(key: &str) -> Result<&str, Status> {
-    if is_good_key(key) {
+    if is_good_key(key) && !key.contains(char::is_control) {
         Ok(key)
     } else {
         Err(bad_field(
             "idempotency_key",
-            "expected 1 to 128 bytes, the same for every try of one request",
+            "expected 1 to 128 bytes without control characters, the same for every try of one request",
         ))
     }
 }
@@ -82,6 +82,19 @@ pub(crate) fn text<'a>(field: &str, text: &'a str) -> Result<&'a str, Status> {
         return Err(bad_field(field, "control characters are not allowed"));
     }
     Ok(text)
+}
+
+/// Text that an enforcer passes on from packs and calls: as it is, within its bound, and without the one character that the
+/// database can't hold.
+pub(crate) fn stored_text(field: &str, text: &str, bytes_max: usize) -> Result<(), Status> {
+    if text.len() > bytes_max {
+        let why = format!("{} bytes are more than the {bytes_max} allowed", text.len());
+        return Err(bad_field(field, why));
+    }
+    if text.contains('\0') {
+        return Err(bad_field(field, "the character U+0000 is not allowed"));
+    }
+    Ok(())
 }
 
 /// How many rows to give.

@@ -89,6 +89,12 @@ pub enum GateError {
     /// The tool's name is too long to be written down.
     #[error("a tool name of {0} bytes is longer than the {TOOL_BYTES_MAX} allowed")]
     ToolTooLong(usize),
+    /// The call's name can't be written down everywhere.
+    #[error("the call id `{0}` holds a control character; name the call with printable ones")]
+    CallIdControl(String),
+    /// The tool's name can't be written down everywhere.
+    #[error("the tool name `{0}` holds a control character; no tool has such a name")]
+    ToolControl(String),
 }
 
 /// Why [`Gate::run`] gives no result.

@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use checkrein_control_plane::authority::Authority;
 use checkrein_control_plane::cli::identity::RootKey;
 use checkrein_control_plane::config::{Config as ControlPlaneConfig, Settings};
+use checkrein_control_plane::database::Database;
 use checkrein_control_plane::installation::Installation;
 use checkrein_control_plane::postgres::{Options, PrivatePostgres, Progress};
 use checkrein_enforcer::{Config, Enforcer};
@@ -135,6 +136,11 @@ impl World {
         let (client, connection) = tokio_postgres::connect(&self.database_url, tokio_postgres::NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
+    }
+
+    /// The same through the door that the control plane uses.
+    pub fn database(&self) -> Result<Database> {
+        Ok(Database::new(&self.database_url)?)
     }
 
     /// Registers an enforcer and writes its directory; returns the directory.

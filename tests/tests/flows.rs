@@ -4,6 +4,7 @@
 
 mod flows {
     mod absence;
+    mod asking;
     mod decision;
     mod demo;
     mod hold;

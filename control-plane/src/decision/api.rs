@@ -13,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{AppendError, Batch, Decisions, Journal, Position, Search, StoredDecision, store};
-use crate::api::{bad_field, database_trouble, not_found, page_rows, precondition};
+use crate::api::{bad_field, database_trouble, not_found, page_rows, precondition, text};
 use crate::caller::Caller;
 
 /// A batch has at most this many records.
@@ -214,6 +214,15 @@ fn parse_batch(batch: wire::AppendBatch) -> Result<Batch, Status> {
 
 fn parse_search(request: &wire::SearchRequest) -> Result<Search, Status> {
     let task = Some(&request.task_id).filter(|id| !id.is_empty());
+    let wanted = [
+        ("agent", &request.agent),
+        ("tool", &request.tool),
+        ("rule", &request.rule),
+        ("enforcer", &request.enforcer),
+    ];
+    for (field, asked) in wanted {
+        text(field, asked)?;
+    }
     let verdict = Verdict::try_from(request.verdict())
         .map(Verdict::as_str)
         .unwrap_or_default();

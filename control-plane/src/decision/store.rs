@@ -2,6 +2,8 @@
 
 mod search;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::{Chain, Record};
@@ -164,12 +166,12 @@ async fn insert_decisions(
         .map(|(_, decision)| decision.task.map(checkrein_shared::id::TaskId::uuid))
         .collect();
     let agents: Vec<_> = decisions().map(|(_, decision)| decision.agent.as_str()).collect();
-    let tools: Vec<_> = decisions().map(|(_, decision)| decision.tool.as_str()).collect();
+    let tools: Vec<_> = decisions().map(|(_, decision)| column(&decision.tool)).collect();
     let verdicts: Vec<_> = decisions()
         .map(|(_, decision)| decision.verdict.as_str())
         .collect();
     let rules: Vec<_> = decisions()
-        .map(|(_, decision)| decision.rules.join("\n"))
+        .map(|(_, decision)| column(&decision.rules.join("\n")).into_owned())
         .collect();
     tx.execute(
         insert,
@@ -231,6 +233,16 @@ async fn insert_outcomes(
     .await
     .map_err(|source| tx.failed(source))?;
     Ok(())
+}
+
+/// Text as a column can hold it. What a search looks in must not keep a record out, whatever an enforcer let through: the
+/// record itself keeps the exact bytes.
+fn column(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// Sequence, chain and bytes of each record, as columns.

@@ -2,7 +2,7 @@
 
 use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::hold::v1::hold_service_server::HoldService;
-use checkrein_shared::action::{ActionIdentity, Sha256};
+use checkrein_shared::action::{ARGUMENT_BYTES_MAX, ActionIdentity, Sha256};
 use checkrein_shared::hold::{Hold, Requirement, State};
 use checkrein_shared::id::{Generation, HoldId};
 use tonic::{Request, Response, Status};
@@ -10,14 +10,19 @@ use tonic::{Request, Response, Status};
 use super::store::{self, Filter};
 use super::{Consume, ConsumeAnswer, HoldError, Holds, Open, OpenAnswer, Refusal, Vote};
 use crate::api::{
-    bad_field, bad_message, database_trouble, next_page, not_found, page_rows, precondition, text,
+    TEXT_BYTES_MAX, bad_field, bad_message, database_trouble, next_page, not_found, page_rows, precondition,
+    stored_text, text,
 };
 use crate::caller::Caller;
 
 /// A reason has at most this many bytes.
 const REASON_BYTES_MAX: usize = 1 << 10;
-/// The caller's own name for a call has at most this many bytes.
-const CALL_ID_BYTES_MAX: usize = 256;
+/// The names of calls, tools, rules and groups have at most this many bytes.
+const NAME_BYTES_MAX: usize = 256;
+/// Arguments have at most this many bytes once they are canonical and masked.
+const ARGUMENTS_BYTES_MAX: usize = 2 * ARGUMENT_BYTES_MAX;
+/// Why an action is held, in the words of all rules together, has at most this many bytes.
+const HELD_REASON_BYTES_MAX: usize = 64 << 10;
 /// A hold may have at most this many requirements.
 const REQUIREMENTS_MAX: usize = 32;
 
@@ -47,7 +52,7 @@ impl HoldService for Holds {
             enforcer: caller.id.name().to_owned(),
             action: parse_hash(&request.action_sha256)?,
             generation: Generation(request.generation),
-            requirements: request.requirements.into_iter().map(Into::into).collect(),
+            requirements: parse_requirements(request.requirements)?,
         };
         let result = match self.consume(&consume).await? {
             ConsumeAnswer::Consumed { use_by_ms, approvers } => {
@@ -178,12 +183,9 @@ fn parse_open(enforcer: &str, request: wire::OpenRequest) -> Result<Open, Status
     if action.sha256() != hash {
         return Err(HoldError::HashMismatch.into());
     }
-    let requirements: Vec<Requirement> = request.requirements.into_iter().map(Into::into).collect();
-    if requirements.is_empty() || requirements.len() > REQUIREMENTS_MAX {
-        return Err(bad_field(
-            "requirements",
-            format!("expected 1 to {REQUIREMENTS_MAX}"),
-        ));
+    let requirements = parse_requirements(request.requirements)?;
+    if requirements.is_empty() {
+        return Err(bad_field("requirements", "whom does it wait for?"));
     }
     if requirements
         .iter()
@@ -194,11 +196,20 @@ fn parse_open(enforcer: &str, request: wire::OpenRequest) -> Result<Open, Status
             "quorum and both times must be more than zero",
         ));
     }
-    if request.call_id.is_empty() || request.call_id.len() > CALL_ID_BYTES_MAX {
-        return Err(bad_field(
-            "call_id",
-            format!("expected 1 to {CALL_ID_BYTES_MAX} bytes"),
-        ));
+    if request.call_id.is_empty() {
+        return Err(bad_field("call_id", "expected a name for the call"));
+    }
+    let texts = [
+        ("call_id", &request.call_id, NAME_BYTES_MAX),
+        ("action.tool", &action.tool, NAME_BYTES_MAX),
+        ("action.user", &action.user, TEXT_BYTES_MAX),
+        ("action.arguments", &action.arguments.0, ARGUMENTS_BYTES_MAX),
+        ("environment", &request.environment, TEXT_BYTES_MAX),
+        ("intent", &request.intent, TEXT_BYTES_MAX),
+        ("reason", &request.reason, HELD_REASON_BYTES_MAX),
+    ];
+    for (field, text, bytes_max) in texts {
+        stored_text(field, text, bytes_max)?;
     }
     Ok(Open {
         enforcer: enforcer.to_owned(),
@@ -215,6 +226,18 @@ fn parse_open(enforcer: &str, request: wire::OpenRequest) -> Result<Open, Status
         reason: request.reason,
         denial_class: request.denial_class,
     })
+}
+
+fn parse_requirements(sent: Vec<wire::Requirement>) -> Result<Vec<Requirement>, Status> {
+    if sent.len() > REQUIREMENTS_MAX {
+        return Err(bad_field("requirements", format!("at most {REQUIREMENTS_MAX}")));
+    }
+    for requirement in &sent {
+        stored_text("requirements.rule", &requirement.rule, NAME_BYTES_MAX)?;
+        stored_text("requirements.group", &requirement.group, NAME_BYTES_MAX)?;
+        stored_text("requirements.reason", &requirement.reason, TEXT_BYTES_MAX)?;
+    }
+    Ok(sent.into_iter().map(Into::into).collect())
 }
 
 fn parse_id(id: &str) -> Result<HoldId, Status> {

@@ -62,6 +62,7 @@ impl TaskService for Tasks {
         request: Request<wire::ListRequest>,
     ) -> Result<Response<wire::ListResponse>, Status> {
         let request = request.into_inner();
+        text("agent", &request.agent)?;
         let states: Vec<&str> = request.states().filter_map(state_word).collect();
         let filter = Filter {
             agent: &request.agent,
@@ -182,6 +183,9 @@ fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {
     }
     if text("user", &request.user)?.is_empty() {
         return Err(bad_field("user", "for whom does the agent act?"));
+    }
+    for tool in &request.tools {
+        text("tools", tool)?;
     }
     let scope = Scope::parse(request.tools).map_err(|error| bad_field("tools", error.to_string()))?;
     if scope.patterns().is_empty() || scope.patterns().len() > SCOPE_ENTRIES_MAX {

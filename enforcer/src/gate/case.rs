@@ -55,6 +55,13 @@ impl Case {
         if request.tool.len() > TOOL_BYTES_MAX {
             return Err(GateError::ToolTooLong(request.tool.len()));
         }
+        // The record is kept where text can't hold all of these, and people read both names on terminals.
+        if request.call_id.contains(char::is_control) {
+            return Err(GateError::CallIdControl(shown(&request.call_id)));
+        }
+        if request.tool.contains(char::is_control) {
+            return Err(GateError::ToolControl(shown(&request.tool)));
+        }
         let call_id = Some(request.call_id).filter(|id| !id.is_empty());
         let call_id = call_id.unwrap_or_else(|| DecisionId::new(clock).to_string());
         let (arguments, unreadable) = match request.arguments {
@@ -242,6 +249,11 @@ impl Weighed {
         );
         self.denied(Refusal::new(Cause::PolicyStale, reason))
     }
+}
+
+/// A name with its control characters spelt out.
+fn shown(name: &str) -> String {
+    name.escape_debug().to_string()
 }
 
 /// What people would see; none if there are secrets and nothing to mask them with.

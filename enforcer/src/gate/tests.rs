@@ -438,6 +438,20 @@ async fn a_call_that_is_none_is_refused_and_not_recorded() {
 }
 
 #[tokio::test]
+async fn a_name_with_a_control_character_is_no_call_and_poisons_no_record() {
+    let bench = Bench::new();
+    for name in ["x\0", "a\nb", "\u{9b}31m"] {
+        let shown = name.escape_debug().to_string();
+        let called = bench.gate.authorize(bench.look().call_id(name)).await;
+        assert_eq!(called.unwrap_err(), GateError::CallIdControl(shown.clone()));
+        let request = Request::new(bench.grant(), name, b"{}");
+        let named = bench.gate.authorize(request).await;
+        assert_eq!(named.unwrap_err(), GateError::ToolControl(shown));
+    }
+    assert!(bench.records().is_empty());
+}
+
+#[tokio::test]
 async fn one_task_can_not_have_calls_under_way_without_end() {
     let bench = Bench::new();
     for _ in 0..1_030 {

@@ -142,9 +142,10 @@ impl From<Decided> for wire::AuthorizeResponse {
 fn no_call(error: &GateError) -> Status {
     match error {
         GateError::NoAgent => Status::failed_precondition(error.to_string()),
-        GateError::CallIdTooLong(_) | GateError::ToolTooLong(_) => {
-            Status::invalid_argument(error.to_string())
-        }
+        GateError::CallIdTooLong(_)
+        | GateError::ToolTooLong(_)
+        | GateError::CallIdControl(_)
+        | GateError::ToolControl(_) => Status::invalid_argument(error.to_string()),
     }
 }
 

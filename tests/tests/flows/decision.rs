@@ -1,5 +1,7 @@
 //! Decisions: answered, journaled, and stored exactly once.
 
+mod text;
+
 use std::collections::BTreeSet;
 
 use checkrein_enforcer::{Answer, Enforcer, Request};
