@@ -260,6 +260,17 @@ impl Transaction {
         Ok(unsigned(row.get(0)))
     }
 
+    /// The feed's revision as it stands, which nobody raises until the transaction ends; any number may share it.
+    pub async fn share(&self, feed: FeedName) -> Result<u64, DatabaseError> {
+        let share = "-- revision.share
+            SELECT value FROM revision WHERE feed = $1 FOR SHARE";
+        let row = self
+            .query_one(share, &[&feed.as_str()])
+            .await
+            .map_err(|source| self.failed(source))?;
+        Ok(unsigned(row.get(0)))
+    }
+
     /// The feed's revision as it stands.
     pub async fn revision(&self, feed: FeedName) -> Result<u64, DatabaseError> {
         let read = "-- revision.read

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! **Invariant**: every step is one transaction that locks the row, asks the state machine, and compares deadlines with
-//! the database's clock. Locks are taken in one order: task, hold, counter.
+//! the database's clock. Locks are taken in one order: task, hold, policy, the holds' counter; of several holds, by id.
 
 mod api;
 mod consume;

@@ -80,7 +80,8 @@ impl Holds {
         if !is_live {
             return Ok(refused((Cause::TaskEnded, "the task has ended".to_owned())));
         }
-        let newest = Generation(tx.revision(FeedName::Policy).await?);
+        // Shared, so that a push that forbids it is either seen here or answered after this release.
+        let newest = Generation(tx.share(FeedName::Policy).await?);
         if newest != consume.generation {
             return Ok(ConsumeAnswer::Refresh(newest));
         }
