@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::{Authority, AuthorityError};
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Transaction};
 use crate::feed::Pulse;
 use crate::hold::HoldNews;
 use crate::policy::{Labels, Policies, PolicyError, PublishedFeed};
@@ -196,4 +196,9 @@ impl Fleet {
         self.policies.commit_registration(registration).await?;
         Ok((id, certificate))
     }
+}
+
+/// Whether the register lets this enforcer speak for this agent.
+pub async fn speaks_for(tx: &Transaction, enforcer: &str, agent: &SpiffeId) -> Result<bool, DatabaseError> {
+    store::speaks_for(tx, enforcer, agent).await
 }

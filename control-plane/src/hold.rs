@@ -106,6 +106,17 @@ pub enum HoldError {
     /// The action in the request is not the one it says it is.
     #[error("the action does not have the hash it came with")]
     HashMismatch,
+    /// The enforcer has no business in the task.
+    #[error("enforcer `{enforcer}` may not speak for `{agent}`; `checkrein fleet add --agent` says for whom")]
+    OtherAgent {
+        /// Who asked.
+        enforcer: String,
+        /// Who would act.
+        agent: SpiffeId,
+    },
+    /// The enforcer says something of the task that the task does not say.
+    #[error("task `{0}` has another agent, user, grant, intent or environment: ask with what its grant says")]
+    OtherTask(TaskId),
     /// Another enforcer's hold.
     #[error("hold `{0}` is held by another enforcer")]
     OtherEnforcer(HoldId),

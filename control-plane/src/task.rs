@@ -23,7 +23,7 @@ use thiserror::Error;
 
 use crate::authority::Authority;
 use crate::database::{Database, DatabaseError, FeedName, Transaction};
-use crate::hold;
+use crate::{fleet, hold};
 
 /// A task may live at most this long; an agent that needs more starts another.
 pub const TASK_LIFE_MAX: Duration = Duration::from_hours(24);
@@ -153,6 +153,14 @@ pub enum TaskError {
     /// The agent may not start or end its own authority.
     #[error("`{0}` can't start a task for itself")]
     SelfStarted(SpiffeId),
+    /// The enforcer has no business in the task.
+    #[error("enforcer `{enforcer}` may not speak for `{agent}`; `checkrein fleet add --agent` says for whom")]
+    OtherAgent {
+        /// Who asked.
+        enforcer: String,
+        /// Whose task it is.
+        agent: SpiffeId,
+    },
     /// The grant can't be made.
     #[error("the grant can't be signed")]
     Unsigned(#[from] serde_json::Error),
@@ -217,12 +225,21 @@ impl Tasks {
         Ok(closed)
     }
 
-    /// What the primary says now.
-    pub async fn confirm(&self, id: TaskId, grant: GrantId) -> Result<Confirmation, TaskError> {
+    /// What the primary says now, to an enforcer that may speak for the task's agent.
+    pub async fn confirm(
+        &self,
+        enforcer: &str,
+        id: TaskId,
+        grant: GrantId,
+    ) -> Result<Confirmation, TaskError> {
         let tx = self.database.begin("task.confirm").await?;
-        let confirmation = store::confirm(&tx, id, grant)
+        let (agent, confirmation) = store::confirm(&tx, id, grant)
             .await?
             .ok_or(TaskError::NotFound(id))?;
+        if !fleet::speaks_for(&tx, enforcer, &agent).await? {
+            let enforcer = enforcer.to_owned();
+            return Err(TaskError::OtherAgent { enforcer, agent });
+        }
         tx.commit().await?;
         Ok(confirmation)
     }
@@ -275,7 +292,12 @@ pub async fn load_revocations(
     }
 }
 
-/// Whether the task is live, its row locked against being closed until the transaction ends.
+/// The task, its row locked against being closed until the transaction ends; any number may share it.
+pub async fn share(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
+    store::share(tx, id).await
+}
+
+/// Whether the task is live at this moment: to be asked last, because whoever waits for a lock grows older.
 pub async fn is_live(tx: &Transaction, id: TaskId) -> Result<bool, DatabaseError> {
     store::is_live(tx, id).await
 }

@@ -57,6 +57,20 @@ pub(super) async fn insert(
     Ok(inserted == 1)
 }
 
+pub(super) async fn speaks_for(
+    tx: &Transaction,
+    enforcer: &str,
+    agent: &SpiffeId,
+) -> Result<bool, DatabaseError> {
+    let read = "-- fleet.speaks_for
+        SELECT EXISTS (SELECT FROM enforcer WHERE name = $1 AND $2 = ANY (agents))";
+    let row = tx
+        .query_one(read, &[&enforcer, &agent.as_str()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.get(0))
+}
+
 /// Takes the instance over for this stream; an earlier incarnation is refused.
 pub(super) async fn open_stream(tx: &Transaction, stream: &Stream) -> Result<bool, DatabaseError> {
     let open = "-- fleet.open_stream

@@ -167,9 +167,11 @@ impl From<HoldError> for Status {
             HoldError::Transition(_) => precondition("INVALID_TRANSITION", message),
             HoldError::TooLate(_) => precondition("HOLD_EXPIRED", message),
             HoldError::OtherBytes(_) => precondition("OTHER_BYTES", message),
-            HoldError::Asker(_) | HoldError::NotInGroup { .. } | HoldError::OtherEnforcer(_) => {
-                Self::permission_denied(message)
-            }
+            HoldError::Asker(_)
+            | HoldError::NotInGroup { .. }
+            | HoldError::OtherAgent { .. }
+            | HoldError::OtherTask(_)
+            | HoldError::OtherEnforcer(_) => Self::permission_denied(message),
             HoldError::HashMismatch => bad_field("action.action_sha256", message),
             HoldError::Database(error) => database_trouble(&error),
         }
@@ -221,6 +223,10 @@ fn parse_open(enforcer: &str, request: wire::OpenRequest) -> Result<Open, Status
         action,
         requirements,
         generation: Generation(request.generation),
+        grant: request
+            .grant_id
+            .parse()
+            .map_err(|error| bad_field("grant_id", format!("{error}")))?,
         environment: request.environment,
         intent: request.intent,
         reason: request.reason,

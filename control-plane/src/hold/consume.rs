@@ -47,7 +47,7 @@ impl Holds {
         let task = store::task_of(&tx, consume.hold)
             .await?
             .ok_or(HoldError::NotFound(consume.hold))?;
-        let is_live = task::is_live(&tx, task).await?;
+        task::share(&tx, task).await?;
         let held = store::lock(&tx, consume.hold)
             .await?
             .ok_or(HoldError::NotFound(consume.hold))?;
@@ -77,11 +77,11 @@ impl Holds {
                 "the approval was not used in time; ask again".to_owned(),
             )));
         }
-        if !is_live {
-            return Ok(refused((Cause::TaskEnded, "the task has ended".to_owned())));
-        }
         // Shared, so that a push that forbids it is either seen here or answered after this release.
         let newest = Generation(tx.share(FeedName::Policy).await?);
+        if !task::is_live(&tx, task).await? {
+            return Ok(refused((Cause::TaskEnded, "the task has ended".to_owned())));
+        }
         if newest != consume.generation {
             return Ok(ConsumeAnswer::Refresh(newest));
         }

@@ -3,11 +3,12 @@
 use checkrein_shared::action::ActionIdentity;
 use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Hold, OPEN_HOLDS_MAX, Requirement};
-use checkrein_shared::id::{DecisionId, Generation, HoldId};
+use checkrein_shared::id::{DecisionId, Generation, GrantId, HoldId};
 
 use super::{HoldError, Holds, Refusal, announce, store};
-use crate::database::FeedName;
-use crate::task;
+use crate::database::{FeedName, Transaction};
+use crate::fleet;
+use crate::task::{self, Task, TaskState};
 
 /// An action that has to wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Open {
     pub requirements: Vec<Requirement>,
     /// The generation of the decision.
     pub generation: Generation,
+    /// The token it came with.
+    pub grant: GrantId,
     /// Where the task runs.
     pub environment: String,
     /// What the user wants.
@@ -48,7 +51,10 @@ impl Holds {
     /// asks people twice.
     pub async fn open(&self, open: Open) -> Result<OpenAnswer, HoldError> {
         let tx = self.database.begin("hold.open").await?;
-        let is_live = task::is_live(&tx, open.action.task).await?;
+        let Some(task) = task::share(&tx, open.action.task).await? else {
+            return Ok(refused(Cause::TaskEnded, "there is no such task".to_owned()));
+        };
+        may_open(&tx, &open, &task).await?;
         // From here on nobody else opens: the counts below are exact.
         tx.lock(FeedName::Hold).await?;
         if let Some(hold) =
@@ -59,7 +65,7 @@ impl Holds {
             }
             return Ok(OpenAnswer::Held(Box::new(hold)));
         }
-        if !is_live {
+        if task.state != TaskState::Live {
             return Ok(refused(Cause::TaskEnded, "the task has ended".to_owned()));
         }
         if let Some(said) = store::denial_of_class(&tx, open.action.task, &open.denial_class).await? {
@@ -75,6 +81,24 @@ impl Holds {
         tx.commit().await?;
         Ok(OpenAnswer::Held(Box::new(hold)))
     }
+}
+
+/// What approvers are shown of a task is what the task says of itself, and only an enforcer of its agent may show it.
+async fn may_open(tx: &Transaction, open: &Open, task: &Task) -> Result<(), HoldError> {
+    let action = &open.action;
+    let is_of_task = action.agent == task.agent
+        && action.user == task.user
+        && open.grant == task.grant
+        && open.intent == task.intent
+        && open.environment == task.environment;
+    if !is_of_task {
+        return Err(HoldError::OtherTask(task.id));
+    }
+    if !fleet::speaks_for(tx, &open.enforcer, &task.agent).await? {
+        let (enforcer, agent) = (open.enforcer.clone(), task.agent.clone());
+        return Err(HoldError::OtherAgent { enforcer, agent });
+    }
+    Ok(())
 }
 
 /// How many holds are open already.

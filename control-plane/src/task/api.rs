@@ -101,12 +101,14 @@ impl TaskService for Tasks {
         &self,
         request: Request<wire::ConfirmRequest>,
     ) -> Result<Response<wire::ConfirmResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let grant = request
             .grant_id
             .parse()
             .map_err(|error| bad_field("grant_id", format!("{error}")))?;
-        let confirmation = self.confirm(parse_id(&request.task_id)?, grant).await?;
+        let id = parse_id(&request.task_id)?;
+        let confirmation = self.confirm(caller.id.name(), id, grant).await?;
         Ok(Response::new(wire::ConfirmResponse {
             state: wire::State::from(&confirmation.state).into(),
             generation: confirmation.generation,
@@ -119,7 +121,9 @@ impl From<TaskError> for Status {
     fn from(error: TaskError) -> Self {
         match error {
             TaskError::NotFound(id) => not_found("task", &id.to_string()),
-            TaskError::SelfStarted(_) => Self::permission_denied(error.to_string()),
+            TaskError::SelfStarted(_) | TaskError::OtherAgent { .. } => {
+                Self::permission_denied(error.to_string())
+            }
             TaskError::Unsigned(_) => Self::internal(error.to_string()),
             TaskError::Database(error) => database_trouble(&error),
         }

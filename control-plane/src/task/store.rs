@@ -109,11 +109,23 @@ pub(super) async fn lock(tx: &Transaction, id: TaskId) -> Result<Option<Task>, D
     row.as_ref().map(decode).transpose()
 }
 
-pub(super) async fn is_live(tx: &Transaction, id: TaskId) -> Result<bool, DatabaseError> {
-    let share = "-- task.is_live
-        SELECT state = 'live' AND expires_at > clock_timestamp() FROM task WHERE id = $1 FOR SHARE";
+/// The row is locked first and the clock read afterwards, however long the lock took.
+pub(super) async fn share(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
+    let share = "-- task.share
+        WITH task AS MATERIALIZED (SELECT * FROM task WHERE id = $1 FOR SHARE)
+        SELECT *, expires_at <= clock_timestamp() AS expired FROM task";
     let row = tx
         .query_opt(share, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    row.as_ref().map(decode).transpose()
+}
+
+pub(super) async fn is_live(tx: &Transaction, id: TaskId) -> Result<bool, DatabaseError> {
+    let read = "-- task.is_live
+        SELECT state = 'live' AND expires_at > clock_timestamp() FROM task WHERE id = $1";
+    let row = tx
+        .query_opt(read, &[&id.uuid()])
         .await
         .map_err(|source| tx.failed(source))?;
     Ok(row.is_some_and(|row| row.get(0)))
@@ -200,7 +212,7 @@ pub(super) async fn confirm(
     tx: &Transaction,
     id: TaskId,
     grant: GrantId,
-) -> Result<Option<Confirmation>, DatabaseError> {
+) -> Result<Option<(SpiffeId, Confirmation)>, DatabaseError> {
     let read = "-- task.confirm
         SELECT task.*, expires_at <= clock_timestamp() AS expired,
                (SELECT value FROM revision WHERE feed = $3) AS generation,
@@ -212,11 +224,13 @@ pub(super) async fn confirm(
         .await
         .map_err(|source| tx.failed(source))?;
     let confirmation = |row: Row| {
-        Ok(Confirmation {
-            state: decode(&row)?.state,
+        let task = decode(&row)?;
+        let confirmation = Confirmation {
+            state: task.state,
             generation: unsigned(row.get("generation")),
             revocation_sequence: unsigned(row.get("revocation_sequence")),
-        })
+        };
+        Ok((task.agent, confirmation))
     };
     row.map(confirmation).transpose()
 }

@@ -1,6 +1,7 @@
 //! Holds: approved bytes are executed bytes, at most once, never late, never by the asker.
 
 mod races;
+mod register;
 mod standing;
 
 use std::time::Duration;
