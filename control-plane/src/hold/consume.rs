@@ -5,7 +5,7 @@ use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Hold, Requirement, State, Step};
 use checkrein_shared::id::{Generation, HoldId};
 
-use super::{HoldError, Holds, Refusal, announce, step, store, vote};
+use super::{HoldError, Holds, Refusal, announce, step, store, sweep, vote};
 use crate::database::{FeedName, Transaction};
 use crate::task;
 
@@ -64,18 +64,7 @@ impl Holds {
             return Ok(refused((Cause::ActionChanged, reason.to_owned())));
         }
         if held.is_late {
-            step(
-                &tx,
-                hold.id,
-                hold.state.after(Step::Expire)?,
-                "the approval was not used in time",
-            )
-            .await?;
-            tx.commit().await?;
-            return Ok(refused((
-                Cause::HoldLapsed,
-                "the approval was not used in time; ask again".to_owned(),
-            )));
+            return lapsed(tx, hold).await;
         }
         // Shared, so that a push that forbids it is either seen here or answered after this release.
         let newest = Generation(tx.share(FeedName::Policy).await?);
@@ -109,7 +98,9 @@ async fn consume_approved(
         tx.commit().await?;
         return Ok(refused((Cause::HoldCancelled, reason)));
     }
-    store::consume(&tx, hold.id, hold.state.after(Step::Consume)?).await?;
+    if !store::consume(&tx, hold.id, hold.state.after(Step::Consume)?).await? {
+        return lapsed(tx, hold).await;
+    }
     announce(&tx, hold.id, "").await?;
     tx.commit().await?;
     let approvers = yes().map(ToString::to_string).collect();
@@ -117,6 +108,14 @@ async fn consume_approved(
         use_by_ms: hold.use_by_ms.unwrap_or_default(),
         approvers,
     })
+}
+
+async fn lapsed(tx: Transaction, hold: &Hold) -> Result<ConsumeAnswer, HoldError> {
+    let next = hold.state.after(Step::Expire)?;
+    step(&tx, hold.id, next, sweep::said(hold.state)).await?;
+    tx.commit().await?;
+    let reason = "the approval was not used in time; ask again".to_owned();
+    Ok(refused((Cause::HoldLapsed, reason)))
 }
 
 fn not_approved(hold: &Hold) -> (Cause, String) {

@@ -28,7 +28,8 @@ pub async fn sweep(database: &Database) -> Result<usize, DatabaseError> {
     Ok(late.len())
 }
 
-const fn said(state: State) -> &'static str {
+/// What is said of a hold whose deadline passes in this state.
+pub(super) const fn said(state: State) -> &'static str {
     match state {
         State::Open => "nobody answered in time",
         State::Approved => "the approval was not used in time",

@@ -7,7 +7,7 @@ use checkrein_shared::hold::{Askers, Hold, Requirement, State, Step};
 use checkrein_shared::id::HoldId;
 use checkrein_shared::identity::SpiffeId;
 
-use super::{HoldError, Holds, announce, step, store};
+use super::{HoldError, Holds, announce, step, store, sweep};
 use crate::database::{DatabaseError, Transaction};
 use crate::task;
 
@@ -38,24 +38,19 @@ impl Holds {
             return Ok(held.hold);
         }
         may_vote(&tx, &held.hold, &vote).await?;
-        if held.is_late {
-            step(
-                &tx,
-                vote.hold,
-                held.hold.state.after(Step::Expire)?,
-                "nobody answered in time",
-            )
-            .await?;
+        let in_time = match (held.is_late, vote.approve) {
+            (true, _) => false,
+            (false, true) => approve(&tx, &held.hold, &vote).await?,
+            (false, false) => {
+                deny(&tx, &held.hold, &vote).await?;
+                true
+            }
+        };
+        if !in_time {
+            let (state, said) = (held.hold.state, sweep::said(held.hold.state));
+            step(&tx, vote.hold, state.after(Step::Expire)?, said).await?;
             tx.commit().await?;
             return Err(HoldError::TooLate(vote.hold));
-        }
-        if vote.approve {
-            self.approve(&tx, &held.hold, &vote).await?;
-        } else {
-            let next = held.hold.state.after(Step::Deny)?;
-            store::record_vote(&tx, &vote).await?;
-            store::set_denial(&tx, vote.hold, &vote.reason).await?;
-            step(&tx, vote.hold, next, &vote.reason).await?;
         }
         let hold = store::find(&tx, vote.hold)
             .await?
@@ -63,23 +58,36 @@ impl Holds {
         tx.commit().await?;
         Ok(hold)
     }
+}
 
-    async fn approve(&self, tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<(), HoldError> {
-        let approved = hold.state.after(Step::Approve)?;
+/// Counts a yes; false if time ran out meanwhile, and the yes does not count.
+async fn approve(tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<bool, HoldError> {
+    let approved = hold.state.after(Step::Approve)?;
+    let others = hold
+        .votes
+        .iter()
+        .filter(|other| other.approve)
+        .map(|other| &other.approver);
+    let yes = others.chain([&vote.approver]);
+    if !unmet(tx, &hold.requirements, yes).await?.is_empty() {
         store::record_vote(tx, vote).await?;
-        let votes = store::votes(tx, hold.id).await?;
-        let yes = votes
-            .iter()
-            .filter(|vote| vote.approve)
-            .map(|vote| &vote.approver);
-        if unmet(tx, &hold.requirements, yes).await?.is_empty() {
-            store::approve(tx, hold.id, approved).await?;
-            announce(tx, hold.id, "").await?;
-        } else {
-            store::bump_version(tx, hold.id).await?;
-        }
-        Ok(())
+        store::bump_version(tx, hold.id).await?;
+        return Ok(true);
     }
+    if !store::approve(tx, hold.id, approved).await? {
+        return Ok(false);
+    }
+    store::record_vote(tx, vote).await?;
+    announce(tx, hold.id, "").await?;
+    Ok(true)
+}
+
+async fn deny(tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<(), HoldError> {
+    let next = hold.state.after(Step::Deny)?;
+    store::record_vote(tx, vote).await?;
+    store::set_denial(tx, hold.id, &vote.reason).await?;
+    step(tx, hold.id, next, &vote.reason).await?;
+    Ok(())
 }
 
 /// The requirements that these people, whoever of them is in the group now, do not meet.

@@ -84,11 +84,16 @@ impl Asking {
     }
 
     pub(crate) async fn state(&self, hold: &wire::Hold) -> wire::State {
+        self.shown(hold).await.state()
+    }
+
+    /// The hold as it stands.
+    pub(crate) async fn shown(&self, hold: &wire::Hold) -> wire::Hold {
         let request = wire::ShowRequest {
             hold_id: hold.hold_id.clone(),
         };
         let shown = self.operator.holds().show(request).await.unwrap();
-        shown.into_inner().hold.unwrap().state()
+        shown.into_inner().hold.unwrap()
     }
 
     pub(crate) async fn sql(&self) -> Client {

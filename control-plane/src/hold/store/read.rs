@@ -32,7 +32,10 @@ const SELECT: &str = "SELECT hold.*, enforcer.spiffe_id,
     FROM hold JOIN enforcer ON enforcer.name = hold.enforcer";
 
 pub(in super::super) async fn lock(tx: &Transaction, id: HoldId) -> Result<Option<Held>, DatabaseError> {
-    let lock = format!("-- hold.lock\n{SELECT} WHERE hold.id = $1 FOR UPDATE OF hold");
+    // The row is locked first and the clock read afterwards, however long the lock took.
+    let lock = format!(
+        "-- hold.lock\nWITH hold AS MATERIALIZED (SELECT * FROM hold WHERE id = $1 FOR UPDATE) {SELECT}"
+    );
     let row = tx
         .query_opt(&lock, &[&id.uuid()])
         .await
@@ -202,7 +205,7 @@ pub(in super::super) async fn group_members(
     Ok(row.map(|row| row.get(0)).unwrap_or_default())
 }
 
-pub(in super::super) async fn votes(tx: &Transaction, id: HoldId) -> Result<Vec<Vote>, DatabaseError> {
+async fn votes(tx: &Transaction, id: HoldId) -> Result<Vec<Vote>, DatabaseError> {
     let read = "-- hold.votes
         SELECT approver, approve, reason, voted_at FROM hold_vote WHERE hold_id = $1 ORDER BY voted_at";
     let rows = tx

@@ -93,27 +93,37 @@ pub(in super::super) async fn set_state(
     tx.change_one(set, &[&id.uuid(), &state.as_str()]).await
 }
 
+/// False if the last moment for people has passed.
 pub(in super::super) async fn approve(
     tx: &Transaction,
     id: HoldId,
     approved: State,
-) -> Result<(), DatabaseError> {
+) -> Result<bool, DatabaseError> {
     let approve = "-- hold.approve
         UPDATE hold SET state = $2, version = version + 1,
             use_by = clock_timestamp() + use_within_ms * interval '1 millisecond'
-        WHERE id = $1 AND state = 'open'";
-    tx.change_one(approve, &[&id.uuid(), &approved.as_str()]).await
+        WHERE id = $1 AND state = 'open' AND decide_by > clock_timestamp()";
+    let changed = tx
+        .execute(approve, &[&id.uuid(), &approved.as_str()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(changed == 1)
 }
 
+/// False if the last moment to use the approval has passed.
 pub(in super::super) async fn consume(
     tx: &Transaction,
     id: HoldId,
     consumed: State,
-) -> Result<(), DatabaseError> {
+) -> Result<bool, DatabaseError> {
     let consume = "-- hold.consume
         UPDATE hold SET state = $2, version = version + 1, consumed_at = clock_timestamp()
         WHERE id = $1 AND state = 'approved' AND use_by > clock_timestamp()";
-    tx.change_one(consume, &[&id.uuid(), &consumed.as_str()]).await
+    let changed = tx
+        .execute(consume, &[&id.uuid(), &consumed.as_str()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(changed == 1)
 }
 
 pub(in super::super) async fn set_denial(
