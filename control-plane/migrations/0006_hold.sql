@@ -57,7 +57,7 @@ COMMENT ON COLUMN hold.decide_by IS 'Until when people may answer: the earliest 
 COMMENT ON COLUMN hold.use_within_ms IS 'How long an approval stays usable: the shortest of its requirements.';
 COMMENT ON COLUMN hold.use_by IS 'Until when, once approved.';
 COMMENT ON COLUMN hold.consumed_at IS 'When it was used.';
-COMMENT ON COLUMN hold.denial_reason IS 'What a person said.';
+COMMENT ON COLUMN hold.denial_reason IS 'What a person said; of a hold cancelled because another of its class was denied, that.';
 COMMENT ON COLUMN hold.state IS 'Where it stands.';
 COMMENT ON COLUMN hold.version IS 'Counts changes.';
 

@@ -297,6 +297,11 @@ pub async fn share(tx: &Transaction, id: TaskId) -> Result<Option<Task>, Databas
     store::share(tx, id).await
 }
 
+/// Locks the task alone: nothing is opened, used or closed in it until the transaction ends.
+pub async fn lock(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
+    store::lock(tx, id).await
+}
+
 /// Whether the task is live at this moment: to be asked last, because whoever waits for a lock grows older.
 pub async fn is_live(tx: &Transaction, id: TaskId) -> Result<bool, DatabaseError> {
     store::is_live(tx, id).await

@@ -45,7 +45,7 @@ pub enum State {
     Denied,
     /// Nobody answered in time.
     Expired,
-    /// The task ended or was revoked.
+    /// The task ended or was revoked, or a person said no to the same tool on the same resource in it.
     Cancelled,
     /// Approved, and not used in time.
     Lapsed,
@@ -70,7 +70,7 @@ pub enum Step {
     Deny,
     /// The deadline of the present state passes.
     Expire,
-    /// The task ends.
+    /// The task ends, or another hold of the same class in it is denied.
     Cancel,
     /// The enforcer uses the approval.
     Consume,
@@ -155,7 +155,7 @@ pub struct Hold {
     pub use_by_ms: Option<u64>,
     /// Counts changes.
     pub version: u64,
-    /// What a person said when denying.
+    /// What a person said when denying; of a hold cancelled because another of its class was denied, that.
     pub denial_reason: String,
 }
 

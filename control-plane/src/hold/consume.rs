@@ -66,6 +66,9 @@ impl Holds {
         if held.is_late {
             return lapsed(tx, hold).await;
         }
+        if let Some(said) = store::denial_of_class(&tx, hold.id).await? {
+            return Ok(refused((Cause::DeniedBefore, vote::denied_before(&said))));
+        }
         // Shared, so that a push that forbids it is either seen here or answered after this release.
         let newest = Generation(tx.share(FeedName::Policy).await?);
         if !task::is_live(&tx, task).await? {
@@ -132,7 +135,8 @@ fn not_approved(hold: &Hold) -> (Cause, String) {
             Cause::DeniedByPerson,
             format!("the approval was taken back: {said}"),
         ),
-        State::Cancelled => (Cause::HoldCancelled, "the hold was cancelled".to_owned()),
+        State::Cancelled if said.is_empty() => (Cause::HoldCancelled, "the hold was cancelled".to_owned()),
+        State::Cancelled => (Cause::DeniedBefore, said.clone()),
         _ => (
             Cause::HoldLapsed,
             "the approval was used already; it is good for one release".to_owned(),

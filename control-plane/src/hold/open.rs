@@ -2,10 +2,10 @@
 
 use checkrein_shared::action::ActionIdentity;
 use checkrein_shared::decision::Cause;
-use checkrein_shared::hold::{Hold, OPEN_HOLDS_MAX, Requirement};
+use checkrein_shared::hold::{Hold, OPEN_HOLDS_MAX, Requirement, State};
 use checkrein_shared::id::{DecisionId, Generation, GrantId, HoldId};
 
-use super::{HoldError, Holds, Refusal, announce, store};
+use super::{HoldError, Holds, Refusal, announce, store, vote};
 use crate::database::{FeedName, Transaction};
 use crate::fleet;
 use crate::task::{self, Task, TaskState};
@@ -63,13 +63,16 @@ impl Holds {
             if hold.enforcer.name() != open.enforcer {
                 return Err(HoldError::OtherEnforcer(hold.id));
             }
+            if hold.state == State::Cancelled && !hold.denial_reason.is_empty() {
+                return Ok(refused(Cause::DeniedBefore, hold.denial_reason));
+            }
             return Ok(OpenAnswer::Held(Box::new(hold)));
         }
         if task.state != TaskState::Live {
             return Ok(refused(Cause::TaskEnded, "the task has ended".to_owned()));
         }
-        if let Some(said) = store::denial_of_class(&tx, open.action.task, &open.denial_class).await? {
-            return Ok(refused(Cause::DeniedBefore, denied_before(&said)));
+        if let Some(said) = store::denial_of(&tx, open.action.task, &open.denial_class).await? {
+            return Ok(refused(Cause::DeniedBefore, vote::denied_before(&said)));
         }
         if let Some(bound) = exhausted(store::count_open(&tx, &open).await?) {
             return Ok(refused(Cause::HoldsExhausted, bound));
@@ -121,15 +124,6 @@ fn exhausted(counts: OpenCounts) -> Option<String> {
     Some(format!(
         "{count} actions {whose} are waiting for people already: wait for their answers first"
     ))
-}
-
-fn denied_before(said: &str) -> String {
-    let said = if said.is_empty() {
-        String::new()
-    } else {
-        format!(" (`{said}`)")
-    };
-    format!("a person said no to this tool on this resource in this task{said}; it will not be asked again")
 }
 
 const fn refused(cause: Cause, reason: String) -> OpenAnswer {

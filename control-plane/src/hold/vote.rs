@@ -27,10 +27,15 @@ pub struct Vote {
 }
 
 impl Holds {
-    /// Counts a vote. The first no ends an open hold, and takes back an approval that has not been used; the last yes that
-    /// was needed approves it. The same vote again changes nothing; another vote replaces it while the hold is open.
+    /// Counts a vote. The first no ends an open hold, and takes back an approval that has not been used, and with it whatever
+    /// else waits in the task for the same tool on the same resource; the last yes that was needed approves it. The same vote again changes nothing; another vote replaces it while the hold is open.
     pub async fn vote(&self, vote: Vote) -> Result<Hold, HoldError> {
         let tx = self.database.begin("hold.vote").await?;
+        let siblings = if vote.approve {
+            Vec::new()
+        } else {
+            lock_class(&tx, vote.hold).await?
+        };
         let held = store::lock(&tx, vote.hold)
             .await?
             .ok_or(HoldError::NotFound(vote.hold))?;
@@ -43,6 +48,7 @@ impl Holds {
             (false, true) => approve(&tx, &held.hold, &vote).await?,
             (false, false) => {
                 deny(&tx, &held.hold, &vote).await?;
+                cancel_siblings(&tx, &siblings, &vote.reason).await?;
                 true
             }
         };
@@ -88,6 +94,41 @@ async fn deny(tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<(), HoldErro
     store::set_denial(tx, hold.id, &vote.reason).await?;
     step(tx, hold.id, next, &vote.reason).await?;
     Ok(())
+}
+
+/// A no is for the whole class: the task is locked, so that nothing of the class is opened or used meanwhile, and then
+/// everything of it that waits, this hold among the rest, in the one order of holds. Gives the others.
+async fn lock_class(tx: &Transaction, id: HoldId) -> Result<Vec<(HoldId, State)>, HoldError> {
+    let task = store::task_of(tx, id).await?.ok_or(HoldError::NotFound(id))?;
+    task::lock(tx, task).await?;
+    let mut class = store::lock_waiting_of_class(tx, id).await?;
+    class.retain(|(other, _)| *other != id);
+    Ok(class)
+}
+
+/// Ends what waits for the same thing, under whatever call or amount: the answer to it was given.
+async fn cancel_siblings(
+    tx: &Transaction,
+    siblings: &[(HoldId, State)],
+    said: &str,
+) -> Result<(), HoldError> {
+    let reason = denied_before(said);
+    for (id, state) in siblings {
+        let next = state.after(Step::Cancel)?;
+        store::set_denial(tx, *id, &reason).await?;
+        step(tx, *id, next, &reason).await?;
+    }
+    Ok(())
+}
+
+/// What the agent is told of everything else in the class.
+pub(super) fn denied_before(said: &str) -> String {
+    let said = if said.is_empty() {
+        String::new()
+    } else {
+        format!(" (`{said}`)")
+    };
+    format!("a person said no to this tool on this resource in this task{said}; it will not be asked again")
 }
 
 /// The requirements that these people, whoever of them is in the group now, do not meet.

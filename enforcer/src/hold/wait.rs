@@ -60,6 +60,10 @@ async fn wait(core: &Arc<Core>, case: Arc<Case>, held: Held, notice: &HoldNotice
         Some(view) => view,
         None if deadline_passed(core, notice) => match core.authority.open_hold(ask).await {
             Ok(Opened::Held(now)) if now.id == notice.id && now.state != State::Open => View::of(&now),
+            Ok(Opened::Refused(refusal)) => {
+                let weighed = core.weigh(&case).denied(refusal);
+                return core.deny_held(&case, weighed, Some(notice.id));
+            }
             _ => return Answer::Hold(held),
         },
         None => return Answer::Hold(held),
@@ -122,6 +126,13 @@ fn no(view: &View) -> Refusal {
         State::Lapsed => Refusal::new(
             Cause::HoldLapsed,
             "the action was approved, and the approval was not used in time; it has to be asked for again",
+        ),
+        State::Cancelled if !view.said.is_empty() => Refusal::new(
+            Cause::HoldCancelled,
+            format!(
+                "{}. Do not try again, in another way or with another tool; tell the user",
+                view.said
+            ),
         ),
         State::Cancelled | State::Open | State::Approved => Refusal::new(
             Cause::HoldCancelled,

@@ -149,16 +149,50 @@ pub(in super::super) async fn lock_late(tx: &Transaction) -> Result<Vec<(HoldId,
     rows.iter().map(id_and_state).collect()
 }
 
-pub(in super::super) async fn denial_of_class(
+/// What waits in the class of this hold, and the hold itself however it stands.
+pub(in super::super) async fn lock_waiting_of_class(
+    tx: &Transaction,
+    id: HoldId,
+) -> Result<Vec<(HoldId, State)>, DatabaseError> {
+    let lock = "-- hold.lock_waiting_of_class
+        SELECT id, state FROM hold
+        WHERE (task_id, denial_class) = (SELECT task_id, denial_class FROM hold WHERE id = $1)
+          AND (state IN ('open', 'approved') OR id = $1)
+        ORDER BY id FOR UPDATE";
+    let rows = tx
+        .query(lock, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    rows.iter().map(id_and_state).collect()
+}
+
+/// What a person said who denied something of this class.
+pub(in super::super) async fn denial_of(
     tx: &Transaction,
     task: TaskId,
     class: &str,
 ) -> Result<Option<String>, DatabaseError> {
-    let read = "-- hold.denial_of_class
+    let read = "-- hold.denial_of
         SELECT denial_reason FROM hold
-        WHERE task_id = $1 AND denial_class = $2 AND denial_reason IS NOT NULL LIMIT 1";
+        WHERE task_id = $1 AND denial_class = $2 AND state IN ('denied', 'withdrawn') AND denial_reason IS NOT NULL
+        LIMIT 1";
     let row = tx
         .query_opt(read, &[&task.uuid(), &class])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// The same of the class that a hold is of.
+pub(in super::super) async fn denial_of_class(
+    tx: &Transaction,
+    id: HoldId,
+) -> Result<Option<String>, DatabaseError> {
+    let read = "-- hold.denial_of_class
+        SELECT other.denial_reason FROM hold JOIN hold AS other USING (task_id, denial_class)
+        WHERE hold.id = $1 AND other.state IN ('denied', 'withdrawn') AND other.denial_reason IS NOT NULL LIMIT 1";
+    let row = tx
+        .query_opt(read, &[&id.uuid()])
         .await
         .map_err(|source| tx.failed(source))?;
     Ok(row.map(|row| row.get(0)))
