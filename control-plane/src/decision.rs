@@ -219,19 +219,17 @@ fn place(batch: &Batch) -> Result<Vec<Placed>, AppendError> {
     Ok(placed)
 }
 
-/// An outcome that came home ends the hold it belongs to, in the transaction that stores it.
+/// Outcomes that came home end the holds they belong to, in the transaction that stores them.
 async fn settle_holds(tx: &Transaction, journal: &Journal, placed: &[Placed]) -> Result<(), DatabaseError> {
-    for record in placed {
-        if let Record::Outcome(Outcome {
-            hold: Some(hold),
-            result,
-            ..
-        }) = &record.record
-        {
-            hold::settle(tx, &journal.enforcer, *hold, *result).await?;
-        }
+    let outcome = |placed: &Placed| match &placed.record {
+        Record::Outcome(outcome) => outcome.hold.map(|hold| (hold, outcome.result)),
+        Record::Decision(_) => None,
+    };
+    let outcomes: Vec<_> = placed.iter().filter_map(outcome).collect();
+    if outcomes.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    hold::settle(tx, &journal.enforcer, &outcomes).await
 }
 
 impl Journal {

@@ -16,7 +16,7 @@ mod store;
 mod sweep;
 mod vote;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use checkrein_shared::SharedClock;
 use checkrein_shared::decision::OutcomeResult;
@@ -142,17 +142,25 @@ pub async fn cancel_all(tx: &Transaction, task: TaskId, reason: &str) -> Result<
     Ok(())
 }
 
-/// Settles a released hold with what its enforcer reported. A hold that was settled already, such as one given up as
+/// Settles released holds with what their enforcer reported. A hold that was settled already, such as one given up as
 /// unknown, stays as it is.
+///
+/// All of them are locked before the first step, which takes the counter: whoever waited for a hold with the counter in
+/// hand would wait for somebody who wants the counter.
 pub async fn settle(
     tx: &Transaction,
     enforcer: &str,
-    id: HoldId,
-    result: OutcomeResult,
+    outcomes: &[(HoldId, OutcomeResult)],
 ) -> Result<(), DatabaseError> {
-    let state = store::lock_state(tx, enforcer, id).await?;
-    if let Some(Ok(next)) = state.map(|state| state.after(Step::Settle(result))) {
-        step(tx, id, next, "").await?;
+    let ids: Vec<HoldId> = outcomes.iter().map(|(id, _)| *id).collect();
+    let locked = store::lock_of_enforcer(tx, enforcer, &ids).await?;
+    let mut states: BTreeMap<HoldId, State> = locked.into_iter().collect();
+    for (id, result) in outcomes {
+        let Some(state) = states.get_mut(id) else { continue };
+        if let Ok(next) = state.after(Step::Settle(*result)) {
+            step(tx, *id, next, "").await?;
+            *state = next;
+        }
     }
     Ok(())
 }

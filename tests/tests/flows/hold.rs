@@ -4,6 +4,7 @@ mod class;
 mod late;
 mod races;
 mod register;
+mod settle;
 mod standing;
 
 use std::time::Duration;

@@ -107,18 +107,19 @@ pub(in super::super) async fn task_of(tx: &Transaction, id: HoldId) -> Result<Op
     Ok(row.map(|row| TaskId::from_uuid(row.get(0))))
 }
 
-pub(in super::super) async fn lock_state(
+pub(in super::super) async fn lock_of_enforcer(
     tx: &Transaction,
     enforcer: &str,
-    id: HoldId,
-) -> Result<Option<State>, DatabaseError> {
-    let lock = "-- hold.lock_state
-        SELECT state FROM hold WHERE id = $1 AND enforcer = $2 FOR UPDATE";
-    let row = tx
-        .query_opt(lock, &[&id.uuid(), &enforcer])
+    ids: &[HoldId],
+) -> Result<Vec<(HoldId, State)>, DatabaseError> {
+    let lock = "-- hold.lock_of_enforcer
+        SELECT id, state FROM hold WHERE id = ANY ($1) AND enforcer = $2 ORDER BY id FOR UPDATE";
+    let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = tx
+        .query(lock, &[&ids, &enforcer])
         .await
         .map_err(|source| tx.failed(source))?;
-    row.map(|row| parsed(&row, "state", "hold")).transpose()
+    rows.iter().map(id_and_state).collect()
 }
 
 pub(in super::super) async fn lock_waiting_of_task(
