@@ -22,6 +22,8 @@ CREATE TABLE hold (
     use_within_ms bigint NOT NULL CHECK (use_within_ms > 0),
     use_by timestamptz,
     consumed_at timestamptz,
+    consumed_instance uuid,
+    consumed_incarnation bigint,
     denial_reason text,
     state text NOT NULL,
     version bigint NOT NULL,
@@ -29,10 +31,12 @@ CREATE TABLE hold (
     CHECK (state IN ('open', 'approved', 'denied', 'expired', 'cancelled', 'lapsed', 'withdrawn', 'consumed', 'done', 'failed', 'unknown')),
     CHECK (state <> 'open' OR (use_by IS NULL AND consumed_at IS NULL)),
     CHECK (state NOT IN ('approved', 'lapsed', 'withdrawn', 'consumed', 'done', 'failed', 'unknown') OR use_by IS NOT NULL),
-    CHECK ((state IN ('consumed', 'done', 'failed', 'unknown')) = (consumed_at IS NOT NULL))
+    CHECK ((state IN ('consumed', 'done', 'failed', 'unknown')) = (consumed_at IS NOT NULL)),
+    CHECK ((consumed_at IS NULL) = (consumed_instance IS NULL) AND (consumed_at IS NULL) = (consumed_incarnation IS NULL))
 );
 CREATE INDEX hold_waiting ON hold (decide_by) WHERE state = 'open';
 CREATE INDEX hold_unsettled ON hold (use_by) WHERE state IN ('approved', 'consumed');
+CREATE INDEX hold_consumed ON hold (consumed_instance, consumed_incarnation) WHERE state = 'consumed';
 CREATE INDEX hold_by_opening ON hold (opened_at DESC, id DESC);
 CREATE INDEX hold_by_class ON hold (task_id, denial_class);
 COMMENT ON TABLE hold IS 'One exact action. Never deleted.';
@@ -57,6 +61,8 @@ COMMENT ON COLUMN hold.decide_by IS 'Until when people may answer: the earliest 
 COMMENT ON COLUMN hold.use_within_ms IS 'How long an approval stays usable: the shortest of its requirements.';
 COMMENT ON COLUMN hold.use_by IS 'Until when, once approved.';
 COMMENT ON COLUMN hold.consumed_at IS 'When it was used.';
+COMMENT ON COLUMN hold.consumed_instance IS 'From which directory of its enforcer.';
+COMMENT ON COLUMN hold.consumed_incarnation IS 'By which opening of it: once a later one has brought the journal of this one home, no outcome will come.';
 COMMENT ON COLUMN hold.denial_reason IS 'What a person said; of a hold cancelled because another of its class was denied, that.';
 COMMENT ON COLUMN hold.state IS 'Where it stands.';
 COMMENT ON COLUMN hold.version IS 'Counts changes.';

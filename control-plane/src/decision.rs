@@ -150,7 +150,8 @@ impl Decisions {
         Self { database, stop }
     }
 
-    /// Where a journal goes on.
+    /// Where a journal goes on. An enforcer brings the journals of earlier openings home first: what is missing of them when
+    /// this one is opened will never come.
     pub async fn open(&self, journal: &Journal) -> Result<Chain, AppendError> {
         let tx = self.database.begin("decision.open").await?;
         if store::is_foreign(&tx, journal).await? {
@@ -161,6 +162,7 @@ impl Decisions {
             return Err(AppendError::ForeignInstance(journal.instance));
         }
         let cursor = store::open_cursor(&tx, journal).await?;
+        hold::give_up(&tx, &journal.enforcer, journal.instance, journal.incarnation).await?;
         tx.commit().await?;
         Ok(cursor)
     }

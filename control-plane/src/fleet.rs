@@ -202,3 +202,12 @@ impl Fleet {
 pub async fn speaks_for(tx: &Transaction, enforcer: &str, agent: &SpiffeId) -> Result<bool, DatabaseError> {
     store::speaks_for(tx, enforcer, agent).await
 }
+
+/// The latest opening of this directory that has connected, if any has; none later connects until the transaction ends.
+pub async fn share_incarnation(
+    tx: &Transaction,
+    enforcer: &str,
+    instance: InstanceId,
+) -> Result<Option<u64>, DatabaseError> {
+    store::share_incarnation(tx, enforcer, instance).await
+}

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! **Invariant**: every step is one transaction that locks the row, asks the state machine, and compares deadlines with
-//! the database's clock. Locks are taken in one order: task, hold, policy, the holds' counter; of several holds, by id.
+//! the database's clock. Locks are taken in one order: task, hold, policy, instance, the holds' counter;
+//! of several holds, by id. A journal's cursor comes before its holds.
 
 mod api;
 mod consume;
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, VecDeque};
 use checkrein_shared::SharedClock;
 use checkrein_shared::decision::OutcomeResult;
 use checkrein_shared::hold::{InvalidTransition, State, Step};
-use checkrein_shared::id::{HoldId, TaskId};
+use checkrein_shared::id::{HoldId, InstanceId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
 
@@ -120,6 +121,11 @@ pub enum HoldError {
     /// Another enforcer's hold.
     #[error("hold `{0}` is held by another enforcer")]
     OtherEnforcer(HoldId),
+    /// A process that has been replaced.
+    #[error(
+        "a later opening than {0} of this enforcer's directory has connected: nothing is released from this one"
+    )]
+    Fenced(u64),
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -160,6 +166,23 @@ pub async fn settle(
         if let Ok(next) = state.after(Step::Settle(*result)) {
             step(tx, *id, next, "").await?;
             *state = next;
+        }
+    }
+    Ok(())
+}
+
+/// Gives up what earlier openings of an enforcer's directory released without a word of what came of it. To be called once
+/// their journals are home: then no word will come, and nobody tries again by himself.
+pub async fn give_up(
+    tx: &Transaction,
+    enforcer: &str,
+    instance: InstanceId,
+    incarnation: u64,
+) -> Result<(), DatabaseError> {
+    for (id, state) in store::lock_released_before(tx, enforcer, instance, incarnation).await? {
+        if let Ok(next) = state.after(Step::Settle(OutcomeResult::Unknown)) {
+            let said = "released by an enforcer that was started anew and never said what came of it";
+            step(tx, id, next, said).await?;
         }
     }
     Ok(())

@@ -71,6 +71,20 @@ pub(super) async fn speaks_for(
     Ok(row.get(0))
 }
 
+pub(super) async fn share_incarnation(
+    tx: &Transaction,
+    enforcer: &str,
+    instance: InstanceId,
+) -> Result<Option<u64>, DatabaseError> {
+    let share = "-- fleet.share_incarnation
+        SELECT incarnation FROM enforcer_instance WHERE enforcer = $1 AND instance_id = $2 FOR SHARE";
+    let row = tx
+        .query_opt(share, &[&enforcer, &instance.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.map(|row| unsigned(row.get(0))))
+}
+
 /// Takes the instance over for this stream; an earlier incarnation is refused.
 pub(super) async fn open_stream(tx: &Transaction, stream: &Stream) -> Result<bool, DatabaseError> {
     let open = "-- fleet.open_stream

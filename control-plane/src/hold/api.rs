@@ -52,6 +52,11 @@ impl HoldService for Holds {
             enforcer: caller.id.name().to_owned(),
             action: parse_hash(&request.action_sha256)?,
             generation: Generation(request.generation),
+            instance: request
+                .instance_id
+                .parse()
+                .map_err(|error| bad_field("instance_id", format!("{error}")))?,
+            incarnation: request.incarnation,
             requirements: parse_requirements(request.requirements)?,
         };
         let result = match self.consume(&consume).await? {
@@ -167,6 +172,7 @@ impl From<HoldError> for Status {
             HoldError::Transition(_) => precondition("INVALID_TRANSITION", message),
             HoldError::TooLate(_) => precondition("HOLD_EXPIRED", message),
             HoldError::OtherBytes(_) => precondition("OTHER_BYTES", message),
+            HoldError::Fenced(_) => precondition("FENCED", message),
             HoldError::Asker(_)
             | HoldError::NotInGroup { .. }
             | HoldError::OtherAgent { .. }

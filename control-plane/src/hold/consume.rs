@@ -3,11 +3,11 @@
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Hold, Requirement, State, Step};
-use checkrein_shared::id::{Generation, HoldId};
+use checkrein_shared::id::{Generation, HoldId, InstanceId};
 
 use super::{HoldError, Holds, Refusal, announce, step, store, sweep, vote};
 use crate::database::{FeedName, Transaction};
-use crate::task;
+use crate::{fleet, task};
 
 /// An enforcer that is about to release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub struct Consume {
     pub action: Sha256,
     /// The generation under which it was judged again.
     pub generation: Generation,
+    /// From which directory the enforcer runs.
+    pub instance: InstanceId,
+    /// Which opening of it this is.
+    pub incarnation: u64,
     /// What the rules demand now.
     pub requirements: Vec<Requirement>,
 }
@@ -77,14 +81,18 @@ impl Holds {
         if newest != consume.generation {
             return Ok(ConsumeAnswer::Refresh(newest));
         }
-        consume_approved(tx, hold, &consume.requirements).await
+        let latest = fleet::share_incarnation(&tx, &consume.enforcer, consume.instance).await?;
+        if latest.is_some_and(|latest| latest > consume.incarnation) {
+            return Err(HoldError::Fenced(consume.incarnation));
+        }
+        consume_approved(tx, hold, consume).await
     }
 }
 
 async fn consume_approved(
     tx: Transaction,
     hold: &Hold,
-    demanded: &[Requirement],
+    consume: &Consume,
 ) -> Result<ConsumeAnswer, HoldError> {
     let yes = || {
         hold.votes
@@ -92,7 +100,7 @@ async fn consume_approved(
             .filter(|vote| vote.approve)
             .map(|vote| &vote.approver)
     };
-    if let Some(missing) = vote::unmet(&tx, demanded, yes()).await?.first() {
+    if let Some(missing) = vote::unmet(&tx, &consume.requirements, yes()).await?.first() {
         let reason = format!(
             "rule `{}` now wants {} of `{}`: ask again",
             missing.rule, missing.quorum, missing.group
@@ -101,7 +109,7 @@ async fn consume_approved(
         tx.commit().await?;
         return Ok(refused((Cause::HoldCancelled, reason)));
     }
-    if !store::consume(&tx, hold.id, hold.state.after(Step::Consume)?).await? {
+    if !store::consume(&tx, consume, hold.state.after(Step::Consume)?).await? {
         return lapsed(tx, hold).await;
     }
     announce(&tx, hold.id, "").await?;

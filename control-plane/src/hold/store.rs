@@ -5,7 +5,8 @@ mod write;
 
 pub(super) use read::{
     Filter, count_open, denial_of, denial_of_class, events_after, find, find_by_key, group_members, list,
-    lock, lock_late, lock_of_enforcer, lock_waiting_of_class, lock_waiting_of_task, standing, task_of,
+    lock, lock_late, lock_of_enforcer, lock_released_before, lock_waiting_of_class, lock_waiting_of_task,
+    standing, task_of,
 };
 pub(super) use write::{
     approve, bump_version, consume, insert, insert_event, record_vote, set_denial, set_state,

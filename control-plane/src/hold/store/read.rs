@@ -2,7 +2,7 @@
 
 use checkrein_shared::action::{ActionIdentity, MaskedArguments, Sha256};
 use checkrein_shared::hold::{Hold, Requirement, State, Vote};
-use checkrein_shared::id::{DecisionId, Generation, HoldId, TaskId};
+use checkrein_shared::id::{DecisionId, Generation, HoldId, InstanceId, TaskId};
 use tokio_postgres::Row;
 
 use super::super::open::OpenCounts;
@@ -10,7 +10,7 @@ use super::super::sweep::{OUTCOME_GRACE, SWEEP_ROWS_MAX};
 use super::super::vote::waits;
 use super::super::{HoldEvent, Open};
 use crate::database::{
-    DatabaseError, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, unsigned,
+    DatabaseError, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, signed, unsigned,
 };
 
 /// A locked hold, and whether the deadline of its state has passed by the database's clock.
@@ -117,6 +117,24 @@ pub(in super::super) async fn lock_of_enforcer(
     let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
     let rows = tx
         .query(lock, &[&ids, &enforcer])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    rows.iter().map(id_and_state).collect()
+}
+
+/// What earlier openings of this directory released, and nothing was heard of.
+pub(in super::super) async fn lock_released_before(
+    tx: &Transaction,
+    enforcer: &str,
+    instance: InstanceId,
+    incarnation: u64,
+) -> Result<Vec<(HoldId, State)>, DatabaseError> {
+    let lock = "-- hold.lock_released_before
+        SELECT id, state FROM hold
+        WHERE state = 'consumed' AND enforcer = $1 AND consumed_instance = $2 AND consumed_incarnation < $3
+        ORDER BY id FOR UPDATE";
+    let rows = tx
+        .query(lock, &[&enforcer, &instance.uuid(), &signed(incarnation)])
         .await
         .map_err(|source| tx.failed(source))?;
     rows.iter().map(id_and_state).collect()

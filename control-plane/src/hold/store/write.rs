@@ -3,7 +3,7 @@
 use checkrein_shared::hold::{Requirement, State};
 use checkrein_shared::id::HoldId;
 
-use super::super::{Open, Vote};
+use super::super::{Consume, Open, Vote};
 use crate::database::{DatabaseError, Transaction, signed};
 
 pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) -> Result<(), DatabaseError> {
@@ -113,14 +113,23 @@ pub(in super::super) async fn approve(
 /// False if the last moment to use the approval has passed.
 pub(in super::super) async fn consume(
     tx: &Transaction,
-    id: HoldId,
+    consume: &Consume,
     consumed: State,
 ) -> Result<bool, DatabaseError> {
-    let consume = "-- hold.consume
-        UPDATE hold SET state = $2, version = version + 1, consumed_at = clock_timestamp()
+    let update = "-- hold.consume
+        UPDATE hold SET state = $2, version = version + 1, consumed_at = clock_timestamp(),
+            consumed_instance = $3, consumed_incarnation = $4
         WHERE id = $1 AND state = 'approved' AND use_by > clock_timestamp()";
     let changed = tx
-        .execute(consume, &[&id.uuid(), &consumed.as_str()])
+        .execute(
+            update,
+            &[
+                &consume.hold.uuid(),
+                &consumed.as_str(),
+                &consume.instance.uuid(),
+                &signed(consume.incarnation),
+            ],
+        )
         .await
         .map_err(|source| tx.failed(source))?;
     Ok(changed == 1)
