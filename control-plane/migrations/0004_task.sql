@@ -43,8 +43,9 @@ CREATE TABLE revocation (
     expires_at timestamptz NOT NULL,
     cause text NOT NULL
 );
-COMMENT ON TABLE revocation IS 'Gap-free log of ended authority, pushed to every enforcer.';
+CREATE INDEX revocation_by_expiry ON revocation (expires_at);
+COMMENT ON TABLE revocation IS 'Log of ended authority, pushed to every enforcer. Numbered without a gap; an entry is deleted an hour after the last of its grants has expired.';
 COMMENT ON COLUMN revocation.sequence IS 'The revision of feed task.';
 COMMENT ON COLUMN revocation.task_id IS 'Whose grants stop.';
-COMMENT ON COLUMN revocation.expires_at IS 'When the grants would have expired, and the entry can be forgotten.';
+COMMENT ON COLUMN revocation.expires_at IS 'When the grants would have expired.';
 COMMENT ON COLUMN revocation.cause IS 'ended or revoked.';

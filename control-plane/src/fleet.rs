@@ -9,6 +9,7 @@
 
 mod api;
 mod offer;
+mod revocations;
 mod session;
 mod store;
 

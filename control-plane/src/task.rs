@@ -28,6 +28,10 @@ use crate::{fleet, hold};
 /// A task may live at most this long; an agent that needs more starts another.
 pub const TASK_LIFE_MAX: Duration = Duration::from_hours(24);
 
+/// A revocation outlives its task's grants by this much, here as in the enforcers: a clock that is behind for a while believes
+/// a grant longer.
+const REVOCATION_GRACE: Duration = Duration::from_hours(1);
+
 /// The verbs of tasks.
 #[derive(Debug, Clone)]
 pub struct Tasks {
@@ -118,7 +122,7 @@ pub struct Start {
 pub struct RevocationLog {
     /// How many there have ever been.
     pub sequence: u64,
-    /// Those whose grants have not expired, by sequence.
+    /// Those whose grants somebody's clock may still believe, by sequence.
     pub entries: BTreeMap<u64, RevokedTask>,
 }
 
@@ -276,20 +280,38 @@ impl Closing {
     }
 }
 
-/// Loads what was added to the log since `before`, and forgets what expired.
+/// Loads what was added to the log since `before`, and forgets what no grant can outlive any more.
 pub async fn load_revocations(
     database: &Database,
     before: &RevocationLog,
 ) -> Result<RevocationLog, DatabaseError> {
     let tx = database.begin("task.revocations").await?;
+    // Revisions commit in order: whatever the counter counts is there, or was forgotten.
+    let sequence = tx.revision(FeedName::Task).await?;
     let mut log = before.clone();
-    loop {
-        let longer = store::revocations_after(&tx, &log).await?;
-        if longer.sequence == log.sequence {
-            return Ok(longer);
-        }
-        log = longer;
+    let now_ms = store::now_ms(&tx).await?;
+    log.entries
+        .retain(|_, entry| believable_until_ms(entry.expires_ms) > now_ms);
+    while log.sequence < sequence {
+        let page = store::revocations_between(&tx, log.sequence, sequence).await?;
+        // Past the last entry that counts there may be numbers of forgotten ones, up to the counter.
+        log.sequence = page.last().map_or(sequence, |(last, _)| *last);
+        log.entries.extend(page);
     }
+    Ok(log)
+}
+
+/// Deletes the entries of the log that no grant can outlive any more; their numbers stay counted. Returns how many.
+pub async fn forget_revocations(database: &Database) -> Result<u64, DatabaseError> {
+    let tx = database.begin("task.forget_revocations").await?;
+    let forgotten = store::delete_revocations(&tx).await?;
+    tx.commit().await?;
+    Ok(forgotten)
+}
+
+fn believable_until_ms(expires_ms: u64) -> u64 {
+    let grace_ms = u64::try_from(REVOCATION_GRACE.as_millis()).unwrap_or(u64::MAX);
+    expires_ms.saturating_add(grace_ms)
 }
 
 /// The task, its row locked against being closed until the transaction ends; any number may share it.

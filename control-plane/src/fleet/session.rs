@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 use super::offer::Offers;
 use super::store::{self, Stream};
-use super::{Feeds, Fleet, Nack};
+use super::{Feeds, Fleet, Nack, revocations};
 use crate::api::{bad_field, database_trouble};
 use crate::database::{DatabaseError, FeedName};
 use crate::hold::{self, HoldEvent};
@@ -301,23 +301,11 @@ impl Session {
 
     async fn send_revocations(&mut self) -> Result<(), Status> {
         let log = Arc::clone(&self.feeds.revocations.borrow_and_update());
-        if log.sequence <= self.revocation_sequence {
-            return Ok(());
+        for message in revocations::after(&log, self.revocation_sequence) {
+            self.revocation_sequence = message.sequence;
+            self.send(Down::Revocations(message)).await?;
         }
-        let later = log.entries.range(self.revocation_sequence + 1..);
-        let entries = later.map(|(sequence, entry)| wire::Revocation {
-            sequence: *sequence,
-            task_id: entry.task.to_string(),
-            expires_unix_ms: entry.expires_ms,
-            cause: entry.cause.clone(),
-        });
-        let revocations = wire::Revocations {
-            previous_sequence: self.revocation_sequence,
-            sequence: log.sequence,
-            entries: entries.collect(),
-        };
-        self.revocation_sequence = log.sequence;
-        self.send(Down::Revocations(revocations)).await
+        Ok(())
     }
 
     async fn send_standing_holds(&mut self, open_holds: &[String]) -> Result<(), Status> {

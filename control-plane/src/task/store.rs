@@ -5,7 +5,7 @@ use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use tokio_postgres::Row;
 
-use super::{Closing, Confirmation, RevocationLog, RevokedTask, Start, Task, TaskState};
+use super::{Closing, Confirmation, REVOCATION_GRACE, RevokedTask, Start, Task, TaskState};
 use crate::database::{
     DatabaseError, FeedName, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, signed,
     unsigned,
@@ -175,37 +175,49 @@ pub(super) async fn insert_revocation(
     .await
 }
 
-pub(super) async fn revocations_after(
-    tx: &Transaction,
-    before: &RevocationLog,
-) -> Result<RevocationLog, DatabaseError> {
-    let read = "-- task.revocations_after
-        SELECT sequence, task_id, expires_at, cause, expires_at > clock_timestamp() AS counts
-        FROM revocation WHERE sequence > $1 ORDER BY sequence LIMIT $2";
-    let rows = tx
-        .query(read, &[&signed(before.sequence), &REVOCATIONS_READ_MAX])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    let now = tx
+pub(super) async fn now_ms(tx: &Transaction) -> Result<u64, DatabaseError> {
+    let row = tx
         .query_one("SELECT clock_timestamp() AS now", &[])
         .await
         .map_err(|source| tx.failed(source))?;
-    let now_ms = moment_ms(&now, "now");
-    let mut log = before.clone();
-    log.entries.retain(|_, entry| entry.expires_ms > now_ms);
-    for row in rows {
-        log.sequence = unsigned(row.get("sequence"));
-        if row.get("counts") {
-            let task = TaskId::from_uuid(row.get("task_id"));
-            let entry = RevokedTask {
-                task,
-                expires_ms: moment_ms(&row, "expires_at"),
-                cause: row.get("cause"),
-            };
-            log.entries.insert(log.sequence, entry);
-        }
-    }
-    Ok(log)
+    Ok(moment_ms(&row, "now"))
+}
+
+/// One page of what counts in the log, in order.
+pub(super) async fn revocations_between(
+    tx: &Transaction,
+    after: u64,
+    last: u64,
+) -> Result<Vec<(u64, RevokedTask)>, DatabaseError> {
+    let read = "-- task.revocations_between
+        SELECT sequence, task_id, expires_at, cause FROM revocation
+        WHERE sequence > $1 AND sequence <= $2 AND expires_at + $3::bigint * interval '1 second' > clock_timestamp()
+        ORDER BY sequence LIMIT $4";
+    let parameters = (signed(after), signed(last), signed(REVOCATION_GRACE.as_secs()));
+    let rows = tx
+        .query(
+            read,
+            &[&parameters.0, &parameters.1, &parameters.2, &REVOCATIONS_READ_MAX],
+        )
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let entry = |row: &Row| {
+        let revoked = RevokedTask {
+            task: TaskId::from_uuid(row.get("task_id")),
+            expires_ms: moment_ms(row, "expires_at"),
+            cause: row.get("cause"),
+        };
+        (unsigned(row.get("sequence")), revoked)
+    };
+    Ok(rows.iter().map(entry).collect())
+}
+
+pub(super) async fn delete_revocations(tx: &Transaction) -> Result<u64, DatabaseError> {
+    let delete = "-- task.delete_revocations
+        DELETE FROM revocation WHERE expires_at + $1::bigint * interval '1 second' <= clock_timestamp()";
+    tx.execute(delete, &[&signed(REVOCATION_GRACE.as_secs())])
+        .await
+        .map_err(|source| tx.failed(source))
 }
 
 pub(super) async fn confirm(

@@ -1,5 +1,7 @@
 //! Tasks: authority that ends for everyone at once.
 
+mod revocations;
+
 use checkrein_enforcer::Request;
 use checkrein_proto::task::v1::{ShowRequest, State};
 use checkrein_shared::decision::{Cause, Verdict};
