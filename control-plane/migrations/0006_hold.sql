@@ -10,7 +10,7 @@ CREATE TABLE hold (
     tool text NOT NULL,
     definition_sha256 bytea NOT NULL CHECK (length(definition_sha256) = 32),
     arguments text NOT NULL,
-    denial_class text NOT NULL,
+    denial_class bytea NOT NULL CHECK (length(denial_class) = 32),
     enforcer text NOT NULL REFERENCES enforcer (name),
     decision_id uuid NOT NULL,
     generation bigint NOT NULL,
@@ -49,7 +49,7 @@ COMMENT ON COLUMN hold.user_name IS 'For whom.';
 COMMENT ON COLUMN hold.tool IS 'With what.';
 COMMENT ON COLUMN hold.definition_sha256 IS 'As it was defined.';
 COMMENT ON COLUMN hold.arguments IS 'How: the very text that is hashed and shown.';
-COMMENT ON COLUMN hold.denial_class IS 'The tool and its resource: a denial is terminal for it in the task.';
+COMMENT ON COLUMN hold.denial_class IS 'Hash over the tool and its resource, which may be long: a denial is terminal for it in the task.';
 COMMENT ON COLUMN hold.enforcer IS 'Who holds it.';
 COMMENT ON COLUMN hold.decision_id IS 'The decision that opened it.';
 COMMENT ON COLUMN hold.generation IS 'The generation of that decision.';
@@ -110,7 +110,7 @@ CREATE TABLE hold_event (
     reason text NOT NULL,
     happened_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE hold_event IS 'Gap-free log of every step, pushed to the enforcers that wait.';
+COMMENT ON TABLE hold_event IS 'Gap-free log of the newest steps, pushed to the enforcers that wait. Older ones are deleted: the holds say where they stand.';
 COMMENT ON COLUMN hold_event.revision IS 'The revision of feed hold.';
 COMMENT ON COLUMN hold_event.hold_id IS 'Which hold.';
 COMMENT ON COLUMN hold_event.enforcer IS 'Who holds it.';

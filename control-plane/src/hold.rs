@@ -214,6 +214,15 @@ pub async fn load_news(database: &Database, before: &HoldNews) -> Result<HoldNew
     Ok(news)
 }
 
+/// Deletes the steps that no replica remembers any more: a stream that is further behind asks for its holds by name. Returns
+/// how many.
+pub async fn forget_events(database: &Database) -> Result<u64, DatabaseError> {
+    let tx = database.begin("hold.forget_events").await?;
+    let forgotten = store::delete_events(&tx, RECENT_EVENTS_MAX).await?;
+    tx.commit().await?;
+    Ok(forgotten)
+}
+
 /// Writes where a step led, and tells the feed. The row is locked by the caller, who asked the state machine.
 async fn step(tx: &Transaction, id: HoldId, next: State, reason: &str) -> Result<(), DatabaseError> {
     store::set_state(tx, id, next).await?;

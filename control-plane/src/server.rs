@@ -243,6 +243,7 @@ fn keep_house(database: &Database, retention: Retention, stop: &CancellationToke
             let kept = async {
                 keep_partitions(&of, retention).await?;
                 task::forget_revocations(&of).await?;
+                hold::forget_events(&of).await?;
                 of.forget_old_answers().await
             };
             if let Err(error) = kept.await {

@@ -3,17 +3,19 @@
 use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::hold::v1::hold_service_server::HoldService;
 use checkrein_shared::action::{ARGUMENT_BYTES_MAX, ActionIdentity, Sha256};
-use checkrein_shared::hold::{Hold, Requirement, State};
+use checkrein_shared::hold::{Requirement, State};
 use checkrein_shared::id::{Generation, HoldId};
+use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::store::{self, Filter};
 use super::{Consume, ConsumeAnswer, HoldError, Holds, Open, OpenAnswer, Refusal, Vote};
 use crate::api::{
-    TEXT_BYTES_MAX, bad_field, bad_message, database_trouble, next_page, not_found, page_rows, precondition,
+    TEXT_BYTES_MAX, bad_field, bad_message, database_trouble, not_found, page_rows, precondition,
     stored_text, text,
 };
 use crate::caller::Caller;
+use crate::database::{DatabaseError, Transaction};
 
 /// A reason has at most this many bytes.
 const REASON_BYTES_MAX: usize = 1 << 10;
@@ -23,6 +25,8 @@ const NAME_BYTES_MAX: usize = 256;
 const ARGUMENTS_BYTES_MAX: usize = 2 * ARGUMENT_BYTES_MAX;
 /// Why an action is held, in the words of all rules together, has at most this many bytes.
 const HELD_REASON_BYTES_MAX: usize = 64 << 10;
+/// A page of holds has at most this many bytes, or one hold that is longer.
+const PAGE_BYTES_MAX: usize = 3 << 20;
 /// A hold may have at most this many requirements.
 const REQUIREMENTS_MAX: usize = 32;
 
@@ -102,15 +106,10 @@ impl HoldService for Holds {
             .begin("hold.list")
             .await
             .map_err(|error| database_trouble(&error))?;
-        let holds = store::list(&tx, filter)
+        let page = page(&tx, &filter)
             .await
             .map_err(|error| database_trouble(&error))?;
-        let token = |hold: &Hold| format!("{}.{}", hold.decide_by_ms, hold.id);
-        let next_page_token = next_page(&holds, request.page_size, token);
-        Ok(Response::new(wire::ListResponse {
-            holds: holds.iter().map(Into::into).collect(),
-            next_page_token,
-        }))
+        Ok(Response::new(page))
     }
 
     async fn show(
@@ -184,6 +183,30 @@ impl From<HoldError> for Status {
     }
 }
 
+/// As many holds as were asked for and as fit into an answer that any client decodes; at least one, if there are any.
+async fn page(tx: &Transaction, filter: &Filter<'_>) -> Result<wire::ListResponse, DatabaseError> {
+    let ids = store::list(tx, filter).await?;
+    let mut page = wire::ListResponse::default();
+    let (mut bytes, mut last) = (0, None);
+    for id in &ids {
+        let Some(hold) = store::find(tx, *id).await? else {
+            continue;
+        };
+        let encoded = wire::Hold::from(&hold);
+        bytes += encoded.encoded_len();
+        if bytes > PAGE_BYTES_MAX && last.is_some() {
+            break;
+        }
+        last = Some((hold.decide_by_ms, hold.id));
+        page.holds.push(encoded);
+    }
+    let is_full = i64::try_from(ids.len()).is_ok_and(|count| count >= filter.rows);
+    if let Some((decide_by_ms, id)) = last.filter(|_| is_full || page.holds.len() < ids.len()) {
+        page.next_page_token = format!("{decide_by_ms}.{id}");
+    }
+    Ok(page)
+}
+
 fn parse_open(enforcer: &str, request: wire::OpenRequest) -> Result<Open, Status> {
     let sent = request.action.ok_or_else(|| bad_field("action", "missing"))?;
     let hash = parse_hash(&sent.action_sha256)?;
@@ -236,7 +259,7 @@ fn parse_open(enforcer: &str, request: wire::OpenRequest) -> Result<Open, Status
         environment: request.environment,
         intent: request.intent,
         reason: request.reason,
-        denial_class: request.denial_class,
+        denial_class: Sha256::of(request.denial_class.as_bytes()),
     })
 }
 

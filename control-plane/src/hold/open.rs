@@ -1,6 +1,6 @@
 //! Opening a hold, or finding the one this very call already has.
 
-use checkrein_shared::action::ActionIdentity;
+use checkrein_shared::action::{ActionIdentity, Sha256};
 use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Hold, OPEN_HOLDS_MAX, Requirement, State};
 use checkrein_shared::id::{DecisionId, Generation, GrantId, HoldId};
@@ -33,8 +33,8 @@ pub struct Open {
     pub intent: String,
     /// Why it is held.
     pub reason: String,
-    /// The tool and its resource.
-    pub denial_class: String,
+    /// Hash over the tool and its resource.
+    pub denial_class: Sha256,
 }
 
 /// What comes of it.
@@ -71,7 +71,7 @@ impl Holds {
         if task.state != TaskState::Live {
             return Ok(refused(Cause::TaskEnded, "the task has ended".to_owned()));
         }
-        if let Some(said) = store::denial_of(&tx, open.action.task, &open.denial_class).await? {
+        if let Some(said) = store::denial_of(&tx, open.action.task, open.denial_class).await? {
             return Ok(refused(Cause::DeniedBefore, vote::denied_before(&said)));
         }
         if let Some(bound) = exhausted(store::count_open(&tx, &open).await?) {

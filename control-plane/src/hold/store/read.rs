@@ -77,24 +77,23 @@ pub(in super::super) async fn find_by_key(
     }
 }
 
-pub(in super::super) async fn list(tx: &Transaction, filter: Filter<'_>) -> Result<Vec<Hold>, DatabaseError> {
-    let list = format!(
-        "-- hold.list\n{SELECT}
+/// The ids of one page. How much of a page fits into an answer shows only as its holds are read.
+pub(in super::super) async fn list(
+    tx: &Transaction,
+    filter: &Filter<'_>,
+) -> Result<Vec<HoldId>, DatabaseError> {
+    let list = "-- hold.list
+        SELECT id FROM hold
         WHERE state = ANY ($1) AND ($2::uuid IS NULL OR task_id = $2)
-          AND ($3::timestamptz IS NULL OR (decide_by, hold.id) > ($3, $4))
-        ORDER BY decide_by, hold.id LIMIT $5"
-    );
+          AND ($3::timestamptz IS NULL OR (decide_by, id) > ($3, $4))
+        ORDER BY decide_by, id LIMIT $5";
     let (moment, id) = filter.after.map(|(ms, id)| (from_ms(ms), id.uuid())).unzip();
     let task = filter.task.map(TaskId::uuid);
     let rows = tx
-        .query(&list, &[&filter.states, &task, &moment, &id, &filter.rows])
+        .query(list, &[&filter.states, &task, &moment, &id, &filter.rows])
         .await
         .map_err(|source| tx.failed(source))?;
-    let mut holds = Vec::with_capacity(rows.len());
-    for row in &rows {
-        holds.push(whole(tx, row).await?);
-    }
-    Ok(holds)
+    Ok(rows.iter().map(|row| HoldId::from_uuid(row.get(0))).collect())
 }
 
 pub(in super::super) async fn task_of(tx: &Transaction, id: HoldId) -> Result<Option<TaskId>, DatabaseError> {
@@ -189,14 +188,14 @@ pub(in super::super) async fn lock_waiting_of_class(
 pub(in super::super) async fn denial_of(
     tx: &Transaction,
     task: TaskId,
-    class: &str,
+    class: Sha256,
 ) -> Result<Option<String>, DatabaseError> {
     let read = "-- hold.denial_of
         SELECT denial_reason FROM hold
         WHERE task_id = $1 AND denial_class = $2 AND state IN ('denied', 'withdrawn') AND denial_reason IS NOT NULL
         LIMIT 1";
     let row = tx
-        .query_opt(read, &[&task.uuid(), &class])
+        .query_opt(read, &[&task.uuid(), &&class.0[..]])
         .await
         .map_err(|source| tx.failed(source))?;
     Ok(row.map(|row| row.get(0)))

@@ -4,7 +4,7 @@ use checkrein_shared::hold::{Requirement, State};
 use checkrein_shared::id::HoldId;
 
 use super::super::{Consume, Open, Vote};
-use crate::database::{DatabaseError, Transaction, signed};
+use crate::database::{DatabaseError, FeedName, Transaction, signed};
 
 pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) -> Result<(), DatabaseError> {
     let insert = "-- hold.insert
@@ -29,7 +29,7 @@ pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) 
             &action.tool,
             &&action.definition.0[..],
             &action.arguments.0,
-            &open.denial_class,
+            &&open.denial_class.0[..],
             &open.enforcer,
             &open.decision.uuid(),
             &signed(open.generation.0),
@@ -81,6 +81,16 @@ pub(in super::super) async fn insert_event(
         SELECT $1, id, enforcer, state, version, $3 FROM hold WHERE id = $2";
     tx.change_one(insert, &[&signed(revision), &id.uuid(), &reason])
         .await
+}
+
+/// Keeps the newest of them.
+pub(in super::super) async fn delete_events(tx: &Transaction, keep: usize) -> Result<u64, DatabaseError> {
+    let delete = "-- hold.delete_events
+        DELETE FROM hold_event WHERE revision <= (SELECT value FROM revision WHERE feed = $1) - $2";
+    let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+    tx.execute(delete, &[&FeedName::Hold.as_str(), &keep])
+        .await
+        .map_err(|source| tx.failed(source))
 }
 
 pub(in super::super) async fn set_state(

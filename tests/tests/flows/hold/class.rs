@@ -2,7 +2,7 @@
 
 use checkrein_proto::hold::v1::consume_response::Result as Answer;
 use checkrein_proto::hold::v1::open_response::Result as Opened;
-use checkrein_proto::hold::v1::State;
+use checkrein_proto::hold::v1::{OpenRequest, State};
 use tonic::Code;
 
 use crate::flows::asking::{Asking, open, until_waiting};
@@ -74,6 +74,26 @@ async fn a_no_waits_for_what_is_being_opened_in_the_task_and_ends_that_too() {
     let states = "SELECT state FROM hold WHERE call_id = 'two'";
     let state: String = sql.query_one(states, &[]).await.unwrap().get(0);
     assert_eq!(state, "cancelled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_of_any_length_and_spelling_can_be_held() {
+    let scene = Asking::set().await;
+    let long = OpenRequest {
+        denial_class: format!("bank/send_money recipient={}\0", "x".repeat(100_000)),
+        ..open(&scene.task, "call", "US13")
+    };
+    let hold = scene.opened(long.clone()).await;
+    scene.deny(&hold).await.unwrap();
+    let again = OpenRequest {
+        call_id: "other".to_owned(),
+        ..long
+    };
+    let again = scene.edge.holds().open(again).await.unwrap().into_inner().result;
+    assert!(
+        matches!(&again, Some(Opened::Refused(refusal)) if refusal.cause == "denied_before"),
+        "{again:?}"
+    );
 }
 
 fn refused(answer: &Answer, cause: &str) -> bool {
