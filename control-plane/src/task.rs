@@ -157,6 +157,14 @@ pub enum TaskError {
     /// The agent may not start or end its own authority.
     #[error("`{0}` can't start a task for itself")]
     SelfStarted(SpiffeId),
+    /// The key stands for another request.
+    #[error("idempotency key `{key}` started `{task}` with other values; use a new key for another task")]
+    KeyReused {
+        /// Which.
+        key: String,
+        /// What it started.
+        task: TaskId,
+    },
     /// The enforcer has no business in the task.
     #[error("enforcer `{enforcer}` may not speak for `{agent}`; `checkrein fleet add --agent` says for whom")]
     OtherAgent {
@@ -196,6 +204,10 @@ impl Tasks {
         }
         let tx = self.database.begin("task.start").await?;
         let task = if let Some(task) = store::started_under(&tx, caller, key).await? {
+            if !task.was_started_with(&start) {
+                let (key, task) = (key.to_owned(), task.id);
+                return Err(TaskError::KeyReused { key, task });
+            }
             task
         } else {
             let (id, grant) = (TaskId::new(&*self.clock), GrantId::new(&*self.clock));
@@ -254,6 +266,18 @@ impl Tasks {
 }
 
 impl Task {
+    /// The row says all that was asked for, so that no digest of the request has to be kept beside it.
+    fn was_started_with(&self, start: &Start) -> bool {
+        let life = Duration::from_millis(self.expires_ms.saturating_sub(self.started_ms));
+        self.user == start.user
+            && self.agent == start.agent
+            && self.scope == start.scope
+            && self.named == start.named
+            && self.intent == start.intent
+            && self.environment == start.environment
+            && life == start.expires_in
+    }
+
     fn to_grant(&self) -> Grant {
         Grant {
             id: self.grant,

@@ -124,6 +124,7 @@ impl From<TaskError> for Status {
             TaskError::SelfStarted(_) | TaskError::OtherAgent { .. } => {
                 Self::permission_denied(error.to_string())
             }
+            TaskError::KeyReused { .. } => Self::already_exists(error.to_string()),
             TaskError::Unsigned(_) => Self::internal(error.to_string()),
             TaskError::Database(error) => database_trouble(&error),
         }

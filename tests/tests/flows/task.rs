@@ -1,5 +1,6 @@
 //! Tasks: authority that ends for everyone at once.
 
+mod repeated;
 mod revocations;
 
 use checkrein_enforcer::Request;
