@@ -47,6 +47,23 @@ pub struct Journal {
     pub incarnation: u64,
 }
 
+/// How far a journal has come home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// From which directory.
+    pub instance: InstanceId,
+    /// Of which opening.
+    pub incarnation: u64,
+    /// Everything before it is stored.
+    pub next_sequence: u64,
+    /// When it last moved.
+    pub advanced_ms: u64,
+    /// When another history was shown for what is stored.
+    pub forked_ms: Option<u64>,
+    /// A later opening of the directory has opened its journal: whatever this one had is home.
+    pub is_followed: bool,
+}
+
 /// A run of records without a gap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
@@ -202,6 +219,11 @@ impl Decisions {
         tx.commit().await?;
         Err(AppendError::Forked(at))
     }
+}
+
+/// How far the journals of an enforcer have come home; those that moved last.
+pub async fn journals(tx: &Transaction, enforcer: &str) -> Result<Vec<Progress>, DatabaseError> {
+    store::journals(tx, enforcer).await
 }
 
 /// Decodes and chains a batch. An unreadable record refuses it whole: nothing is lost, the enforcer keeps it.

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authority::{Authority, AuthorityError};
 use crate::database::{Database, DatabaseError, Transaction};
+use crate::decision::{self, Progress};
 use crate::feed::Pulse;
 use crate::hold::HoldNews;
 use crate::policy::{Labels, Policies, PolicyError, PublishedFeed};
@@ -116,6 +117,15 @@ pub struct Instance {
     pub journal_pending: u64,
 }
 
+/// How far the record of one opening of a directory has come home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// Where it stands.
+    pub progress: Progress,
+    /// Whoever wrote it is gone, and said or left that more was to come.
+    pub unfinished: bool,
+}
+
 /// A refused bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nack {
@@ -199,6 +209,28 @@ impl Fleet {
     }
 }
 
+/// An enforcer's journals, and which of them nobody is bringing home.
+async fn journals(tx: &Transaction, enforcer: &Enforcer) -> Result<Vec<Journal>, DatabaseError> {
+    let found = decision::journals(tx, &enforcer.name).await?;
+    let journal = |progress: Progress| Journal {
+        unfinished: is_unfinished(&progress, &enforcer.instances),
+        progress,
+    };
+    Ok(found.into_iter().map(journal).collect())
+}
+
+/// A later opening brings earlier journals home before it opens its own. The latest is finished when its enforcer last said
+/// that nothing was left; one that has been succeeded by a connection only is still to be brought.
+fn is_unfinished(progress: &Progress, instances: &[Instance]) -> bool {
+    if progress.is_followed {
+        return false;
+    }
+    let instance = instances.iter().find(|instance| instance.id == progress.instance);
+    instance.is_some_and(|instance| {
+        instance.incarnation > progress.incarnation || (!instance.connected && instance.journal_pending > 0)
+    })
+}
+
 /// Whether the register lets this enforcer speak for this agent.
 pub async fn speaks_for(tx: &Transaction, enforcer: &str, agent: &SpiffeId) -> Result<bool, DatabaseError> {
     store::speaks_for(tx, enforcer, agent).await
@@ -212,3 +244,6 @@ pub async fn share_incarnation(
 ) -> Result<Option<u64>, DatabaseError> {
     store::share_incarnation(tx, enforcer, instance).await
 }
+
+#[cfg(test)]
+mod tests;

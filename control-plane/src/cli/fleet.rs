@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use super::client::ANSWER_BYTES_MAX;
 use super::{Error, Invocation, Outcome};
 pub(super) use show::{is_behind, stage_word};
-use view::EnforcerView;
+use view::{EnforcerView, ShownView};
 
 /// `checkrein fleet`
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ enum Command {
     /// Enforcers, and what each runs
     #[command(after_help = "Example:\n  checkrein fleet list")]
     List,
-    /// One enforcer: every directory it runs from, and the bundles it refused
+    /// One enforcer: every directory it runs from, its journals, and the bundles it refused
     #[command(after_help = "Example:\n  checkrein fleet show billing")]
     Show {
         /// The enforcer
@@ -64,8 +64,8 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
             let shown = client.show(ShowRequest { name }).await?.into_inner();
             let enforcer = shown.enforcer.ok_or(Error::Incomplete("enforcer"))?;
             let now_ms = invocation.now_ms();
-            invocation.answer(&EnforcerView::of(&enforcer), |paint| {
-                show::card(&enforcer, now_ms, paint)
+            invocation.answer(&ShownView::of(&enforcer, &shown.journals), |paint| {
+                show::card(&enforcer, &shown.journals, now_ms, paint)
             })?;
             Ok(Outcome::Done)
         }

@@ -7,12 +7,18 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::{Chain, Record};
+use checkrein_shared::id::InstanceId;
 use tokio_postgres::Row;
 
-use super::{Journal, Placed};
-use crate::database::{DatabaseError, Transaction, from_ms, inconsistent, signed, unsigned};
+use super::{Journal, Placed, Progress};
+use crate::database::{
+    DatabaseError, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, signed, unsigned,
+};
 
 pub(super) use search::{count, find, search};
+
+/// An enforcer shows at most this many of its journals.
+const JOURNALS_SHOWN_MAX: i64 = 50;
 
 /// Whether another enforcer has a journal of this instance. Until the transaction ends, whoever opens one of it waits here,
 /// so that two enforcers can't both come first.
@@ -123,6 +129,26 @@ pub(super) async fn mark_forked(tx: &Transaction, journal: &Journal) -> Result<(
         ],
     )
     .await
+}
+
+pub(super) async fn journals(tx: &Transaction, enforcer: &str) -> Result<Vec<Progress>, DatabaseError> {
+    let read = "-- decision.journals
+        SELECT instance_id, incarnation, next_sequence, advanced_at, forked_at,
+               incarnation < max(incarnation) OVER (PARTITION BY instance_id) AS is_followed
+        FROM journal_cursor WHERE enforcer = $1 ORDER BY advanced_at DESC LIMIT $2";
+    let rows = tx
+        .query(read, &[&enforcer, &JOURNALS_SHOWN_MAX])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let progress = |row: &Row| Progress {
+        instance: InstanceId::from_uuid(row.get("instance_id")),
+        incarnation: unsigned(row.get("incarnation")),
+        next_sequence: unsigned(row.get("next_sequence")),
+        advanced_ms: moment_ms(row, "advanced_at"),
+        forked_ms: moment_ms_opt(row, "forked_at"),
+        is_followed: row.get("is_followed"),
+    };
+    Ok(rows.iter().map(progress).collect())
 }
 
 /// Inserts the records that advanced the cursor, one statement a kind.

@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::session::{self, MESSAGES_WAITING_MAX};
-use super::{Enforcer, Fleet, FleetError, Instance, Nack, Register, store};
+use super::{Enforcer, Fleet, FleetError, Instance, Journal, Nack, Register, store};
 use crate::api::{bad_field, database_trouble, idempotency_key, not_found};
 use crate::authority::AuthorityError;
 use crate::caller::Caller;
@@ -107,13 +107,23 @@ impl FleetService for Fleet {
         request: Request<wire::ShowRequest>,
     ) -> Result<Response<wire::ShowResponse>, Status> {
         let enforcer = self.find(&request.get_ref().name).await?;
+        let journals = self.journals(&enforcer).await?;
         Ok(Response::new(wire::ShowResponse {
             enforcer: Some((&enforcer).into()),
+            journals: journals.iter().map(Into::into).collect(),
         }))
     }
 }
 
 impl Fleet {
+    async fn journals(&self, enforcer: &Enforcer) -> Result<Vec<Journal>, Status> {
+        let read = async {
+            let tx = self.database.begin("fleet.journals").await?;
+            super::journals(&tx, enforcer).await
+        };
+        read.await.map_err(|error| database_trouble(&error))
+    }
+
     async fn find(&self, name: &str) -> Result<Enforcer, Status> {
         let tx = self
             .database
@@ -170,6 +180,20 @@ impl From<&Instance> for wire::Instance {
             generation: instance.generation,
             acked_unix_ms: instance.acked_ms,
             journal_pending: instance.journal_pending,
+        }
+    }
+}
+
+impl From<&Journal> for wire::Journal {
+    fn from(journal: &Journal) -> Self {
+        let progress = &journal.progress;
+        Self {
+            instance_id: progress.instance.to_string(),
+            incarnation: progress.incarnation,
+            next_sequence: progress.next_sequence,
+            advanced_unix_ms: progress.advanced_ms,
+            forked_unix_ms: progress.forked_ms.unwrap_or_default(),
+            unfinished: journal.unfinished,
         }
     }
 }

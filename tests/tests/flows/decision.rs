@@ -1,5 +1,6 @@
 //! Decisions: answered, journaled, and stored exactly once.
 
+mod journals;
 mod text;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! Enforcers for people: what each runs, how far behind it is, and what it refused.
 
-use checkrein_proto::fleet::v1::{Enforcer, Instance, Stage};
+use checkrein_proto::fleet::v1::{Enforcer, Instance, Journal, Stage};
 
 use crate::cli::output::{Cell, Fields, Paint, Style, Table, relative, visible};
 
@@ -47,7 +47,7 @@ pub(super) fn table(enforcers: &[Enforcer], newest: u64, now_ms: u64, paint: Pai
 }
 
 /// One enforcer, whole.
-pub(super) fn card(enforcer: &Enforcer, now_ms: u64, paint: Paint) -> String {
+pub(super) fn card(enforcer: &Enforcer, journals: &[Journal], now_ms: u64, paint: Paint) -> String {
     let mut fields = Fields::default();
     fields
         .line("identity", &enforcer.spiffe_id)
@@ -85,12 +85,32 @@ pub(super) fn card(enforcer: &Enforcer, now_ms: u64, paint: Paint) -> String {
         ]);
     }
     format!(
-        "{}\n\n{}\n{}\n{}",
+        "{}\n\n{}\n{}\n{}\n{}",
         paint.apply(Style::Strong, &visible(&enforcer.name)),
         fields.render(paint),
         instances.render(paint, "never connected"),
+        journal_table(journals, now_ms).render(paint, "no records yet"),
         nacks.render(paint, "refused no bundle"),
     )
+}
+
+/// How far each journal has come home; what is wrong with one stands out.
+fn journal_table(journals: &[Journal], now_ms: u64) -> Table {
+    let mut table = Table::new(&["JOURNAL", "RECORDS", "MOVED", "TROUBLE"]);
+    for journal in journals {
+        let trouble = match (journal.forked_unix_ms, journal.unfinished) {
+            (0, false) => Cell::from(""),
+            (0, true) => Cell::from("unfinished").styled(Style::Bad),
+            (at_ms, _) => Cell::from(format!("forked {}", relative(at_ms, now_ms))).styled(Style::Bad),
+        };
+        table.push([
+            Cell::from(format!("{} #{}", journal.instance_id, journal.incarnation)),
+            Cell::from(journal.next_sequence.to_string()),
+            Cell::from(relative(journal.advanced_unix_ms, now_ms)),
+            trouble,
+        ]);
+    }
+    table
 }
 
 /// Whether an instance is there and does not run this generation yet.
@@ -120,3 +140,6 @@ const fn state_word(instance: &Instance, newest: u64) -> &'static str {
         "away"
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,24 @@ pub(super) struct EnforcerView {
     nacks: Vec<NackView>,
 }
 
+/// One enforcer with its journals.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownView {
+    #[serde(flatten)]
+    enforcer: EnforcerView,
+    journals: Vec<JournalView>,
+}
+
+#[derive(Debug, Serialize)]
+struct JournalView {
+    instance: String,
+    incarnation: u64,
+    next_sequence: u64,
+    advanced_at: Option<String>,
+    forked_at: Option<String>,
+    unfinished: bool,
+}
+
 #[derive(Debug, Serialize)]
 struct InstanceView {
     id: String,
@@ -48,6 +66,28 @@ impl EnforcerView {
             registered_at: rfc3339(enforcer.registered_unix_ms),
             instances: enforcer.instances.iter().map(InstanceView::of).collect(),
             nacks: enforcer.nacks.iter().map(NackView::of).collect(),
+        }
+    }
+}
+
+impl ShownView {
+    pub(super) fn of(enforcer: &wire::Enforcer, journals: &[wire::Journal]) -> Self {
+        Self {
+            enforcer: EnforcerView::of(enforcer),
+            journals: journals.iter().map(JournalView::of).collect(),
+        }
+    }
+}
+
+impl JournalView {
+    fn of(journal: &wire::Journal) -> Self {
+        Self {
+            instance: journal.instance_id.clone(),
+            incarnation: journal.incarnation,
+            next_sequence: journal.next_sequence,
+            advanced_at: rfc3339(journal.advanced_unix_ms),
+            forked_at: rfc3339(journal.forked_unix_ms),
+            unfinished: journal.unfinished,
         }
     }
 }
