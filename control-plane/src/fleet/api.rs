@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::session::{self, MESSAGES_WAITING_MAX};
 use super::{Enforcer, Fleet, FleetError, Instance, Journal, Nack, Register, store};
-use crate::api::{bad_field, database_trouble, idempotency_key, not_found};
+use crate::api::{bad_field, database_trouble, idempotency_key, not_found, text};
 use crate::authority::AuthorityError;
 use crate::caller::Caller;
 use crate::database::FeedName;
@@ -106,7 +106,7 @@ impl FleetService for Fleet {
         &self,
         request: Request<wire::ShowRequest>,
     ) -> Result<Response<wire::ShowResponse>, Status> {
-        let enforcer = self.find(&request.get_ref().name).await?;
+        let enforcer = self.find(text("name", &request.get_ref().name)?).await?;
         let journals = self.journals(&enforcer).await?;
         Ok(Response::new(wire::ShowResponse {
             enforcer: Some((&enforcer).into()),
@@ -219,6 +219,7 @@ fn parse_register(request: wire::RegisterRequest) -> Result<Register, Status> {
     }
     let mut labels = Vec::new();
     for label in &request.labels {
+        text("labels", label)?;
         let pair = label
             .split_once('=')
             .filter(|(key, value)| !key.is_empty() && !value.is_empty());

@@ -51,6 +51,7 @@ impl PolicyService for Policies {
     ) -> Result<Response<wire::RollbackResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
+        text("pack", &request.pack)?;
         let push = Push {
             by: caller.id,
             note: text("note", &request.note)?.to_owned(),
@@ -74,6 +75,7 @@ impl PolicyService for Policies {
         request: Request<wire::ListRequest>,
     ) -> Result<Response<wire::ListResponse>, Status> {
         let request = request.into_inner();
+        text("pack", &request.pack)?;
         let before = match request.page_token.as_str() {
             "" => u64::MAX,
             token => token
@@ -112,6 +114,7 @@ impl PolicyService for Policies {
         request: Request<wire::ShowRequest>,
     ) -> Result<Response<wire::ShowResponse>, Status> {
         let request = request.into_inner();
+        text("pack", &request.pack)?;
         let tx = self
             .database
             .begin("policy.show")

@@ -2,7 +2,9 @@
 
 use checkrein_control_plane::decision::{Batch, Decisions, Journal};
 use checkrein_proto::decision::v1::SearchRequest;
+use checkrein_proto::fleet::v1 as fleet;
 use checkrein_proto::hold::v1::OpenRequest;
+use checkrein_proto::policy::v1 as policy;
 use checkrein_proto::task::v1::{ListRequest, StartRequest};
 use checkrein_shared::SystemClock;
 use checkrein_shared::action::MaskedArguments;
@@ -146,6 +148,20 @@ async fn nul_in_a_request_is_an_invalid_argument_that_names_its_field() {
         ..SearchRequest::default()
     };
     names("rule", &operator.decisions().search(search).await.unwrap_err());
+    let pack = policy::ListRequest {
+        pack: nul(),
+        ..policy::ListRequest::default()
+    };
+    names("pack", &operator.policies().list(pack).await.unwrap_err());
+    let show = fleet::ShowRequest { name: nul() };
+    names("name", &operator.fleet().show(show).await.unwrap_err());
+    let register = fleet::RegisterRequest {
+        name: "other".to_owned(),
+        labels: vec!["team=x\0".to_owned()],
+        idempotency_key: checkrein_tests::fresh_key(),
+        ..fleet::RegisterRequest::default()
+    };
+    names("labels", &operator.fleet().register(register).await.unwrap_err());
 
     let edge = world.person(Role::Enforcer, "edge", 0).await.unwrap();
     let task = operator
