@@ -13,12 +13,18 @@ INSERT INTO revision (feed, value) VALUES ('policy', 0), ('fleet', 0), ('task', 
 CREATE TABLE installation (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     trust_domain text NOT NULL,
-    epoch bigint NOT NULL CHECK (epoch > 0)
+    epoch bigint NOT NULL CHECK (epoch > 0),
+    root_public_key bytea NOT NULL CHECK (length(root_public_key) = 32),
+    key_set_version bigint NOT NULL CHECK (key_set_version > 0),
+    key_set_sha256 bytea NOT NULL CHECK (length(key_set_sha256) = 32)
 );
 COMMENT ON TABLE installation IS 'The one control plane this database belongs to.';
 COMMENT ON COLUMN installation.only_row IS 'There is one.';
 COMMENT ON COLUMN installation.trust_domain IS 'The SPIFFE trust domain it certifies.';
 COMMENT ON COLUMN installation.epoch IS 'Raised after a restore, with the root key''s consent; generations count within it.';
+COMMENT ON COLUMN installation.root_public_key IS 'What enforcers pin; a replica with another is refused.';
+COMMENT ON COLUMN installation.key_set_version IS 'The newest key set that a replica has served with; an older one is refused.';
+COMMENT ON COLUMN installation.key_set_sha256 IS 'Of that key set, encoded.';
 
 CREATE TABLE idempotency (
     caller text NOT NULL,

@@ -7,6 +7,7 @@
 //! **Invariant**: a private key is written once, readable by its owner only, and never printed. Keys of clients are made
 //! where they are used: what comes here is a certificate request.
 
+mod certificate;
 mod files;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -26,7 +27,8 @@ use rcgen::{
 use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 
-use crate::database::from_ms;
+use crate::database::{Claim, from_ms};
+use certificate::Certificate;
 
 pub use files::write_secret;
 
@@ -50,6 +52,8 @@ pub struct Authority {
     pub root: VerifyingKey,
     /// What the root said about the rest.
     pub key_set: SignedKeySet,
+    /// The version of that.
+    key_set_version: u64,
     /// The CA certificate, PEM.
     pub ca_certificate: String,
     /// Masks secret arguments; enforcers get it over their session.
@@ -101,6 +105,15 @@ pub enum AuthorityError {
     /// The key set is not what the root signed.
     #[error("the key set is not signed by the root key, or can't be read")]
     KeySet,
+    /// A key that enforcers would not believe.
+    #[error(
+        "`{0}` is not the one that the root key certified in `key-set`: the directory holds files of two installations; \
+         copy the whole `keys` directory of a replica that serves"
+    )]
+    Uncertified(&'static str),
+    /// A stored certificate that can't be read.
+    #[error("`{0}` is not a certificate, PEM")]
+    Unreadable(String),
     /// A certificate could not be made.
     #[error("the certificate can't be made")]
     Certificate(#[from] rcgen::Error),
@@ -133,19 +146,43 @@ impl Authority {
         })?;
         let key_set = SignedKeySet::decode(&*files::read(&directory.join("key-set"))?)
             .map_err(|_| AuthorityError::KeySet)?;
-        KeySet::verify(&key_set, &root, HeldKeySet::default()).map_err(|_| AuthorityError::KeySet)?;
+        let certified =
+            KeySet::verify(&key_set, &root, HeldKeySet::default()).map_err(|_| AuthorityError::KeySet)?;
         let ca_certificate = files::read_text(&directory.join("ca.pem"))?;
         let ca_key = KeyPair::from_pem(&files::read_text(&directory.join("ca.key"))?)?;
+        let (bundle, grant) = (signing("bundle.key")?, signing("grant.key")?);
+        let ca = Certificate::parse(&ca_certificate, "ca.pem")?;
+        // A key that the key set does not name signs what every enforcer refuses: better no replica than such a one.
+        let beliefs = [
+            ("bundle.key", certified.bundle.contains(&bundle.verifying())),
+            ("grant.key", certified.grant.contains(&grant.verifying())),
+            ("ca.pem", certified.ca == ca.sha256),
+            ("ca.key", ca.public_key == ca_key.public_key_raw()),
+        ];
+        if let Some((file, _)) = beliefs.into_iter().find(|(_, is_certified)| !is_certified) {
+            return Err(AuthorityError::Uncertified(file));
+        }
         Ok(Self {
             trust_domain: trust_domain.to_owned(),
-            bundle: signing("bundle.key")?,
-            grant: signing("grant.key")?,
+            bundle,
+            grant,
             root,
             key_set,
+            key_set_version: certified.version,
             ca: CaIssuer(Issuer::from_ca_cert_pem(&ca_certificate, ca_key)?),
             ca_certificate,
             masking_key: files::read(&directory.join("masking.key"))?,
         })
+    }
+
+    /// What a replica with these keys says of itself to the database.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            trust_domain: self.trust_domain.clone(),
+            root_public_key: *self.root.as_bytes(),
+            key_set_version: self.key_set_version,
+            key_set_sha256: Sha256::of(&self.key_set.key_set),
+        }
     }
 
     /// Certifies a key made elsewhere, for `name` in `role`. What the request asks for beyond its key is not looked at.
@@ -299,3 +336,6 @@ fn set_validity(params: &mut CertificateParams, clock: &dyn Clock, life: Duratio
     params.not_before = now - CLOCK_SKEW;
     params.not_after = now + life;
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 //! **Invariant**: a transaction that is not committed is rolled back, whichever way its holder leaves; a revision is raised
 //! under the counter's row lock, so revisions commit in order and without a gap.
 
+mod claim;
 mod migrate;
 
 use std::ops::Deref;
@@ -18,6 +19,8 @@ use prost::Message;
 use thiserror::Error;
 use tokio_postgres::{Config, NoTls, Row};
 use tracing::debug;
+
+pub use claim::Claim;
 
 /// Connections a replica keeps for its verbs; the feed has one more of its own.
 const CONNECTIONS_MAX: usize = 8;
@@ -96,6 +99,28 @@ pub enum DatabaseError {
         /// What this program knows.
         known: i32,
     },
+    /// The database belongs to an installation with another root key.
+    #[error(
+        "the database belongs to the installation of root key `{found}`, not `{expected}`: stop, and copy the whole `keys` \
+         directory of a replica that serves it into this one's data directory in place of what is there"
+    )]
+    ForeignKeys {
+        /// Whose it is.
+        found: String,
+        /// Ours.
+        expected: String,
+    },
+    /// Our keys were rotated away, or are not the ones the others sign with.
+    #[error(
+        "the database knows key set {found} and this replica has another one, of version {expected}: copy the whole `keys` \
+         directory of a replica that serves it"
+    )]
+    OtherKeySet {
+        /// The version on record.
+        found: u64,
+        /// Ours.
+        expected: u64,
+    },
     /// The database belongs to another control plane.
     #[error("the database belongs to trust domain `{found}`, not `{expected}`")]
     ForeignInstallation {
@@ -146,38 +171,17 @@ impl Database {
         Ok(Self { pool, config })
     }
 
-    /// Brings the schema up to what this program knows, one replica at a time, and claims the database for `trust_domain`.
+    /// Brings the schema up to what this program knows, one replica at a time, and claims the database for an installation.
     /// Returns the epoch.
-    pub async fn prepare(&self, trust_domain: &str) -> Result<u64, DatabaseError> {
+    pub async fn prepare(&self, claim: &Claim) -> Result<u64, DatabaseError> {
         let mut connection = self.pool.get().await?;
         migrate::run(&mut connection).await?;
-        let claim = "-- installation.claim
-            INSERT INTO installation (trust_domain, epoch) VALUES ($1, 1)
-            ON CONFLICT (only_row) DO UPDATE SET epoch = installation.epoch
-            RETURNING trust_domain, epoch";
-        let row = connection.query_one(claim, &[&trust_domain]).await?;
-        let found: String = row.get(0);
-        if found != trust_domain {
-            return Err(DatabaseError::ForeignInstallation {
-                found,
-                expected: trust_domain.to_owned(),
-            });
-        }
-        Ok(unsigned(row.get(1)))
+        claim::run(&mut connection, claim).await
     }
 
     /// Begins a transaction. The name says whose it is, in traces and errors.
     pub async fn begin(&self, name: &'static str) -> Result<Transaction, DatabaseError> {
-        let connection = self.pool.get().await?;
-        connection
-            .batch_execute("BEGIN")
-            .await
-            .map_err(|source| DatabaseError::Statement { name, source })?;
-        debug!(transaction = name, "begin");
-        Ok(Transaction {
-            connection: Some(connection),
-            name,
-        })
+        Transaction::begin(self.pool.get().await?, name).await
     }
 
     /// Forgets answers that nobody will ask for again.
@@ -195,6 +199,20 @@ impl Database {
 }
 
 impl Transaction {
+    async fn begin(connection: Object, name: &'static str) -> Result<Self, DatabaseError> {
+        // Ours before BEGIN is sent: whoever gives up waiting for the answer leaves a rollback behind it, and no open
+        // transaction goes back into the pool.
+        let tx = Self {
+            connection: Some(connection),
+            name,
+        };
+        tx.batch_execute("BEGIN")
+            .await
+            .map_err(|source| tx.failed(source))?;
+        debug!(transaction = name, "begin");
+        Ok(tx)
+    }
+
     /// Makes everything done in it true.
     pub async fn commit(mut self) -> Result<(), DatabaseError> {
         if let Some(connection) = &self.connection {
@@ -416,3 +434,6 @@ fn without_password(address: &str) -> String {
         _ => "…".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

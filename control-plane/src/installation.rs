@@ -105,7 +105,7 @@ impl Installation {
             (Some(postgres), url)
         };
         let database = Database::new(&url)?;
-        let epoch = database.prepare(&config.trust_domain).await?;
+        let epoch = database.prepare(&authority.claim()).await?;
         Ok(Self {
             config,
             database,
