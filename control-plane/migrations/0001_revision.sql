@@ -30,6 +30,7 @@ CREATE TABLE idempotency (
     caller text NOT NULL,
     verb text NOT NULL,
     key text NOT NULL,
+    request_sha256 bytea CHECK (length(request_sha256) = 32),
     answer bytea NOT NULL,
     answered_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (caller, verb, key)
@@ -38,5 +39,6 @@ COMMENT ON TABLE idempotency IS 'Answers already given, so that a retried mutati
 COMMENT ON COLUMN idempotency.caller IS 'SPIFFE ID.';
 COMMENT ON COLUMN idempotency.verb IS 'The RPC.';
 COMMENT ON COLUMN idempotency.key IS 'The caller''s own key.';
-COMMENT ON COLUMN idempotency.answer IS 'The encoded response.';
+COMMENT ON COLUMN idempotency.request_sha256 IS 'Over what was asked: the same key with another request is refused. None: the verb does not say.';
+COMMENT ON COLUMN idempotency.answer IS 'Which row the answer was, as an encoded ShowRequest of the verb''s room: the answer is made from that row again.';
 COMMENT ON COLUMN idempotency.answered_at IS 'When; rows older than a day are swept.';

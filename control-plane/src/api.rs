@@ -1,8 +1,10 @@
 //! What every room's edge shares: reading requests strictly, and saying no in a way that helps.
 //!
-//! `Status` is built here and in the rooms' `api.rs`, nowhere else. A policy's deny is never one.
+//! `Status` is built here, in the rooms' `api.rs`, in `caller.rs`, and where a room answers a stream itself (the fleet's
+//! `session.rs`, the policies' `fetch.rs`); nowhere else. A policy's deny is never one.
 
 use std::error::Error;
+use std::time::Duration;
 
 use checkrein_shared::wire::InvalidMessage;
 use tonic::Status;
@@ -18,6 +20,8 @@ const PAGE_ROWS_DEFAULT: u32 = 50;
 /// Text that people type has at most this many bytes.
 pub(crate) const TEXT_BYTES_MAX: usize = 4 << 10;
 
+/// How long a caller is asked to wait before it asks a busy or absent database again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Names the domain of our error reasons.
 const ERROR_DOMAIN: &str = "checkrein";
 
@@ -41,16 +45,16 @@ pub(crate) fn not_found(what: &str, name: &str) -> Status {
 
 /// What a caller is told of our own trouble: whether to try again, and nothing of the inside, which is logged.
 pub(crate) fn database_trouble(trouble: &DatabaseError) -> Status {
-    error!(error = trouble as &dyn Error, "database");
-    match trouble {
-        DatabaseError::Unavailable(_) | DatabaseError::ReadTimedOut | DatabaseError::ConnectionClosed => {
-            Status::unavailable("the database can't be reached; try again")
-        }
-        DatabaseError::Statement { source, .. } | DatabaseError::Postgres(source) if source.is_closed() => {
-            Status::unavailable("the database connection was lost; try again with the same idempotency key")
-        }
-        _ => Status::internal("the control plane could not do it; its log says why"),
+    if let DatabaseError::KeyReused(_) = trouble {
+        return bad_field("idempotency_key", trouble.to_string());
     }
+    error!(error = trouble as &dyn Error, "database");
+    if trouble.is_passing() {
+        let details = ErrorDetails::with_retry_info(Some(RETRY_AFTER));
+        let message = "the database can't do it now; try again with the same idempotency key";
+        return Status::with_error_details(tonic::Code::Unavailable, message, details);
+    }
+    Status::internal("the control plane could not do it; its log says why")
 }
 
 /// A message that means nothing.

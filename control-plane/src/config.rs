@@ -14,8 +14,9 @@ const PORT_DEFAULT: u16 = 7443;
 pub const TRUST_DOMAIN_DEFAULT: &str = "checkrein.local";
 /// How often an enforcer asks how fresh it is.
 const BEAT_DEFAULT: Duration = Duration::from_secs(5);
-/// A beat is never shorter or longer than this.
-const BEAT_RANGE_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
+/// A beat is never shorter or longer than this: policy that is confirmed every ten seconds is fresh enough for the full tier's
+/// thirty, with one beat lost.
+const BEAT_RANGE_MS: std::ops::RangeInclusive<u64> = 100..=10_000;
 
 /// Settings as they are written down; each may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]

@@ -6,37 +6,48 @@
 //! **Invariant**: a transaction that is not committed is rolled back, whichever way its holder leaves; a revision is raised
 //! under the counter's row lock, so revisions commit in order and without a gap.
 
+mod answers;
 mod claim;
 mod migrate;
+mod retry;
 
 use std::ops::Deref;
 use std::str::FromStr;
 use std::time::Duration;
 
-use checkrein_shared::identity::SpiffeId;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
-use prost::Message;
 use thiserror::Error;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{Config, NoTls, Row};
 use tracing::debug;
 
+pub use answers::is_good_key;
 pub use claim::Claim;
 
 /// Connections a replica keeps for its verbs; the feed has one more of its own.
 const CONNECTIONS_MAX: usize = 8;
+/// Connections for the record alone: however many journals come home at once, no verdict waits behind them.
+const RECORD_CONNECTIONS_MAX: usize = 4;
 /// How long a verb waits for a connection before it says that the database is busy.
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(5);
 /// No statement may run longer.
 const STATEMENT_MS_MAX: u32 = 10_000;
 /// No statement may wait longer for a lock.
 const LOCK_MS_MAX: u32 = 5_000;
-/// An answer is remembered under a key of at most this many bytes.
-const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+/// A transaction whose replica fell silent is ended by the server, and its locks with it.
+const IDLE_TRANSACTION_MS_MAX: u32 = 30_000;
+/// A server that went away without a word is noticed this soon: what was sent to it is not acknowledged, or what was asked is
+/// not answered while its host does not answer either.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+const KEEPALIVES_MISSED_MAX: u32 = 3;
 
 /// Postgres, for everyone in this replica.
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: Pool,
+    record: Pool,
     config: Config,
 }
 
@@ -75,6 +86,9 @@ pub enum DatabaseError {
     /// The connection ended.
     #[error("the database closed the connection")]
     ConnectionClosed,
+    /// The key stands for another request already.
+    #[error("the key `{0}` was used for another request; take a fresh key for a new request")]
+    KeyReused(String),
     /// A row that no version of this program wrote.
     #[error("table `{table}` holds an inconsistent row `{row}`")]
     Inconsistent {
@@ -149,26 +163,21 @@ impl Database {
     pub fn new(address: &str) -> Result<Self, DatabaseError> {
         let mut config = Config::from_str(address)
             .map_err(|source| DatabaseError::InvalidAddress(without_password(address), source))?;
-        config
-            .application_name("checkrein")
-            .connect_timeout(CONNECTION_WAIT_MAX)
-            .options(format!(
-                "-c statement_timeout={STATEMENT_MS_MAX} -c lock_timeout={LOCK_MS_MAX}"
-            ));
-        let recycling = ManagerConfig {
-            recycling_method: RecyclingMethod::Verified,
-        };
-        let manager = Manager::from_config(config.clone(), NoTls, recycling);
-        let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS_MAX)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(CONNECTION_WAIT_MAX))
-            .create_timeout(Some(CONNECTION_WAIT_MAX))
-            .recycle_timeout(Some(CONNECTION_WAIT_MAX))
-            .build()
-            // INVARIANT: the builder fails only when timeouts are set without a runtime.
-            .unwrap_or_else(|error| unreachable!("the pool can't be built: {error}"));
-        Ok(Self { pool, config })
+        harden(&mut config);
+        Ok(Self {
+            pool: pool(&config, CONNECTIONS_MAX),
+            record: pool(&config, RECORD_CONNECTIONS_MAX),
+            config,
+        })
+    }
+
+    /// The same database over the record's own connections.
+    #[must_use]
+    pub fn of_the_record(&self) -> Self {
+        Self {
+            pool: self.record.clone(),
+            ..self.clone()
+        }
     }
 
     /// Brings the schema up to what this program knows, one replica at a time, and claims the database for an installation.
@@ -182,14 +191,6 @@ impl Database {
     /// Begins a transaction. The name says whose it is, in traces and errors.
     pub async fn begin(&self, name: &'static str) -> Result<Transaction, DatabaseError> {
         Transaction::begin(self.pool.get().await?, name).await
-    }
-
-    /// Forgets answers that nobody will ask for again.
-    pub async fn forget_old_answers(&self) -> Result<(), DatabaseError> {
-        let forget = "-- idempotency.forget
-            DELETE FROM idempotency WHERE answered_at < clock_timestamp() - interval '1 day'";
-        self.pool.get().await?.execute(forget, &[]).await?;
-        Ok(())
     }
 
     /// How to open a connection of one's own, as the feed does to listen.
@@ -261,7 +262,7 @@ impl Transaction {
             .await
             .map_err(|source| self.failed(source))?;
         // The payload stays empty: a notification is a hint to read, never the news itself.
-        self.batch_execute("NOTIFY checkrein")
+        self.batch_execute("-- revision.notify\nNOTIFY checkrein")
             .await
             .map_err(|source| self.failed(source))?;
         Ok(unsigned(row.get(0)))
@@ -298,45 +299,6 @@ impl Transaction {
             .await
             .map_err(|source| self.failed(source))?;
         Ok(unsigned(row.get(0)))
-    }
-
-    /// The answer already given to this caller under this key, if any. Until the transaction ends, a second request with
-    /// the same key waits here.
-    pub async fn answer_given<A: Message + Default>(
-        &self,
-        caller: &SpiffeId,
-        key: &str,
-    ) -> Result<Option<A>, DatabaseError> {
-        let lock = "-- idempotency.lock
-            SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
-        let name = format!("{caller} {} {key}", self.name);
-        self.query_one(lock, &[&name])
-            .await
-            .map_err(|source| self.failed(source))?;
-        let find = "-- idempotency.find
-            SELECT answer FROM idempotency WHERE caller = $1 AND verb = $2 AND key = $3";
-        let row = self
-            .query_opt(find, &[&caller.as_str(), &self.name, &key])
-            .await
-            .map_err(|source| self.failed(source))?;
-        row.map(|row| A::decode(row.get::<_, &[u8]>(0)).map_err(|_| inconsistent("idempotency", &name)))
-            .transpose()
-    }
-
-    /// Remembers the answer given under this key.
-    pub async fn remember_answer<A: Message>(
-        &self,
-        caller: &SpiffeId,
-        key: &str,
-        answer: &A,
-    ) -> Result<(), DatabaseError> {
-        let remember = "-- idempotency.remember
-            INSERT INTO idempotency (caller, verb, key, answer) VALUES ($1, $2, $3, $4)";
-        self.change_one(
-            remember,
-            &[&caller.as_str(), &self.name, &key, &answer.encode_to_vec()],
-        )
-        .await
     }
 }
 
@@ -379,9 +341,36 @@ impl FeedName {
     }
 }
 
-/// Whether a caller's idempotency key can be used.
-pub fn is_good_key(key: &str) -> bool {
-    !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES_MAX
+/// Sets what no address should have to say: bounds for every wait, and that only a primary will do.
+fn harden(config: &mut Config) {
+    config
+        .application_name("checkrein")
+        .connect_timeout(CONNECTION_WAIT_MAX)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVES_MISSED_MAX)
+        .tcp_user_timeout(UNACKNOWLEDGED_MAX)
+        .target_session_attrs(TargetSessionAttrs::ReadWrite)
+        .options(format!(
+            "-c statement_timeout={STATEMENT_MS_MAX} -c lock_timeout={LOCK_MS_MAX} \
+             -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_MS_MAX}"
+        ));
+}
+
+fn pool(config: &Config, connections_max: usize) -> Pool {
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Verified,
+    };
+    let manager = Manager::from_config(config.clone(), NoTls, recycling);
+    Pool::builder(manager)
+        .max_size(connections_max)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(CONNECTION_WAIT_MAX))
+        .create_timeout(Some(CONNECTION_WAIT_MAX))
+        .recycle_timeout(Some(CONNECTION_WAIT_MAX))
+        .build()
+        // INVARIANT: the builder fails only when timeouts are set without a runtime.
+        .unwrap_or_else(|error| unreachable!("the pool can't be built: {error}"))
 }
 
 /// A row that can't be.
@@ -436,4 +425,4 @@ fn without_password(address: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

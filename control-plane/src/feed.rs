@@ -27,6 +27,8 @@ use crate::database::{Database, DatabaseError, FeedName, unsigned};
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// How long one look may take.
 const READ_MAX: Duration = Duration::from_secs(2);
+/// How long one load may take: a database that vanished in the middle of it must not stop the feed for good.
+const LOAD_MAX: Duration = Duration::from_secs(15);
 
 /// Every feed's revision, as the primary had them at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -93,7 +95,8 @@ where
                 continue;
             }
             let before = sender.borrow().clone();
-            match load(before).await {
+            let loading = timeout(LOAD_MAX, load(before)).await;
+            match loading.unwrap_or(Err(DatabaseError::ReadTimedOut)) {
                 Ok(value) => {
                     debug!(?feeds, ?revisions, "loaded");
                     loaded = Some(revisions);
@@ -141,7 +144,12 @@ async fn listen(database: &Database) -> Result<(Client, mpsc::Receiver<()>), Dat
             }
         }
     });
-    client.batch_execute("LISTEN checkrein").await?;
+    timeout(
+        READ_MAX,
+        client.batch_execute("-- revision.listen\nLISTEN checkrein"),
+    )
+    .await
+    .map_err(|_| DatabaseError::ReadTimedOut)??;
     Ok((client, hints))
 }
 

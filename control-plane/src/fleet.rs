@@ -8,6 +8,7 @@
 //! **Invariant**: an enforcer is what the register says of its identity, never what its Hello says.
 
 mod api;
+mod beats;
 mod offer;
 mod revocations;
 mod session;
@@ -29,6 +30,10 @@ use crate::feed::Pulse;
 use crate::hold::HoldNews;
 use crate::policy::{Labels, Policies, PolicyError, PublishedFeed};
 use crate::task::RevocationLog;
+use beats::Beats;
+
+/// So many beats may be missed: a stream that is silent for longer ends, and its enforcer is not shown as connected.
+const BEATS_MISSED_MAX: u64 = 3;
 
 /// The verbs of the fleet.
 #[derive(Debug, Clone)]
@@ -40,6 +45,7 @@ pub struct Fleet {
     feeds: Feeds,
     stop: CancellationToken,
     options: FleetOptions,
+    beats: Beats,
 }
 
 /// What every session listens to.
@@ -145,8 +151,11 @@ pub struct Nack {
 #[derive(Debug, Error)]
 pub enum FleetError {
     /// The name is taken.
-    #[error("enforcer `{0}` is in the register already")]
+    #[error("enforcer `{0}` is in the register already; `fleet add --force` certifies a new key for it")]
     Taken(String),
+    /// The name is not there.
+    #[error("there is no enforcer `{0}` in the register: add it first")]
+    NotRegistered(String),
     /// The agent is not an agent.
     #[error("`{0}` is not an agent: expected `spiffe://<domain>/agent/<name>`")]
     NotAnAgent(SpiffeId),
@@ -161,9 +170,16 @@ pub enum FleetError {
     Database(#[from] DatabaseError),
 }
 
+impl FleetOptions {
+    /// How long an enforcer may be silent.
+    const fn silence_ms(&self) -> u64 {
+        self.beat_ms.saturating_mul(BEATS_MISSED_MAX)
+    }
+}
+
 impl Fleet {
     /// The verbs over this database. Sessions end when `stop` is cancelled.
-    pub const fn new(
+    pub fn new(
         database: Database,
         authority: Arc<Authority>,
         policies: Policies,
@@ -173,6 +189,7 @@ impl Fleet {
         options: FleetOptions,
     ) -> Self {
         Self {
+            beats: Beats::spawn(database.clone()),
             database,
             authority,
             policies,
@@ -183,10 +200,12 @@ impl Fleet {
         }
     }
 
-    /// Puts an enforcer into the register and certifies its key. Returns its identity and certificate.
+    /// Puts an enforcer into the register and certifies its key. Asked again under the same key, it finds the entry it made and
+    /// certifies anew: an answer that was lost costs no name. Returns its identity and certificate.
     pub async fn register(
         &self,
         by: &SpiffeId,
+        key: &str,
         register: &Register,
     ) -> Result<(SpiffeId, String), FleetError> {
         if let Some(other) = register
@@ -201,11 +220,30 @@ impl Fleet {
             self.authority
                 .certify(&*self.clock, Role::Enforcer, &register.name, request)?;
         let registration = self.policies.begin_registration(&register.labels).await?;
-        if !store::insert(&registration.tx, &id, by, register, &registration.audience).await? {
+        let tx = &registration.tx;
+        if store::registered_under(tx, by, key, register).await? {
+            return Ok((id, certificate));
+        }
+        if !store::insert(tx, &id, by, register, &registration.audience).await? {
             return Err(FleetError::Taken(register.name.clone()));
         }
+        store::remember_registered(tx, by, key, register).await?;
         self.policies.commit_registration(registration).await?;
         Ok((id, certificate))
+    }
+
+    /// Certifies a new key of an enforcer that is in the register, as its certificate nears its end or its key is lost.
+    pub async fn recertify(&self, name: &str, request: &str) -> Result<(SpiffeId, String), FleetError> {
+        let known = self.database.transact("fleet.recertify", |tx| async move {
+            let known = store::is_registered(&tx, name).await?;
+            Ok((tx, known))
+        });
+        if !known.await? {
+            return Err(FleetError::NotRegistered(name.to_owned()));
+        }
+        Ok(self
+            .authority
+            .certify(&*self.clock, Role::Enforcer, name, request)?)
     }
 }
 

@@ -116,7 +116,7 @@ pub async fn run(
     let segments = Segments::new(database.clone(), feeds.published.clone());
     let tasks = Tasks::new(database.clone(), Arc::clone(&authority), Arc::clone(&clock));
     let holds = Holds::new(database.clone(), Arc::clone(&clock));
-    let decisions = Decisions::new(database.clone(), stop.clone());
+    let decisions = Decisions::new(database.of_the_record(), stop.clone());
     let fleet_options = FleetOptions {
         replica,
         beat_ms: u64::try_from(beat.as_millis()).unwrap_or(u64::MAX),

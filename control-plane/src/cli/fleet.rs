@@ -6,7 +6,7 @@ mod show;
 mod view;
 
 use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
-use checkrein_proto::fleet::v1::{ListRequest, ShowRequest};
+use checkrein_proto::fleet::v1::{Enforcer, ListRequest, ShowRequest};
 use clap::Subcommand;
 use serde_json::json;
 use tonic::transport::Channel;
@@ -73,17 +73,26 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
 }
 
 async fn list(invocation: &Invocation) -> Result<Outcome, Error> {
-    let listed = client(invocation.connect().await?)
-        .list(ListRequest {})
-        .await?
-        .into_inner();
-    let enforcers: Vec<EnforcerView> = listed.enforcers.iter().map(EnforcerView::of).collect();
+    let (listed, generation) = all(&mut client(invocation.connect().await?)).await?;
+    let enforcers: Vec<EnforcerView> = listed.iter().map(EnforcerView::of).collect();
     let now_ms = invocation.now_ms();
-    invocation.answer(
-        &json!({"enforcers": enforcers, "generation": listed.generation}),
-        |paint| show::table(&listed.enforcers, listed.generation, now_ms, paint),
-    )?;
+    let document = json!({"enforcers": enforcers, "generation": generation});
+    invocation.answer(&document, |paint| show::table(&listed, generation, now_ms, paint))?;
     Ok(Outcome::Done)
+}
+
+/// Every page of the register, and the newest generation.
+pub(super) async fn all(client: &mut FleetServiceClient<Channel>) -> Result<(Vec<Enforcer>, u64), Error> {
+    let mut enforcers = Vec::new();
+    let mut request = ListRequest::default();
+    loop {
+        let page = client.list(request.clone()).await?.into_inner();
+        enforcers.extend(page.enforcers);
+        if page.next_page_token.is_empty() {
+            return Ok((enforcers, page.generation));
+        }
+        request.page_token = page.next_page_token;
+    }
 }
 
 /// The client of the register.

@@ -77,6 +77,12 @@ pub enum IdentityError {
          find out whether the root was replaced before you trust it"
     )]
     OtherRoot,
+    /// The name is another's.
+    #[error(
+        "enforcer `{0}` is registered with other labels or agents: give the same ones to have a new key for it, or choose \
+         another name; `checkrein fleet show {0}` lists them"
+    )]
+    OtherEnforcer(String),
     /// Not a root key at all.
     #[error("the control plane gave a root key of {0} bytes; are both of the same version?")]
     RootLength(usize),

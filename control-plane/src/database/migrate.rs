@@ -1,4 +1,4 @@
-//! Brings the schema up: numbered files, each in its own transaction, one replica at a time.
+//! Brings the schema up: numbered files, all that are missing in one transaction, one replica at a time.
 //!
 //! Our own forty lines and not a library, because what matters is not running files but refusing: two replicas start at
 //! once, an older program meets a newer database.
@@ -22,7 +22,7 @@ const MIGRATIONS: [&str; 6] = [
 /// Names the lock that keeps two replicas from migrating at once; any number would do.
 const MIGRATION_LOCK: i64 = 0x0063_6865_636b_7265;
 
-const LEDGER: &str = "
+const LEDGER: &str = "-- schema.ledger
     CREATE TABLE IF NOT EXISTS schema_version (
         version integer PRIMARY KEY,
         applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -35,11 +35,17 @@ pub(super) async fn run(client: &mut ClientWrapper) -> Result<(), DatabaseError>
     // A transaction's lock, so that a replica that dies here leaves nothing locked.
     let transaction = client.transaction().await?;
     transaction
-        .execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK])
+        .execute(
+            "-- schema.lock\nSELECT pg_advisory_xact_lock($1)",
+            &[&MIGRATION_LOCK],
+        )
         .await?;
     transaction.batch_execute(LEDGER).await?;
     let row = transaction
-        .query_one("SELECT coalesce(max(version), 0) FROM schema_version", &[])
+        .query_one(
+            "-- schema.version\nSELECT coalesce(max(version), 0) FROM schema_version",
+            &[],
+        )
         .await?;
     let found: i32 = row.get(0);
     let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
@@ -49,7 +55,10 @@ pub(super) async fn run(client: &mut ClientWrapper) -> Result<(), DatabaseError>
     for (version, migration) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
         transaction.batch_execute(migration).await?;
         transaction
-            .execute("INSERT INTO schema_version (version) VALUES ($1)", &[&version])
+            .execute(
+                "-- schema.applied\nINSERT INTO schema_version (version) VALUES ($1)",
+                &[&version],
+            )
             .await?;
     }
     transaction.commit().await?;

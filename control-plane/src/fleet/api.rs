@@ -10,13 +10,15 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::session::{self, MESSAGES_WAITING_MAX};
 use super::{Enforcer, Fleet, FleetError, Instance, Journal, Nack, Register, store};
-use crate::api::{bad_field, database_trouble, idempotency_key, not_found, text};
+use crate::api::{bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, text};
 use crate::authority::AuthorityError;
 use crate::caller::Caller;
 use crate::database::FeedName;
 
 /// A name has at most this many bytes.
 const NAME_BYTES_MAX: usize = 63;
+/// Enforcers on one page: each comes with all that is known of it.
+const ENFORCERS_PER_PAGE_MAX: u32 = 200;
 /// An enforcer has at most this many labels, and may speak for as many agents.
 const LABELS_MAX: usize = 64;
 
@@ -40,9 +42,9 @@ impl FleetService for Fleet {
     ) -> Result<Response<wire::RegisterResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        idempotency_key(&request.idempotency_key)?;
+        let key = idempotency_key(&request.idempotency_key)?.to_owned();
         let register = parse_register(request)?;
-        let (_, certificate) = self.register(&caller.id, &register).await?;
+        let (_, certificate) = self.register(&caller.id, &key, &register).await?;
         let enforcer = self.find(&register.name).await?;
         Ok(Response::new(wire::RegisterResponse {
             enforcer: Some((&enforcer).into()),
@@ -61,17 +63,17 @@ impl FleetService for Fleet {
             .role
             .parse()
             .map_err(|error| bad_field("role", format!("{error}")))?;
-        if matches!(role, Role::Enforcer | Role::ControlPlane) {
-            return Err(bad_field(
-                "role",
-                "enforcers are certified by registering them, replicas by their own keys",
-            ));
-        }
         let name = parse_name(&request.name)?;
-        let certified = self
-            .authority
-            .certify(&*self.clock, role, name, &request.certificate_request);
-        let (spiffe_id, certificate) = certified.map_err(FleetError::Authority)?;
+        let (spiffe_id, certificate) = match role {
+            Role::ControlPlane => {
+                return Err(bad_field("role", "replicas are certified by their own keys"));
+            }
+            Role::Enforcer => self.recertify(name, &request.certificate_request).await?,
+            _ => self
+                .authority
+                .certify(&*self.clock, role, name, &request.certificate_request)
+                .map_err(FleetError::Authority)?,
+        };
         Ok(Response::new(wire::CertifyResponse {
             spiffe_id: spiffe_id.to_string(),
             certificate,
@@ -81,23 +83,29 @@ impl FleetService for Fleet {
 
     async fn list(
         &self,
-        _request: Request<wire::ListRequest>,
+        request: Request<wire::ListRequest>,
     ) -> Result<Response<wire::ListResponse>, Status> {
+        let request = request.into_inner();
+        let page_size = match request.page_size {
+            0 => ENFORCERS_PER_PAGE_MAX,
+            asked => asked.min(ENFORCERS_PER_PAGE_MAX),
+        };
         let tx = self
             .database
             .begin("fleet.list")
             .await
             .map_err(|error| database_trouble(&error))?;
-        let enforcers = store::list(&tx, None)
+        let silence_ms = self.options.silence_ms();
+        let enforcers = store::list(&tx, &request.page_token, page_rows(page_size), silence_ms)
             .await
             .map_err(|error| database_trouble(&error))?;
         let generation = tx
             .revision(FeedName::Policy)
             .await
             .map_err(|error| database_trouble(&error))?;
-        let enforcers = enforcers.iter().map(Into::into).collect();
         Ok(Response::new(wire::ListResponse {
-            enforcers,
+            next_page_token: next_page(&enforcers, page_size, |enforcer| enforcer.name.clone()),
+            enforcers: enforcers.iter().map(Into::into).collect(),
             generation,
         }))
     }
@@ -130,13 +138,10 @@ impl Fleet {
             .begin("fleet.show")
             .await
             .map_err(|error| database_trouble(&error))?;
-        let found = store::list(&tx, Some(name))
+        let found = store::find(&tx, name, self.options.silence_ms())
             .await
             .map_err(|error| database_trouble(&error))?;
-        found
-            .into_iter()
-            .next()
-            .ok_or_else(|| not_found("enforcer", name))
+        found.ok_or_else(|| not_found("enforcer", name))
     }
 }
 
@@ -145,6 +150,7 @@ impl From<FleetError> for Status {
         let message = error.to_string();
         match error {
             FleetError::Taken(_) => Self::already_exists(message),
+            FleetError::NotRegistered(_) => Self::not_found(message),
             FleetError::NotAnAgent(_) => bad_field("agents", message),
             FleetError::Authority(AuthorityError::Request(_)) => bad_field("certificate_request", message),
             FleetError::Authority(AuthorityError::Name(_)) => bad_field("name", message),

@@ -15,18 +15,20 @@ use checkrein_proto::fleet::v1 as wire;
 use checkrein_proto::fleet::v1::session_request::Body as Up;
 use checkrein_proto::fleet::v1::session_response::Body as Down;
 use checkrein_shared::action::Sha256;
-use checkrein_shared::id::{HoldId, SessionId};
+use checkrein_shared::id::{Generation, HoldId, SessionId};
 use checkrein_shared::policy::BUNDLE_FORMAT;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 use tracing::{info, warn};
 
-use super::offer::Offers;
+use super::beats::Beat;
+use super::offer::{Offer, Offers};
 use super::store::{self, Stream};
 use super::{Feeds, Fleet, Nack, revocations};
 use crate::api::{bad_field, database_trouble};
-use crate::database::{DatabaseError, FeedName};
+use crate::database::FeedName;
 use crate::hold::{self, HoldEvent};
 
 /// The protocol this replica speaks.
@@ -39,8 +41,6 @@ const HELLO_MAX: Duration = Duration::from_secs(10);
 const REGISTER_LAG_MAX: Duration = Duration::from_secs(3);
 /// How long one message may wait for a reader.
 const SEND_MAX: Duration = Duration::from_secs(10);
-/// So many beats may be missed.
-const BEATS_MISSED_MAX: u32 = 3;
 /// An enforcer may name at most this many holds in its Hello.
 const OPEN_HOLDS_MAX: usize = 1_024;
 
@@ -54,6 +54,7 @@ struct Session {
     stream: Stream,
     down: Sender,
     offers: Offers,
+    taken_over: CancellationToken,
     revocation_sequence: u64,
     hold_revision: u64,
 }
@@ -104,14 +105,19 @@ async fn greet(
         session: SessionId::new(&*fleet.clock),
         build: hello.build.chars().take(64).collect(),
     };
-    let refused = open(fleet, &stream).await?;
     let running = Sha256::try_from(&*hello.manifest_sha256).ok();
+    let running_offer = running.map(|digest| Offer {
+        generation: Generation(hello.generation),
+        digest,
+    });
+    let refused = open(fleet, &stream, running_offer).await?;
     let mut session = Session {
         fleet: fleet.clone(),
         feeds: fleet.feeds.clone(),
         stream,
         down: down.clone(),
         offers: Offers::new(running, refused),
+        taken_over: CancellationToken::new(),
         revocation_sequence: hello.revocation_sequence,
         hold_revision: 0,
     };
@@ -122,31 +128,42 @@ async fn greet(
     Ok(session)
 }
 
-async fn open(fleet: &Fleet, stream: &Stream) -> Result<Vec<Sha256>, Status> {
-    let trouble = |error: DatabaseError| database_trouble(&error);
-    let tx = fleet.database.begin("fleet.hello").await.map_err(trouble)?;
-    if !store::open_stream(&tx, stream).await.map_err(trouble)? {
-        let fenced = format!(
+/// Takes the instance over. What the enforcer says it runs is an ack as good as any, if it is a bundle of ours: the ack itself
+/// may have been lost with the stream before. Returns what this build refused.
+async fn open(fleet: &Fleet, stream: &Stream, running: Option<Offer>) -> Result<Vec<Sha256>, Status> {
+    let opened = fleet.database.transact("fleet.hello", |tx| async move {
+        if !store::open_stream(&tx, stream).await? {
+            return Ok((tx, None));
+        }
+        if let Some(running) = running {
+            store::confirm_running(&tx, stream, running).await?;
+        }
+        let refused = store::nacked(&tx, stream).await?;
+        Ok((tx, Some(refused)))
+    });
+    let opened = opened.await.map_err(|error| database_trouble(&error))?;
+    let refused = opened.ok_or_else(|| {
+        Status::failed_precondition(format!(
             "a later incarnation than {} of this directory has connected",
             stream.incarnation
-        );
-        return Err(Status::failed_precondition(fenced));
-    }
-    let refused = store::nacked(&tx, stream).await.map_err(trouble)?;
-    tx.commit().await.map_err(trouble)?;
+        ))
+    })?;
     info!(enforcer = stream.enforcer, instance = %stream.instance, incarnation = stream.incarnation, "connected");
     Ok(refused)
 }
 
 impl Session {
     async fn follow(mut self, mut up: Streaming<wire::SessionRequest>) -> Result<(), Status> {
-        let silence_max = Duration::from_millis(self.fleet.options.beat_ms) * BEATS_MISSED_MAX;
-        let stop = self.fleet.stop.clone();
+        let silence_max = Duration::from_millis(self.fleet.options.silence_ms());
+        let (stop, taken_over) = (self.fleet.stop.clone(), self.taken_over.clone());
         let mut heard = Instant::now();
         let ended = loop {
             let step = tokio::select! {
                 biased;
                 () = stop.cancelled() => break self.drain().await,
+                () = taken_over.cancelled() => {
+                    break Err(Status::aborted("another stream has taken this instance over"));
+                }
                 Ok(()) = self.feeds.revocations.changed() => self.send_revocations().await,
                 Ok(()) = self.feeds.holds.changed() => self.send_hold_news().await,
                 message = timeout_at(heard + silence_max, up.message()) => match message {
@@ -192,57 +209,48 @@ impl Session {
             }
         };
         self.send(Down::Freshness(freshness)).await?;
-        let written = async {
-            let tx = self.fleet.database.begin("fleet.beat").await?;
-            let is_ours = store::beat(&tx, &self.stream, beat.journal_pending).await?;
-            tx.commit().await?;
-            Ok::<bool, DatabaseError>(is_ours)
-        };
-        match written.await {
-            Ok(false) => Err(Status::aborted("another stream has taken this instance over")),
-            Ok(true) => Ok(()),
-            // A beat that can't be written down is lost; freshness was answered from what was last read, age and all.
-            Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "beat not recorded");
-                Ok(())
-            }
-        }
+        self.fleet.beats.tell(Beat {
+            stream: self.stream.clone(),
+            journal_pending: beat.journal_pending,
+            taken_over: self.taken_over.clone(),
+        });
+        Ok(())
     }
 
     async fn ack(&mut self, ack: &wire::Ack) -> Result<(), Status> {
-        if self.offers.acked(ack.nonce).is_ok() {
-            let written = async {
-                let tx = self.fleet.database.begin("fleet.ack").await?;
-                store::ack(&tx, &self.stream, ack.generation).await?;
-                tx.commit().await
-            };
+        if let Ok(offer) = self.offers.acked(ack.nonce) {
+            let stream = &self.stream;
+            let written = self.fleet.database.transact("fleet.ack", |tx| async move {
+                store::ack(&tx, stream, offer.generation).await?;
+                Ok((tx, ()))
+            });
             written.await.map_err(|error| database_trouble(&error))?;
         }
         self.announce().await
     }
 
     async fn nack(&mut self, nack: wire::Nack) -> Result<(), Status> {
-        let Ok(digest) = self.offers.nacked(nack.nonce) else {
+        let Ok(offer) = self.offers.nacked(nack.nonce) else {
             return Ok(());
         };
         warn!(
             enforcer = self.stream.enforcer,
-            generation = nack.generation,
+            generation = offer.generation.0,
             reason = nack.reason,
             "bundle refused"
         );
-        let refused = Nack {
+        let refused = &Nack {
             instance: self.stream.instance,
-            generation: nack.generation,
+            generation: offer.generation.0,
             stage: nack.stage,
             reason: nack.reason.chars().take(1_024).collect(),
             refused_ms: 0,
         };
-        let written = async {
-            let tx = self.fleet.database.begin("fleet.nack").await?;
-            store::nack(&tx, &self.stream, digest, &refused).await?;
-            tx.commit().await
-        };
+        let stream = &self.stream;
+        let written = self.fleet.database.transact("fleet.nack", |tx| async move {
+            store::nack(&tx, stream, offer.digest, refused).await?;
+            Ok((tx, ()))
+        });
         written.await.map_err(|error| database_trouble(&error))?;
         self.announce().await
     }
@@ -277,17 +285,18 @@ impl Session {
     }
 
     async fn announce(&mut self) -> Result<(), Status> {
-        let bundle = {
+        let (generation, bundle) = {
             let published = self.feeds.published.borrow_and_update();
-            published
-                .enforcers
-                .get(&self.stream.enforcer)
-                .and_then(|registered| registered.bundle.clone())
+            let registered = published.enforcers.get(&self.stream.enforcer);
+            (
+                published.generation,
+                registered.and_then(|registered| registered.bundle.clone()),
+            )
         };
         let Some((manifest, digest)) = bundle else {
             return Ok(());
         };
-        match self.offers.offer(digest) {
+        match self.offers.offer(Offer { generation, digest }) {
             Some(nonce) => {
                 self.send(Down::Announce(wire::Announce {
                     nonce,
@@ -378,11 +387,11 @@ impl Session {
     }
 
     async fn close(&self) {
-        let closed = async {
-            let tx = self.fleet.database.begin("fleet.close").await?;
-            store::close_stream(&tx, &self.stream).await?;
-            tx.commit().await
-        };
+        let stream = &self.stream;
+        let closed = self.fleet.database.transact("fleet.close", |tx| async move {
+            store::close_stream(&tx, stream).await?;
+            Ok((tx, ()))
+        });
         if let Err(error) = closed.await {
             warn!(
                 error = &error as &dyn std::error::Error,

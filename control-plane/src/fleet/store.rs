@@ -1,17 +1,19 @@
 //! The register, and what each enforcer last said, in Postgres.
 
+mod read;
+
+use std::collections::HashSet;
+
 use checkrein_shared::action::Sha256;
-use checkrein_shared::id::{InstanceId, SessionId};
+use checkrein_shared::id::{Generation, InstanceId, SessionId};
 use checkrein_shared::identity::SpiffeId;
-use tokio_postgres::Row;
 
-use super::{Enforcer, Instance, Nack, Register};
-use crate::database::{DatabaseError, Transaction, moment_ms, moment_ms_opt, parsed, signed, unsigned};
+use super::beats::Beat;
+use super::offer::Offer;
+use super::{Nack, Register};
+use crate::database::{DatabaseError, Transaction, signed, unsigned};
 
-/// An enforcer shows at most this many of its refusals.
-const NACKS_SHOWN_MAX: i64 = 20;
-/// An instance that has not been heard of for this long is not connected, whatever its row says.
-const SILENT_SECONDS_MAX: i64 = 60;
+pub(super) use read::{find, list};
 
 /// A stream, as its rows know it.
 #[derive(Debug, Clone)]
@@ -71,6 +73,46 @@ pub(super) async fn speaks_for(
     Ok(row.get(0))
 }
 
+/// Whether this very request was answered under this key already.
+pub(super) async fn registered_under(
+    tx: &Transaction,
+    by: &SpiffeId,
+    key: &str,
+    register: &Register,
+) -> Result<bool, DatabaseError> {
+    let known: Option<RegisteredEnforcer> = tx.answer_given_to(by, key, &digest(register)).await?;
+    Ok(known.is_some())
+}
+
+pub(super) async fn remember_registered(
+    tx: &Transaction,
+    by: &SpiffeId,
+    key: &str,
+    register: &Register,
+) -> Result<(), DatabaseError> {
+    let name = register.name.clone();
+    tx.remember_answer_to(by, key, &digest(register), &RegisteredEnforcer { name })
+        .await
+}
+
+/// What is remembered of a registration: not the certificate, which is issued anew.
+type RegisteredEnforcer = checkrein_proto::fleet::v1::ShowRequest;
+
+/// Over what is asked for, but not for which key: one who asks again may have lost that.
+fn digest(register: &Register) -> Sha256 {
+    Sha256::of(format!("{:?}", (&register.name, &register.labels, &register.agents)).as_bytes())
+}
+
+pub(super) async fn is_registered(tx: &Transaction, name: &str) -> Result<bool, DatabaseError> {
+    let read = "-- fleet.is_registered
+        SELECT EXISTS (SELECT FROM enforcer WHERE name = $1)";
+    let row = tx
+        .query_one(read, &[&name])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.get(0))
+}
+
 pub(super) async fn share_incarnation(
     tx: &Transaction,
     enforcer: &str,
@@ -110,39 +152,71 @@ pub(super) async fn open_stream(tx: &Transaction, stream: &Stream) -> Result<boo
     Ok(changed == 1)
 }
 
-/// Writes a beat down; false: another stream has taken the instance over.
-pub(super) async fn beat(
-    tx: &Transaction,
-    stream: &Stream,
-    journal_pending: u64,
-) -> Result<bool, DatabaseError> {
-    let beat = "-- fleet.beat
-        UPDATE enforcer_instance SET last_seen_at = clock_timestamp(), journal_pending = $4
-        WHERE enforcer = $1 AND instance_id = $2 AND session_id = $3";
-    let parameters = (
-        stream.instance.uuid(),
-        stream.session.uuid(),
-        signed(journal_pending),
-    );
-    let changed = tx
-        .execute(
-            beat,
-            &[&stream.enforcer, &parameters.0, &parameters.1, &parameters.2],
-        )
+/// Writes beats down; returns whose instance is still theirs.
+pub(super) async fn beats(tx: &Transaction, beats: &[Beat]) -> Result<HashSet<SessionId>, DatabaseError> {
+    // A beat lost in a crash of the server is followed by another: nobody waits for the disk.
+    tx.batch_execute("-- fleet.beats_can_be_lost\nSET LOCAL synchronous_commit = off")
         .await
         .map_err(|source| tx.failed(source))?;
-    Ok(changed == 1)
+    let write = "-- fleet.beats
+        UPDATE enforcer_instance SET last_seen_at = clock_timestamp(), journal_pending = beat.pending
+        FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[]) AS beat (enforcer, instance_id, session_id, pending)
+        WHERE enforcer_instance.enforcer = beat.enforcer AND enforcer_instance.instance_id = beat.instance_id
+            AND enforcer_instance.session_id = beat.session_id
+        RETURNING beat.session_id";
+    let enforcers: Vec<&str> = beats.iter().map(|beat| &*beat.stream.enforcer).collect();
+    let instances: Vec<_> = beats.iter().map(|beat| beat.stream.instance.uuid()).collect();
+    let sessions: Vec<_> = beats.iter().map(|beat| beat.stream.session.uuid()).collect();
+    let pending: Vec<i64> = beats.iter().map(|beat| signed(beat.journal_pending)).collect();
+    let rows = tx
+        .query(write, &[&enforcers, &instances, &sessions, &pending])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(rows.iter().map(|row| SessionId::from_uuid(row.get(0))).collect())
 }
 
-pub(super) async fn ack(tx: &Transaction, stream: &Stream, generation: u64) -> Result<(), DatabaseError> {
+pub(super) async fn ack(
+    tx: &Transaction,
+    stream: &Stream,
+    generation: Generation,
+) -> Result<(), DatabaseError> {
     let ack = "-- fleet.ack
         UPDATE enforcer_instance
         SET acked_generation = $4, acked_at = clock_timestamp(), last_seen_at = clock_timestamp()
         WHERE enforcer = $1 AND instance_id = $2 AND session_id = $3";
-    let parameters = (stream.instance.uuid(), stream.session.uuid(), signed(generation));
+    let parameters = (
+        stream.instance.uuid(),
+        stream.session.uuid(),
+        signed(generation.0),
+    );
     tx.execute(
         ack,
         &[&stream.enforcer, &parameters.0, &parameters.1, &parameters.2],
+    )
+    .await
+    .map_err(|source| tx.failed(source))?;
+    Ok(())
+}
+
+/// Writes down what the enforcer says it runs, if that is a bundle that was published.
+pub(super) async fn confirm_running(
+    tx: &Transaction,
+    stream: &Stream,
+    running: Offer,
+) -> Result<(), DatabaseError> {
+    let confirm = "-- fleet.confirm_running
+        UPDATE enforcer_instance SET acked_generation = $3, acked_at = clock_timestamp()
+        WHERE enforcer = $1 AND instance_id = $2 AND acked_generation <> $3
+            AND EXISTS (SELECT FROM bundle WHERE generation = $3 AND manifest_sha256 = $4)";
+    let digest = &running.digest.0[..];
+    tx.execute(
+        confirm,
+        &[
+            &stream.enforcer,
+            &stream.instance.uuid(),
+            &signed(running.generation.0),
+            &digest,
+        ],
     )
     .await
     .map_err(|source| tx.failed(source))?;
@@ -199,74 +273,4 @@ pub(super) async fn close_stream(tx: &Transaction, stream: &Stream) -> Result<()
     .await
     .map_err(|source| tx.failed(source))?;
     Ok(())
-}
-
-/// The whole register, or one entry.
-pub(super) async fn list(tx: &Transaction, name: Option<&str>) -> Result<Vec<Enforcer>, DatabaseError> {
-    let read = "-- fleet.list
-        SELECT * FROM enforcer WHERE $1::text IS NULL OR name = $1 ORDER BY name";
-    let rows = tx
-        .query(read, &[&name])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    let mut enforcers = rows.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
-    let read = "-- fleet.list_instances
-        SELECT *, session_id IS NOT NULL AND last_seen_at > clock_timestamp() - $2::bigint * interval '1 second' AS connected
-        FROM enforcer_instance WHERE $1::text IS NULL OR enforcer = $1 ORDER BY last_seen_at DESC";
-    for row in tx
-        .query(read, &[&name, &SILENT_SECONDS_MAX])
-        .await
-        .map_err(|source| tx.failed(source))?
-    {
-        let whose: String = row.get("enforcer");
-        if let Some(enforcer) = enforcers.iter_mut().find(|enforcer| enforcer.name == whose) {
-            enforcer.instances.push(instance(&row));
-        }
-    }
-    for enforcer in &mut enforcers {
-        enforcer.nacks = nacks(tx, &enforcer.name).await?;
-    }
-    Ok(enforcers)
-}
-
-async fn nacks(tx: &Transaction, enforcer: &str) -> Result<Vec<Nack>, DatabaseError> {
-    let read = "-- fleet.nacks
-        SELECT * FROM nack WHERE enforcer = $1 ORDER BY refused_at DESC LIMIT $2";
-    let rows = tx
-        .query(read, &[&enforcer, &NACKS_SHOWN_MAX])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    let decode = |row: &Row| Nack {
-        instance: InstanceId::from_uuid(row.get("instance_id")),
-        generation: unsigned(row.get("generation")),
-        stage: row.get("stage"),
-        reason: row.get("reason"),
-        refused_ms: moment_ms(row, "refused_at"),
-    };
-    Ok(rows.iter().map(decode).collect())
-}
-
-fn decode(row: &Row) -> Result<Enforcer, DatabaseError> {
-    Ok(Enforcer {
-        name: row.get("name"),
-        spiffe_id: parsed(row, "spiffe_id", "enforcer")?,
-        labels: row.get("labels"),
-        agents: row.get("agents"),
-        registered_ms: moment_ms(row, "registered_at"),
-        instances: Vec::new(),
-        nacks: Vec::new(),
-    })
-}
-
-fn instance(row: &Row) -> Instance {
-    Instance {
-        id: InstanceId::from_uuid(row.get("instance_id")),
-        incarnation: unsigned(row.get("incarnation")),
-        build: row.get("build"),
-        connected: row.get("connected"),
-        last_seen_ms: moment_ms(row, "last_seen_at"),
-        generation: unsigned(row.get("acked_generation")),
-        acked_ms: moment_ms_opt(row, "acked_at").unwrap_or_default(),
-        journal_pending: unsigned(row.get("journal_pending")),
-    }
 }

@@ -35,7 +35,7 @@ async fn partitions_are_made_ahead_and_dropped_when_their_day_is_past_keeping() 
     // A replica keeps house before it serves.
     let second = world.add_replica().await.unwrap();
     let operator = world.person(Role::Operator, "olga", second).await.unwrap();
-    operator.fleet().list(ListRequest {}).await.unwrap();
+    operator.fleet().list(ListRequest::default()).await.unwrap();
     for table in ["decision", "outcome"] {
         let days = days(&sql, table).await;
         assert!(days.contains(&-29), "{table}: {days:?}");

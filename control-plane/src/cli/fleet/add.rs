@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use checkrein_proto::fleet::v1::RegisterRequest;
-use checkrein_shared::identity::SpiffeId;
+use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
+use checkrein_proto::fleet::v1::{CertifyRequest, RegisterRequest, RegisterResponse, ShowRequest};
+use checkrein_shared::identity::{Role, SpiffeId};
 use serde::Serialize;
 use serde_json::json;
+use tonic::Code;
+use tonic::transport::Channel;
 
 use super::client;
 use super::view::EnforcerView;
@@ -40,7 +43,7 @@ pub(super) struct Args {
     /// Where to write [default: a directory of the enforcer's name]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Replace what is there
+    /// Replace what is there; an enforcer that is registered already gets a new key and certificate
     #[arg(long)]
     force: bool,
 }
@@ -97,10 +100,13 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         certificate_request: made.request,
         idempotency_key: invocation.idempotency_key(),
     };
-    let registered = client(config.connect().await?)
-        .register(request)
-        .await?
-        .into_inner();
+    let mut client = client(config.connect().await?);
+    let registered = match client.register(request.clone()).await {
+        Err(status) if args.force && status.code() == Code::AlreadyExists => {
+            certify_again(&mut client, request, config.root_key).await?
+        }
+        answered => answered?.into_inner(),
+    };
     let enforcer = registered.enforcer.ok_or(Error::Incomplete("enforcer"))?;
     let root_key = pinned(&registered.root_public_key, config.root_key)?;
     let enforcer_config = EnforcerConfig {
@@ -120,6 +126,38 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         registered_text(&enforcer.spiffe_id, &out, &enforcer_config, paint)
     })?;
     Ok(Outcome::Done)
+}
+
+/// The enforcer is in the register, and its key and certificate are to be replaced: an answer that was lost, a key that was, or a
+/// certificate near its end. What the register says of it stays; one asked for with other labels or agents is another enforcer.
+async fn certify_again(
+    client: &mut FleetServiceClient<Channel>,
+    asked: RegisterRequest,
+    root_key: RootKey,
+) -> Result<RegisterResponse, Error> {
+    let show = ShowRequest {
+        name: asked.name.clone(),
+    };
+    let shown = client.show(show).await?.into_inner();
+    let enforcer = shown.enforcer.ok_or(Error::Incomplete("enforcer"))?;
+    let sorted = |words: &[String]| words.iter().cloned().collect::<BTreeSet<_>>();
+    let is_same = sorted(&enforcer.labels) == sorted(&asked.labels)
+        && sorted(&enforcer.agents) == sorted(&asked.agents);
+    if !is_same {
+        return Err(IdentityError::OtherEnforcer(asked.name).into());
+    }
+    let request = CertifyRequest {
+        role: Role::Enforcer.to_string(),
+        name: asked.name,
+        certificate_request: asked.certificate_request,
+    };
+    let certified = client.certify(request).await?.into_inner();
+    Ok(RegisterResponse {
+        enforcer: Some(enforcer),
+        certificate: certified.certificate,
+        ca_certificate: certified.ca_certificate,
+        root_public_key: root_key.0.to_vec().into(),
+    })
 }
 
 impl EnforcerConfig {

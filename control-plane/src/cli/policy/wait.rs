@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
-use checkrein_proto::fleet::v1::{Enforcer, ListRequest, NackReport, ShowRequest};
+use checkrein_proto::fleet::v1::{Enforcer, NackReport, ShowRequest};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
@@ -51,9 +51,9 @@ pub(super) async fn until_enforced(
     let started = Instant::now();
     let mut told = None;
     loop {
-        let listed = client.list(ListRequest {}).await?.into_inner();
-        let nacks = ask_laggards(&mut client, &listed.enforcers, generation).await?;
-        let rollout = Rollout::of(&listed.enforcers, &nacks, generation);
+        let (enforcers, _) = fleet::all(&mut client).await?;
+        let nacks = ask_laggards(&mut client, &enforcers, generation).await?;
+        let rollout = Rollout::of(&enforcers, &nacks, generation);
         let progress = (
             rollout.enforced.len(),
             rollout.enforced.len() + rollout.behind.len() + rollout.refused.len(),

@@ -57,7 +57,7 @@ impl Story {
         let looking = async {
             loop {
                 let mut client = FleetServiceClient::new(self.stage.operator.clone());
-                let fleet = client.list(FleetListRequest {}).await?.into_inner();
+                let fleet = client.list(FleetListRequest::default()).await?.into_inner();
                 let runs = |enforcer: &checkrein_proto::fleet::v1::Enforcer| {
                     enforcer
                         .instances
