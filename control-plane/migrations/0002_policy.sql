@@ -37,6 +37,7 @@ CREATE TABLE bundle (
     generation bigint NOT NULL,
     audience text NOT NULL,
     packs text[] NOT NULL,
+    segments bytea[] NOT NULL,
     manifest bytea NOT NULL,
     manifest_sha256 bytea NOT NULL CHECK (length(manifest_sha256) = 32),
     signature bytea NOT NULL,
@@ -44,10 +45,11 @@ CREATE TABLE bundle (
     composed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (generation, audience)
 );
-COMMENT ON TABLE bundle IS 'What each audience runs at each generation.';
+COMMENT ON TABLE bundle IS 'What each audience runs at each generation. Old ones that nobody runs are swept.';
 COMMENT ON COLUMN bundle.generation IS 'The revision that composed it.';
 COMMENT ON COLUMN bundle.audience IS 'Hash of the names of its packs.';
 COMMENT ON COLUMN bundle.packs IS 'Those names.';
+COMMENT ON COLUMN bundle.segments IS 'SHA-256 of each segment its manifest names: a segment of no bundle is swept.';
 COMMENT ON COLUMN bundle.manifest IS 'The encoded manifest.';
 COMMENT ON COLUMN bundle.manifest_sha256 IS 'The bundle''s digest.';
 COMMENT ON COLUMN bundle.signature IS 'Ed25519 over manifest.';

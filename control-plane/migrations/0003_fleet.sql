@@ -30,7 +30,7 @@ CREATE TABLE enforcer_instance (
     journal_pending bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (enforcer, instance_id)
 );
-COMMENT ON TABLE enforcer_instance IS 'One row a directory from which an enforcer has run.';
+COMMENT ON TABLE enforcer_instance IS 'One row a directory from which an enforcer has run. Those long silent are swept, unless records of theirs never came home.';
 COMMENT ON COLUMN enforcer_instance.enforcer IS 'Whose.';
 COMMENT ON COLUMN enforcer_instance.instance_id IS 'The directory.';
 COMMENT ON COLUMN enforcer_instance.incarnation IS 'How often it was opened; a session of an earlier one is fenced.';
@@ -52,7 +52,7 @@ CREATE TABLE nack (
     refused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (enforcer, instance_id, manifest_sha256, build)
 );
-COMMENT ON TABLE nack IS 'Bundles an enforcer refused: the same bytes are not offered to the same build again.';
+COMMENT ON TABLE nack IS 'Bundles an enforcer refused: the same bytes are not offered to the same build again. Swept some time after the bundle is.';
 COMMENT ON COLUMN nack.enforcer IS 'Who refused.';
 COMMENT ON COLUMN nack.instance_id IS 'From which directory.';
 COMMENT ON COLUMN nack.manifest_sha256 IS 'What.';

@@ -247,6 +247,16 @@ impl Fleet {
     }
 }
 
+/// Deletes what is not worth showing any more. Any replica may.
+pub async fn retire(database: &Database) -> Result<(), DatabaseError> {
+    database
+        .transact("fleet.retire", |tx| async move {
+            store::retire(&tx).await?;
+            Ok((tx, ()))
+        })
+        .await
+}
+
 /// An enforcer's journals, and which of them nobody is bringing home.
 async fn journals(tx: &Transaction, enforcer: &Enforcer) -> Result<Vec<Journal>, DatabaseError> {
     let found = decision::journals(tx, &enforcer.name).await?;

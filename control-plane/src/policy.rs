@@ -35,6 +35,9 @@ pub use fetch::Segments;
 pub use prepare::Labels;
 pub use publish::Registration;
 
+/// What an instance was last heard to run is kept for so many days.
+pub const INSTANCE_DAYS_MAX: i64 = 30;
+
 /// The verbs of policies.
 #[derive(Debug, Clone)]
 pub struct Policies {
@@ -78,6 +81,8 @@ pub struct Push {
     pub note: String,
     /// Makes a repeated push one push.
     pub key: String,
+    /// Over what was asked, so that the key is not taken for another push.
+    pub request: Sha256,
     /// Everything but publishing.
     pub validate_only: bool,
 }
@@ -203,8 +208,20 @@ impl Policies {
 
 /// Loads what every enforcer should run.
 pub async fn load_published(database: &Database) -> Result<Published, DatabaseError> {
-    let tx = database.begin("policy.published").await?;
-    let published = store::published(&tx).await?;
-    tx.commit().await?;
-    Ok(published)
+    database
+        .transact("policy.published", |tx| async move {
+            let published = store::published(&tx).await?;
+            Ok((tx, published))
+        })
+        .await
+}
+
+/// Deletes what no enforcer needs any more. Any replica may; it says how many bundles went.
+pub async fn retire(database: &Database) -> Result<u64, DatabaseError> {
+    database
+        .transact("policy.retire", |tx| async move {
+            let retired = store::retire(&tx).await?;
+            Ok((tx, retired))
+        })
+        .await
 }

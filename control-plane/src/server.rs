@@ -28,7 +28,7 @@ use crate::caller::Authorize;
 use crate::database::{Database, DatabaseError, FeedName};
 use crate::decision::{Decisions, Retention, keep_partitions};
 use crate::feed::{follow_revisions, spawn_feed};
-use crate::fleet::{Feeds, Fleet, FleetOptions};
+use crate::fleet::{self, Feeds, Fleet, FleetOptions};
 use crate::hold::{self, HoldNews, Holds};
 use crate::policy::{self, Policies, Published, Segments};
 use crate::task::{self, RevocationLog, Tasks};
@@ -49,7 +49,7 @@ const STREAMS_MAX: u32 = 256;
 const MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// How often deadlines of holds are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
-/// How often partitions are looked at.
+/// How often partitions are looked at, and what is old is cleared away.
 const PARTITION_INTERVAL: Duration = Duration::from_hours(1);
 
 /// What a replica serves with.
@@ -244,12 +244,15 @@ fn keep_house(database: &Database, retention: Retention, stop: &CancellationToke
                 keep_partitions(&of, retention).await?;
                 task::forget_revocations(&of).await?;
                 hold::forget_events(&of).await?;
-                of.forget_old_answers().await
+                of.forget_old_answers().await?;
+                let bundles = policy::retire(&of).await?;
+                info!(bundles, "old bundles retired");
+                fleet::retire(&of).await
             };
             if let Err(error) = kept.await {
                 warn!(
                     error = &error as &dyn std::error::Error,
-                    "partitions were not kept"
+                    "what is old was not cleared away"
                 );
             }
         }

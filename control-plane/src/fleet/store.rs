@@ -12,6 +12,7 @@ use super::beats::Beat;
 use super::offer::Offer;
 use super::{Nack, Register};
 use crate::database::{DatabaseError, Transaction, signed, unsigned};
+use crate::policy::INSTANCE_DAYS_MAX;
 
 pub(super) use read::{find, list};
 
@@ -272,5 +273,21 @@ pub(super) async fn close_stream(tx: &Transaction, stream: &Stream) -> Result<()
     )
     .await
     .map_err(|source| tx.failed(source))?;
+    Ok(())
+}
+
+/// Deletes refusals of bundles that are gone, and instances that have been silent for long and owe no records.
+pub(super) async fn retire(tx: &Transaction) -> Result<(), DatabaseError> {
+    let nacks = "-- fleet.retire_nacks
+        DELETE FROM nack WHERE refused_at < clock_timestamp() - $1::bigint * interval '1 day'
+            AND NOT EXISTS (SELECT FROM bundle WHERE bundle.manifest_sha256 = nack.manifest_sha256)";
+    let instances = "-- fleet.retire_instances
+        DELETE FROM enforcer_instance
+        WHERE last_seen_at < clock_timestamp() - $1::bigint * interval '1 day' AND journal_pending = 0";
+    for statement in [nacks, instances] {
+        tx.execute(statement, &[&INSTANCE_DAYS_MAX])
+            .await
+            .map_err(|source| tx.failed(source))?;
+    }
     Ok(())
 }

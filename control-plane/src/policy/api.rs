@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use checkrein_proto::policy::v1 as wire;
 use checkrein_proto::policy::v1::policy_service_server::PolicyService;
+use checkrein_shared::action::Sha256;
 use checkrein_shared::policy::{ComposeError, Finding, PackSource, Severity};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
@@ -30,12 +31,15 @@ impl PolicyService for Policies {
     ) -> Result<Response<wire::PushResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
+        let source = parse_source(request.pack, request.files)?;
+        let asked = ("push", &source.name, source.sha256(), &request.note);
         let push = Push {
             by: caller.id,
             note: text("note", &request.note)?.to_owned(),
             key: idempotency_key(&request.idempotency_key)?.to_owned(),
+            request: Sha256::of(format!("{asked:?}").as_bytes()),
             validate_only: request.validate_only,
-            source: parse_source(request.pack, request.files)?,
+            source,
         };
         let pushed = self.push(push).await?;
         Ok(Response::new(wire::PushResponse {
@@ -52,10 +56,13 @@ impl PolicyService for Policies {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         text("pack", &request.pack)?;
+        // What was asked, not what it comes to: asked again, the revision before the current one is another.
+        let asked = ("rollback", &request.pack, request.to_revision, &request.note);
         let push = Push {
             by: caller.id,
             note: text("note", &request.note)?.to_owned(),
             key: idempotency_key(&request.idempotency_key)?.to_owned(),
+            request: Sha256::of(format!("{asked:?}").as_bytes()),
             validate_only: false,
             source: PackSource {
                 name: request.pack.clone(),
@@ -78,6 +85,7 @@ impl PolicyService for Policies {
         text("pack", &request.pack)?;
         let before = match request.page_token.as_str() {
             "" => u64::MAX,
+            _ if request.pack.is_empty() => u64::MAX,
             token => token
                 .parse()
                 .map_err(|_| bad_field("page_token", "not a token of an earlier page"))?,
@@ -88,19 +96,22 @@ impl PolicyService for Policies {
             .await
             .map_err(|error| database_trouble(&error))?;
         let rows = page_rows(request.page_size);
-        let revisions = store::list(&tx, &request.pack, before, rows)
-            .await
-            .map_err(|error| database_trouble(&error))?;
+        let listed = match request.pack.as_str() {
+            "" => store::list_heads(&tx, &request.page_token, rows).await,
+            pack => store::list_revisions(&tx, pack, before, rows).await,
+        };
+        let revisions = listed.map_err(|error| database_trouble(&error))?;
         let generation = tx
             .revision(FeedName::Policy)
             .await
             .map_err(|error| database_trouble(&error))?;
-        let next_page_token = match request.pack.as_str() {
-            "" => String::new(),
-            _ => next_page(&revisions, request.page_size, |revision| {
-                revision.revision.to_string()
-            }),
-        };
+        let next_page_token = next_page(&revisions, request.page_size, |last| {
+            if request.pack.is_empty() {
+                last.pack.clone()
+            } else {
+                last.revision.to_string()
+            }
+        });
         let revisions = revisions.iter().map(Into::into).collect();
         Ok(Response::new(wire::ListResponse {
             revisions,

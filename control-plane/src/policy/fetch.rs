@@ -3,7 +3,8 @@
 //! Small and urgent things go over the session; bytes are fetched here, chunk by chunk, so that the encoder never copies
 //! a bundle into a stream whole.
 //!
-//! **Invariant**: an enforcer gets only segments of the bundle that is its own.
+//! **Invariant**: an enforcer gets only segments of bundles of its own audience: the newest, or one of the last before it,
+//! which it may have begun to fetch when another was pushed.
 
 use std::collections::HashSet;
 
@@ -76,17 +77,27 @@ impl BundleService for Segments {
             ));
         }
         let own = self.own(caller.id.name())?;
-        let is_own = |sha256: &Vec<u8>| Sha256::try_from(&**sha256).is_ok_and(|sha256| own.contains(&sha256));
-        if !wanted.iter().all(is_own) {
-            return Err(Status::not_found(
-                "no such segment in this enforcer's bundle; announce it again",
-            ));
-        }
+        let not_own: Vec<Vec<u8>> = wanted
+            .iter()
+            .filter(|sha256| !Sha256::try_from(&***sha256).is_ok_and(|sha256| own.contains(&sha256)))
+            .cloned()
+            .collect();
         let tx = self
             .database
             .begin("policy.fetch")
             .await
             .map_err(|error| database_trouble(&error))?;
+        if !not_own.is_empty() {
+            let recent = store::recent_segments(&tx, caller.id.name(), &not_own)
+                .await
+                .map_err(|error| database_trouble(&error))?;
+            let distinct: HashSet<&Vec<u8>> = not_own.iter().collect();
+            if recent.len() < distinct.len() {
+                return Err(Status::not_found(
+                    "no such segment in this enforcer's bundle; announce it again",
+                ));
+            }
+        }
         let segments = store::segments(&tx, &wanted)
             .await
             .map_err(|error| database_trouble(&error))?;

@@ -35,8 +35,12 @@ impl Policies {
         for _ in 0..COMPOSE_TRIES_MAX {
             let basis = self.basis(None).await?;
             let prepared = self.prepare(&basis, Occasion::Push(push.source.clone())).await?;
-            if let Some(pushed) = self.store(&push, &basis, prepared).await? {
-                return Ok(pushed);
+            match self.store(&push, &basis, prepared).await {
+                Ok(Some(pushed)) => return Ok(pushed),
+                Ok(None) => {}
+                // Rolled back for the sake of another that published: as if it had come first.
+                Err(PolicyError::Database(error)) if error.is_conflict() => {}
+                Err(error) => return Err(error),
             }
         }
         Err(PolicyError::Contended)
@@ -50,7 +54,7 @@ impl Policies {
         prepared: Prepared,
     ) -> Result<Option<Pushed>, PolicyError> {
         let tx = self.database.begin("policy.push").await?;
-        if let Some(revision) = store::answered(&tx, &push.by, &push.key).await? {
+        if let Some(revision) = store::answered(&tx, &push.by, &push.key, &push.request).await? {
             let enforcers = store::count_audience(&tx, &push.source.name).await?;
             return Ok(Some(Pushed {
                 revision,
@@ -81,7 +85,7 @@ impl Policies {
             store::insert_pack(&tx, &revision, &push.source).await?;
             self.store_bundles(&tx, &prepared).await?;
             store::replace_groups(&tx, &prepared.groups).await?;
-            store::remember(&tx, &push.by, &push.key, &revision).await?;
+            store::remember(&tx, &push.by, &push.key, &push.request, &revision).await?;
         }
         let enforcers = store::count_audience(&tx, &push.source.name).await?;
         if !push.validate_only {
@@ -106,7 +110,8 @@ impl Policies {
                 store::insert_segment(tx, segment).await?;
             }
             let signed = Manifest::of(composition, self.epoch, generation).sign(&self.authority.bundle);
-            store::insert_bundle(tx, generation, &composition.audience, packs, &signed).await?;
+            let (audience, segments) = (&composition.audience, &composition.segments);
+            store::insert_bundle(tx, generation, audience, packs, segments, &signed).await?;
         }
         for (labels, audience) in &prepared.audiences {
             store::set_audience(tx, labels, audience).await?;

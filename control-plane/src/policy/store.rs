@@ -1,6 +1,6 @@
 //! Packs, segments and bundles in Postgres.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
 use checkrein_proto::policy::v1 as wire;
@@ -12,10 +12,15 @@ use prost::Message;
 use tokio_postgres::Row;
 
 use super::prepare::Labels;
-use super::{Heads, PackRevision, Published, Registered};
+use super::{Heads, INSTANCE_DAYS_MAX, PackRevision, Published, Registered};
 use crate::database::{
     DatabaseError, FeedName, Transaction, from_ms, inconsistent, moment_ms, parsed, signed, unsigned,
 };
+
+/// The bundles of so many generations are kept, and may be fetched by those whose they are or were a moment ago.
+const GENERATIONS_KEPT: i64 = 64;
+/// Bundles retired in one transaction, which everyone who publishes waits for.
+const RETIRED_AT_ONCE_MAX: i64 = 1_000;
 
 pub(super) async fn heads(tx: &Transaction) -> Result<Heads, DatabaseError> {
     let read = "-- policy.heads
@@ -105,18 +110,21 @@ pub(super) async fn insert_bundle(
     generation: Generation,
     audience: &str,
     packs: &[String],
+    segments: &[Segment],
     manifest: &wire::SignedManifest,
 ) -> Result<(), DatabaseError> {
     let insert = "-- policy.insert_bundle
-        INSERT INTO bundle (generation, audience, packs, manifest, manifest_sha256, signature, key_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        INSERT INTO bundle (generation, audience, packs, segments, manifest, manifest_sha256, signature, key_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let digest = Sha256::of(&manifest.manifest);
+    let segments: Vec<&[u8]> = segments.iter().map(|segment| &segment.sha256.0[..]).collect();
     tx.change_one(
         insert,
         &[
             &signed(generation.0),
             &audience,
             &packs,
+            &segments,
             &&manifest.manifest[..],
             &&digest.0[..],
             &&manifest.signature[..],
@@ -189,8 +197,9 @@ pub(super) async fn answered(
     tx: &Transaction,
     by: &SpiffeId,
     key: &str,
+    request: &Sha256,
 ) -> Result<Option<PackRevision>, DatabaseError> {
-    let Some(known) = tx.answer_given::<wire::ShowRequest>(by, key).await? else {
+    let Some(known) = tx.answer_given_to::<wire::ShowRequest>(by, key, request).await? else {
         return Ok(None);
     };
     Ok(find(tx, &known.pack, known.revision)
@@ -202,13 +211,14 @@ pub(super) async fn remember(
     tx: &Transaction,
     by: &SpiffeId,
     key: &str,
+    request: &Sha256,
     revision: &PackRevision,
 ) -> Result<(), DatabaseError> {
     let known = wire::ShowRequest {
         pack: revision.pack.clone(),
         revision: revision.revision,
     };
-    tx.remember_answer(by, key, &known).await
+    tx.remember_answer_to(by, key, request, &known).await
 }
 
 pub(super) async fn find(
@@ -226,47 +236,106 @@ pub(super) async fn find(
         .transpose()
 }
 
-/// The revisions in force, or all of one pack.
-pub(super) async fn list(
+/// The revisions in force of the packs that follow a name.
+pub(super) async fn list_heads(
+    tx: &Transaction,
+    after: &str,
+    rows: i64,
+) -> Result<Vec<PackRevision>, DatabaseError> {
+    let read = "-- policy.list_heads
+        SELECT DISTINCT ON (pack) * FROM pack_revision WHERE pack > $1 ORDER BY pack, revision DESC LIMIT $2";
+    let found = tx.query(read, &[&after, &rows]).await;
+    decode_all(&found.map_err(|source| tx.failed(source))?)
+}
+
+/// The revisions of one pack before a number, newest first.
+pub(super) async fn list_revisions(
     tx: &Transaction,
     pack: &str,
     before: u64,
     rows: i64,
 ) -> Result<Vec<PackRevision>, DatabaseError> {
-    let of_all = "-- policy.list
-        SELECT DISTINCT ON (pack) * FROM pack_revision ORDER BY pack, revision DESC LIMIT $1";
-    let of_one = "-- policy.list_revisions
-        SELECT * FROM pack_revision WHERE pack = $2 AND revision < $3 ORDER BY revision DESC LIMIT $1";
-    let found = if pack.is_empty() {
-        tx.query(of_all, &[&rows]).await
-    } else {
-        tx.query(of_one, &[&rows, &pack, &signed(before)]).await
-    };
-    found
-        .map_err(|source| tx.failed(source))?
-        .iter()
-        .map(decode)
-        .collect()
+    let read = "-- policy.list_revisions
+        SELECT * FROM pack_revision WHERE pack = $1 AND revision < $2 ORDER BY revision DESC LIMIT $3";
+    let found = tx.query(read, &[&pack, &signed(before), &rows]).await;
+    decode_all(&found.map_err(|source| tx.failed(source))?)
 }
 
+/// The register and the bundles of the newest generation, in one statement: two would each see another moment, and a push
+/// between them would leave every enforcer without a bundle.
 pub(super) async fn published(tx: &Transaction) -> Result<Published, DatabaseError> {
-    let generation = Generation(tx.revision(FeedName::Policy).await?);
     let read = "-- policy.published
-        SELECT name, spiffe_id, labels, agents, manifest, manifest_sha256, signature, key_id
-        FROM enforcer LEFT JOIN bundle ON bundle.audience = enforcer.audience AND generation = $1";
+        SELECT value, name, spiffe_id, labels, agents, manifest, manifest_sha256, signature, key_id
+        FROM revision LEFT JOIN enforcer ON true
+            LEFT JOIN bundle ON bundle.audience = enforcer.audience AND generation = value
+        WHERE feed = $1";
     let rows = tx
-        .query(read, &[&signed(generation.0)])
+        .query(read, &[&FeedName::Policy.as_str()])
         .await
         .map_err(|source| tx.failed(source))?;
-    let registered = |row: &Row| Ok((row.get("name"), registered(row)?));
-    let enforcers: HashMap<String, Registered> = rows
-        .iter()
-        .map(registered)
-        .collect::<Result<_, DatabaseError>>()?;
+    let newest = rows
+        .first()
+        .ok_or_else(|| inconsistent("revision", &FeedName::Policy.as_str()))?;
+    let is_entry = |row: &&Row| row.get::<_, Option<&str>>("name").is_some();
+    let entry = |row: &Row| Ok((row.get("name"), registered(row)?));
     Ok(Published {
-        generation,
-        enforcers,
+        generation: Generation(unsigned(newest.get("value"))),
+        enforcers: rows
+            .iter()
+            .filter(is_entry)
+            .map(entry)
+            .collect::<Result<_, DatabaseError>>()?,
     })
+}
+
+/// Which of these are segments of a bundle that an enforcer's audience was given in one of the last generations.
+pub(super) async fn recent_segments(
+    tx: &Transaction,
+    enforcer: &str,
+    wanted: &[Vec<u8>],
+) -> Result<HashSet<Sha256>, DatabaseError> {
+    let read = "-- policy.recent_segments
+        SELECT DISTINCT sha256 FROM (
+            SELECT unnest(segments) AS sha256 FROM enforcer JOIN bundle USING (audience)
+            WHERE name = $1 AND generation > (SELECT value FROM revision WHERE feed = $2) - $3
+        ) AS recent WHERE sha256 = ANY ($4)";
+    let rows = tx
+        .query(
+            read,
+            &[&enforcer, &FeedName::Policy.as_str(), &GENERATIONS_KEPT, &wanted],
+        )
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let digest =
+        |row: &Row| Sha256::try_from(row.get::<_, &[u8]>(0)).map_err(|_| inconsistent("bundle", &"segments"));
+    rows.iter().map(digest).collect()
+}
+
+/// Deletes bundles that nobody runs or may still be fetching, and the segments that were only theirs. Packs stay: a rollback
+/// composes from them anew. Returns how many bundles went.
+pub(super) async fn retire(tx: &Transaction) -> Result<u64, DatabaseError> {
+    // Whoever publishes waits: a segment that a push finds stored must not go before the push's own bundle is there.
+    let newest = tx.lock(FeedName::Policy).await?;
+    let bundles = "-- policy.retire_bundles
+        DELETE FROM bundle WHERE generation IN (
+            SELECT generation FROM bundle WHERE generation <= $1 AND NOT EXISTS (
+                SELECT FROM enforcer_instance WHERE acked_generation = bundle.generation
+                    AND last_seen_at > clock_timestamp() - $2::bigint * interval '1 day')
+            ORDER BY generation LIMIT $3)";
+    let oldest = signed(newest).saturating_sub(GENERATIONS_KEPT);
+    let retired = tx
+        .execute(bundles, &[&oldest, &INSTANCE_DAYS_MAX, &RETIRED_AT_ONCE_MAX])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let segments = "-- policy.retire_segments
+        DELETE FROM segment WHERE NOT EXISTS (
+            SELECT FROM (SELECT unnest(segments) AS sha256 FROM bundle) AS used WHERE used.sha256 = segment.sha256)";
+    if retired > 0 {
+        tx.execute(segments, &[])
+            .await
+            .map_err(|source| tx.failed(source))?;
+    }
+    Ok(retired)
 }
 
 pub(super) async fn segments(
@@ -311,6 +380,10 @@ fn registered(row: &Row) -> Result<Registered, DatabaseError> {
     })
 }
 
+fn decode_all(rows: &[Row]) -> Result<Vec<PackRevision>, DatabaseError> {
+    rows.iter().map(decode).collect()
+}
+
 fn decode(row: &Row) -> Result<PackRevision, DatabaseError> {
     let pack: String = row.get("pack");
     let digest = Sha256::try_from(row.get::<_, &[u8]>("source_sha256"));
@@ -353,3 +426,6 @@ fn decode_source(pack: &str, row: &Row) -> Result<PackSource, DatabaseError> {
         files,
     })
 }
+
+#[cfg(test)]
+mod tests;

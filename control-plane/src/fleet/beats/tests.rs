@@ -112,8 +112,8 @@ async fn what_an_enforcer_says_it_runs_counts_as_acked_only_if_it_was_published(
     let tx = database.begin("test.publish").await.unwrap();
     let digest = Sha256::of(b"a manifest");
     let insert =
-        "INSERT INTO bundle (generation, audience, packs, manifest, manifest_sha256, signature, key_id)
-        VALUES (7, 'none', '{}', '', $1, '', '')";
+        "INSERT INTO bundle (generation, audience, packs, segments, manifest, manifest_sha256, signature, key_id)
+        VALUES (7, 'none', '{}', '{}', '', $1, '', '')";
     tx.execute(insert, &[&&digest.0[..]]).await.unwrap();
     let acked = async || {
         let enforcer = store::find(&tx, "edge", 60_000).await.unwrap().unwrap();
