@@ -1,5 +1,6 @@
 //! What a replica is told: one struct, from a file, flags and `CHECKREIN_…` variables, parsed wholly before a port opens.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,6 +8,8 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::database::without_password;
 
 /// Where a replica listens if nobody says.
 const PORT_DEFAULT: u16 = 7443;
@@ -18,8 +21,11 @@ const BEAT_DEFAULT: Duration = Duration::from_secs(5);
 /// thirty, with one beat lost.
 const BEAT_RANGE_MS: std::ops::RangeInclusive<u64> = 100..=10_000;
 
+/// Decisions are kept for a day at least, so that none goes on the day it came, and for a century at most.
+const RETENTION_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
+
 /// Settings as they are written down; each may be missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Directory for keys and, without a database URL, for a private Postgres [default: ./checkrein-data]
@@ -51,7 +57,7 @@ pub struct Settings {
 }
 
 /// What a replica runs with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Config {
     /// Keys, client configs and the private Postgres live here.
     pub data: PathBuf,
@@ -101,6 +107,13 @@ pub enum InvalidConfig {
     /// A beat that is too short or too long.
     #[error("a beat lasts from {}ms to {}ms", BEAT_RANGE_MS.start(), BEAT_RANGE_MS.end())]
     Beat,
+    /// A retention that is too short or too long.
+    #[error(
+        "retention: decisions are kept from {}d to {}d; leave it out to keep them for ever",
+        RETENTION_DAYS.start(),
+        RETENTION_DAYS.end()
+    )]
+    Retention,
 }
 
 impl Settings {
@@ -147,6 +160,11 @@ impl Settings {
         if !u64::try_from(beat.as_millis()).is_ok_and(|ms| BEAT_RANGE_MS.contains(&ms)) {
             return Err(InvalidConfig::Beat);
         }
+        let retention = duration("retention", self.retention)?;
+        let days = retention.map(|keep| keep.as_secs() / (24 * 60 * 60));
+        if days.is_some_and(|days| !RETENTION_DAYS.contains(&days)) {
+            return Err(InvalidConfig::Retention);
+        }
         let listen = self
             .listen
             .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, PORT_DEFAULT)));
@@ -164,7 +182,44 @@ impl Settings {
                 .trust_domain
                 .unwrap_or_else(|| TRUST_DOMAIN_DEFAULT.to_owned()),
             beat,
-            retention: duration("retention", self.retention)?,
+            retention,
         })
     }
 }
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("data", &self.data)
+            .field(
+                "database_url",
+                &self.database_url.as_deref().map(without_password),
+            )
+            .field("listen", &self.listen)
+            .field("hosts", &self.hosts)
+            .field("trust_domain", &self.trust_domain)
+            .field("beat", &self.beat)
+            .field("retention", &self.retention)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("data", &self.data)
+            .field(
+                "database_url",
+                &self.database_url.as_deref().map(without_password),
+            )
+            .field("listen", &self.listen)
+            .field("hosts", &self.hosts)
+            .field("trust_domain", &self.trust_domain)
+            .field("beat", &self.beat)
+            .field("retention", &self.retention)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

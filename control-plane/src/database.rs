@@ -417,9 +417,13 @@ fn to_ms(moment: time::OffsetDateTime) -> u64 {
     u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).unwrap_or_default()
 }
 
-fn without_password(address: &str) -> String {
-    match (address.find("://"), address.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => format!("{}…{}", &address[..scheme + 3], &address[at..]),
+/// An address as it may be shown: whatever stands before the host of a URL may be a secret, and so may all of any other form.
+pub(crate) fn without_password(address: &str) -> String {
+    let (before_query, _) = address.split_once('?').unwrap_or((address, ""));
+    match (before_query.find("://"), before_query.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}…{}", &before_query[..scheme + 3], &before_query[at..])
+        }
         _ => "…".to_owned(),
     }
 }

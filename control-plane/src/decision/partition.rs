@@ -2,15 +2,22 @@
 //!
 //! There is no default partition, so that old ones can be detached without a long lock; so the days ahead must be there
 //! before they come. Any replica makes them, and making one twice is nothing.
+//!
+//! **Invariant**: nothing that is written or read waits long for a partition to go: each goes in a transaction of its own that
+//! gives up its wait for the lock soon, and is tried again with the next look.
 
 use std::time::Duration;
 
-use time::{Date, OffsetDateTime};
+use time::Date;
+use tracing::warn;
 
-use crate::database::{Database, DatabaseError, Transaction};
+use super::store::partition as store;
+use crate::database::{Database, DatabaseError};
 
 /// So many days are ready ahead.
 const DAYS_AHEAD: i64 = 14;
+/// What is kept in partitions of days.
+const TABLES: [&str; 2] = ["decision", "outcome"];
 
 /// How long the record is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,70 +38,57 @@ impl From<Option<Duration>> for Retention {
 
 /// Makes the partitions of today and the days ahead, and drops those past their retention. Returns how many were dropped.
 pub async fn keep_partitions(database: &Database, retention: Retention) -> Result<usize, DatabaseError> {
-    let tx = database.begin("decision.keep_partitions").await?;
-    // One replica at a time: creating a partition twice at once fails on the catalog.
-    let lock = "SELECT pg_advisory_xact_lock(hashtextextended('decision.keep_partitions', 0)), now()";
-    let row = tx
-        .query_one(lock, &[])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    let today = row
-        .get::<_, OffsetDateTime>(1)
-        .to_offset(time::UtcOffset::UTC)
-        .date();
-    for ahead in 0..=DAYS_AHEAD {
-        let day = today + time::Duration::days(ahead);
-        create(&tx, "decision", day).await?;
-        create(&tx, "outcome", day).await?;
-    }
+    let today = make_ahead(database).await?;
+    let Retention::Days(days) = retention else {
+        return Ok(0);
+    };
+    let oldest = today.saturating_sub(time::Duration::days(days.into()));
     let mut dropped = 0;
-    if let Retention::Days(days) = retention {
-        let oldest = today - time::Duration::days(i64::from(days));
-        for table in ["decision", "outcome"] {
-            dropped += drop_before(&tx, table, oldest).await?;
+    for table in TABLES {
+        for name in before(database, table, oldest).await? {
+            match drop_one(database, table, &name).await {
+                Ok(()) => dropped += 1,
+                Err(error) if error.is_passing() => {
+                    warn!(
+                        partition = name,
+                        error = &error as &dyn std::error::Error,
+                        "an old partition is in use; it goes next time"
+                    );
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
-    tx.commit().await?;
     Ok(dropped)
 }
 
-async fn create(tx: &Transaction, table: &str, day: Date) -> Result<(), DatabaseError> {
-    let next = day + time::Duration::days(1);
-    let name = partition_name(table, day);
-    let create = format!(
-        "-- decision.create_partition
-        CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{day}') TO ('{next}')"
-    );
-    tx.batch_execute(&create)
-        .await
-        .map_err(|source| tx.failed(source))
-}
-
-async fn drop_before(tx: &Transaction, table: &str, oldest: Date) -> Result<usize, DatabaseError> {
-    let list = "-- decision.list_partitions
-        SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-        WHERE inhparent = $1::text::regclass AND relname::text < $2";
-    let bound = partition_name(table, oldest);
-    let rows = tx
-        .query(list, &[&table, &bound])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    for row in &rows {
-        let name: String = row.get(0);
-        let drop = format!("-- decision.drop_partition\nDROP TABLE {name}");
-        tx.batch_execute(&drop)
-            .await
-            .map_err(|source| tx.failed(source))?;
+/// Returns which day it is where the record is kept.
+async fn make_ahead(database: &Database) -> Result<Date, DatabaseError> {
+    let tx = database.begin("decision.keep_partitions").await?;
+    let today = store::lock(&tx).await?;
+    for ahead in 0..=DAYS_AHEAD {
+        let day = today + time::Duration::days(ahead);
+        for table in TABLES {
+            store::create(&tx, table, day).await?;
+        }
     }
-    Ok(rows.len())
+    tx.commit().await?;
+    Ok(today)
 }
 
-/// Names sort as their days do.
-fn partition_name(table: &str, day: Date) -> String {
-    format!(
-        "{table}_{:04}{:02}{:02}",
-        day.year(),
-        u8::from(day.month()),
-        day.day()
-    )
+async fn before(database: &Database, table: &str, oldest: Date) -> Result<Vec<String>, DatabaseError> {
+    let tx = database.begin("decision.list_partitions").await?;
+    let names = store::before(&tx, table, oldest).await?;
+    tx.commit().await?;
+    Ok(names)
 }
+
+async fn drop_one(database: &Database, table: &str, name: &str) -> Result<(), DatabaseError> {
+    let tx = database.begin("decision.drop_partition").await?;
+    store::lock_shortly(&tx).await?;
+    store::drop(&tx, table, name).await?;
+    tx.commit().await
+}
+
+#[cfg(test)]
+mod tests;

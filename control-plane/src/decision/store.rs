@@ -1,5 +1,6 @@
 //! The record in Postgres: cursors, and day partitions without a unique index.
 
+pub(super) mod partition;
 mod search;
 
 use std::borrow::Cow;

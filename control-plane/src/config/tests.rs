@@ -1,0 +1,48 @@
+//! What is refused before a port opens, and what is never printed.
+
+use super::{InvalidConfig, Settings};
+
+fn settings(beat: Option<&str>, retention: Option<&str>) -> Settings {
+    Settings {
+        beat: beat.map(ToOwned::to_owned),
+        retention: retention.map(ToOwned::to_owned),
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn a_retention_that_would_drop_today_or_outlast_the_calendar_is_refused() {
+    for retention in ["0s", "23h", "36501d", "500000y"] {
+        let resolved = settings(None, Some(retention)).resolve();
+        assert!(matches!(resolved, Err(InvalidConfig::Retention)), "{retention}");
+    }
+    for retention in ["1d", "90d", "36500d"] {
+        settings(None, Some(retention)).resolve().unwrap();
+    }
+}
+
+#[test]
+fn a_beat_is_short_enough_for_the_full_tier_to_stay_fresh() {
+    assert!(matches!(
+        settings(Some("11s"), None).resolve(),
+        Err(InvalidConfig::Beat)
+    ));
+    settings(Some("10s"), None).resolve().unwrap();
+}
+
+#[test]
+fn no_password_of_the_database_is_printed() {
+    for url in [
+        "postgres://checkrein:hunter2@db/checkrein",
+        "postgres://db/checkrein?password=hunter2",
+        "host=db user=checkrein password=hunter2",
+    ] {
+        let settings = Settings {
+            database_url: Some(url.to_owned()),
+            ..Settings::default()
+        };
+        assert!(!format!("{settings:?}").contains("hunter2"), "{url}");
+        let config = settings.resolve().unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"), "{url}");
+    }
+}
