@@ -40,7 +40,6 @@ const LEAF_LIFE: Duration = Duration::days(90);
 const CLOCK_SKEW: Duration = Duration::minutes(5);
 
 /// What signs for this installation.
-#[derive(Debug)]
 pub struct Authority {
     /// The SPIFFE trust domain it certifies.
     pub trust_domain: String,
@@ -203,8 +202,17 @@ impl Authority {
 
     /// Makes and certifies an identity of our own: the first operator, a replica.
     pub fn issue(&self, clock: &dyn Clock, role: Role, name: &str) -> Result<Identity, AuthorityError> {
+        self.certify_own(clock, role, name, KeyPair::generate()?)
+    }
+
+    fn certify_own(
+        &self,
+        clock: &dyn Clock,
+        role: Role,
+        name: &str,
+        key: KeyPair,
+    ) -> Result<Identity, AuthorityError> {
         let spiffe_id = SpiffeId::of(&self.trust_domain, role, name)?;
-        let key = KeyPair::generate()?;
         let params = leaf(clock, &spiffe_id, ExtendedKeyUsagePurpose::ClientAuth)?;
         let certificate = params.signed_by(&key, &self.ca.0)?;
         Ok(Identity {
@@ -212,6 +220,17 @@ impl Authority {
             certificate: certificate.pem(),
             key: key.serialize_pem(),
         })
+    }
+
+    /// Certifies a key of our own anew, PEM, as its certificate nears its end.
+    pub fn renew(
+        &self,
+        clock: &dyn Clock,
+        role: Role,
+        name: &str,
+        key: &str,
+    ) -> Result<Identity, AuthorityError> {
+        self.certify_own(clock, role, name, KeyPair::from_pem(key)?)
     }
 
     /// Makes and certifies the identity of a replica that answers to these host names.
@@ -268,6 +287,27 @@ impl Authority {
             &directory.join("key-set"),
             &key_set.sign(&root_key).encode_to_vec(),
         )
+    }
+}
+
+impl Identity {
+    /// When its certificate ends.
+    pub fn not_after_ms(&self) -> Result<u64, AuthorityError> {
+        not_after_ms(&self.certificate)
+    }
+}
+
+/// When a certificate ends, PEM.
+pub fn not_after_ms(certificate: &str) -> Result<u64, AuthorityError> {
+    Ok(Certificate::parse(certificate, "a certificate")?.not_after_ms)
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority")
+            .field("trust_domain", &self.trust_domain)
+            .field("root", &self.root)
+            .finish_non_exhaustive()
     }
 }
 

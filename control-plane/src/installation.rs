@@ -7,21 +7,26 @@
 //!   operator/     the first operator: client.toml, certificate, key
 //! ```
 //!
-//! **Invariant**: what is there is used, never replaced.
+//! **Invariant**: what is there is used, never replaced; but a certificate of ours that nears its end is renewed.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use checkrein_shared::SharedClock;
+use checkrein_shared::clock::Clock;
 use checkrein_shared::identity::Role;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
-use crate::authority::{Authority, AuthorityError};
+use crate::authority::{self, Authority, AuthorityError};
 use crate::cli::client::{ClientConfig, ConfigError};
-use crate::cli::identity::{CLIENT_FILE, Credentials, IdentityError, RootKey, write_identity};
+use crate::cli::identity::{
+    CERTIFICATE_FILE, CLIENT_FILE, Credentials, IdentityError, KEY_FILE, MODE_PUBLIC, RootKey,
+    write_identity, write_new,
+};
 use crate::config::Config;
 use crate::database::{Database, DatabaseError};
 use crate::postgres::{self, PostgresError, PrivatePostgres, Progress};
@@ -29,6 +34,8 @@ use crate::server::{self, Options, RunError};
 
 /// The first operator's name.
 const FIRST_OPERATOR: &str = "admin";
+/// The first operator's certificate is renewed when it has less than this left: a month.
+const OPERATOR_LEFT_MS_MIN: u64 = 30 * 24 * 60 * 60 * 1_000;
 /// The database's name in a private Postgres.
 const DATABASE: &str = "checkrein";
 
@@ -67,6 +74,13 @@ pub enum InstallationError {
     /// The private Postgres.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
+    /// It died under us.
+    #[error(
+        "the private Postgres in `{}` ended by itself, and nothing can be served without it: start again; what was \
+         committed is kept",
+        .0.display()
+    )]
+    PostgresEnded(PathBuf),
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -123,11 +137,14 @@ impl Installation {
             .map_err(|source| InstallationError::Listen { address, source })
     }
 
-    /// The first operator's client config, made if it is not there. `port` is the one that is listened on.
+    /// The first operator's client config, made if it is not there; a certificate that nears its end is renewed, the key and the
+    /// config left as they are. `port` is the one that is listened on.
     pub fn operator(&self, clock: &SharedClock, port: u16) -> Result<PathBuf, InstallationError> {
         let directory = self.config.data.join("operator");
         let file = directory.join(CLIENT_FILE);
-        if !file.exists() {
+        if file.exists() {
+            renew_operator(&self.authority, &**clock, &directory)?;
+        } else {
             self.write_client(clock, Role::Operator, FIRST_OPERATOR, port, &directory)?;
         }
         Ok(file)
@@ -182,12 +199,56 @@ impl Installation {
             beat: self.config.beat,
             retention: self.config.retention.into(),
         };
-        let served = server::run(options, listener, clock, stop).await;
+        let ended = self.postgres.as_ref().map(PrivatePostgres::ended);
+        let served = tokio::select! {
+            served = server::run(options, listener, clock, stop.clone()) => served.map_err(InstallationError::from),
+            () = cancelled(ended) => {
+                stop.cancel();
+                Err(InstallationError::PostgresEnded(self.config.data.join("postgres")))
+            }
+        };
         if let Some(postgres) = self.postgres {
             postgres.stop().await;
         }
-        Ok(served?)
+        served
     }
+}
+
+/// Never, where there is nothing that could end.
+async fn cancelled(token: Option<CancellationToken>) {
+    match token {
+        Some(token) => token.cancelled().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Files that somebody moved away are not missed.
+fn renew_operator(
+    authority: &Authority,
+    clock: &dyn Clock,
+    directory: &Path,
+) -> Result<(), InstallationError> {
+    let path = directory.join(CERTIFICATE_FILE);
+    let files = std::fs::read_to_string(&path)
+        .and_then(|certificate| Ok((certificate, std::fs::read_to_string(directory.join(KEY_FILE))?)));
+    let Ok((certificate, key)) = files else {
+        return Ok(());
+    };
+    let left_ms = authority::not_after_ms(&certificate)?.saturating_sub(clock.wall_ms());
+    if left_ms > OPERATOR_LEFT_MS_MIN {
+        return Ok(());
+    }
+    let renewed = authority.renew(clock, Role::Operator, FIRST_OPERATOR, &key)?;
+    let failed = |source| IdentityError::Write {
+        path: path.clone(),
+        source,
+    };
+    // Beside it first, so that there is a whole certificate whenever somebody looks.
+    let beside = path.with_extension("new");
+    write_new(&beside, renewed.certificate.as_bytes(), MODE_PUBLIC, true).map_err(failed)?;
+    std::fs::rename(&beside, &path).map_err(failed)?;
+    info!(certificate = %path.display(), "the operator's certificate was renewed");
+    Ok(())
 }
 
 fn create_private(path: &Path) -> Result<(), InstallationError> {
@@ -201,3 +262,6 @@ fn create_private(path: &Path) -> Result<(), InstallationError> {
         .create(path)
         .map_err(failed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
+use tokio_util::sync::CancellationToken;
 
 pub use binaries::Search;
 
@@ -264,6 +265,11 @@ impl PrivatePostgres {
     /// The process id of the server.
     pub fn process_id(&self) -> u32 {
         self.keeper.process_id()
+    }
+
+    /// Cancelled when the server ended though nobody stopped it: what runs on it can't go on.
+    pub fn ended(&self) -> CancellationToken {
+        self.keeper.ended().clone()
     }
 
     /// Stops the server and waits, for a bounded time, until it has gone; dropping does the same, but blocks its thread.

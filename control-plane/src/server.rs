@@ -3,6 +3,8 @@
 //! **Invariant**: nothing is served before the schema is right and the feeds have read the database once; when told to stop,
 //! a replica tells its streams to go elsewhere, and is gone within a bound.
 
+mod tls;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +21,10 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Server, ServerTlsConfig};
+use tonic::transport::Server;
 use tracing::{info, warn};
 
-use crate::authority::{Authority, AuthorityError, Identity};
+use crate::authority::{Authority, AuthorityError};
 use crate::caller::Authorize;
 use crate::database::{Database, DatabaseError, FeedName};
 use crate::decision::{Decisions, Retention, keep_partitions};
@@ -32,6 +33,7 @@ use crate::fleet::{self, Feeds, Fleet, FleetOptions};
 use crate::hold::{self, HoldNews, Holds};
 use crate::policy::{self, Policies, Published, Segments};
 use crate::task::{self, RevocationLog, Tasks};
+use tls::Renewing;
 
 /// How long streams may take to end after we say stop.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -81,7 +83,16 @@ pub enum RunError {
     /// The first read did not come.
     #[error("the database did not answer the first read in time")]
     NoFirstRead,
-    /// The socket or TLS.
+    /// A certificate or key of ours that TLS does not take.
+    #[error("the replica's own certificate can't be used")]
+    Tls(#[from] rustls::Error),
+    /// One that can't be read.
+    #[error("the replica's own certificate can't be read")]
+    Pem(#[from] rustls::pki_types::pem::Error),
+    /// The CA verifies nobody.
+    #[error("the CA can't be used to verify clients")]
+    Ca(#[from] rustls::server::VerifierBuilderError),
+    /// The socket.
     #[error("the server can't go on")]
     Transport(#[from] tonic::transport::Error),
 }
@@ -103,7 +114,12 @@ pub async fn run(
     } = options;
     keep_partitions(&database, retention).await?;
     let replica = ReplicaId::new(&*clock).to_string();
-    let identity = authority.issue_server(&*clock, &replica.replace('_', "-"), &hosts)?;
+    let certificate = Renewing::new(
+        Arc::clone(&authority),
+        Arc::clone(&clock),
+        replica.replace('_', "-"),
+        hosts,
+    )?;
     let feeds = feeds(&database, &clock, &stop).await?;
     keep_house(&database, retention, &stop);
 
@@ -130,7 +146,7 @@ pub async fn run(
         stop.clone(),
         fleet_options,
     );
-    let server = builder(&authority, &identity)?
+    let server = builder()
         .layer(Authorize::new(authority.trust_domain.clone()))
         .add_service(PolicyServiceServer::new(policies).max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(BundleServiceServer::new(segments))
@@ -139,7 +155,7 @@ pub async fn run(
         .add_service(JournalServiceServer::new(decisions.clone()))
         .add_service(DecisionServiceServer::new(decisions))
         .add_service(FleetServiceServer::new(fleet))
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(tls::accept(listener, certificate), stop.clone().cancelled_owned());
     tokio::select! {
         served = server => served?,
         () = drained(&stop) => warn!("some streams did not end in time"),
@@ -148,21 +164,13 @@ pub async fn run(
     Ok(())
 }
 
-fn builder(authority: &Authority, identity: &Identity) -> Result<Server, RunError> {
-    let tls = ServerTlsConfig::new()
-        .identity(tonic::transport::Identity::from_pem(
-            &identity.certificate,
-            &identity.key,
-        ))
-        .client_ca_root(Certificate::from_pem(&authority.ca_certificate));
-    Ok(Server::builder()
-        .tls_config(tls)?
+fn builder() -> Server {
+    Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_MAX)
-        .tcp_nodelay(true))
 }
 
 /// Starts every feed, and waits for their first values: an answer before that would be empty, and look true.

@@ -45,3 +45,10 @@ fn the_same_directory_opens_to_the_same_claim() {
         "two installations are not one"
     );
 }
+
+#[test]
+fn the_masking_key_is_not_printed() {
+    let authority = open(&keys()).unwrap();
+    let secret = format!("{:?}", authority.masking_key);
+    assert!(!format!("{authority:?}").contains(secret.trim_matches(['[', ']'])));
+}

@@ -24,7 +24,8 @@ pub const CA_FILE: &str = "ca.pem";
 pub const CLIENT_FILE: &str = "client.toml";
 
 const MODE_PRIVATE: u32 = 0o600;
-const MODE_PUBLIC: u32 = 0o644;
+/// Of what may be read by anybody.
+pub const MODE_PUBLIC: u32 = 0o644;
 
 /// A fresh private key and the request to certify it.
 pub struct KeyRequest {

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::{Cluster, Options, PostgresError, bounded, io_error};
 
@@ -31,6 +32,8 @@ const WATCH: Duration = Duration::from_millis(500);
 pub(super) struct Keeper {
     sockets: PathBuf,
     process_id: u32,
+    /// Cancelled when the server ended though nobody stopped it.
+    ended: CancellationToken,
     /// Dropped to have the server stopped.
     running: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -55,9 +58,11 @@ impl Keeper {
     pub(super) async fn start(options: Options) -> Result<Self, PostgresError> {
         let (running, stop) = mpsc::sync_channel(0);
         let (started, ready) = oneshot::channel();
+        let ended = CancellationToken::new();
+        let by_itself = ended.clone();
         let thread = thread::Builder::new()
             .name("postgres".to_owned())
-            .spawn(move || keep(&options, started, &stop))
+            .spawn(move || keep(&options, started, &stop, &by_itself))
             .map_err(io_error("start a thread for", Path::new("postgres")))?;
         let (process_id, sockets) = ready.await.unwrap_or_else(|_| {
             Err(PostgresError::DidNotStart {
@@ -67,6 +72,7 @@ impl Keeper {
         Ok(Self {
             sockets,
             process_id,
+            ended,
             running: Some(running),
             thread: Some(thread),
         })
@@ -78,6 +84,10 @@ impl Keeper {
 
     pub(super) const fn process_id(&self) -> u32 {
         self.process_id
+    }
+
+    pub(super) const fn ended(&self) -> &CancellationToken {
+        &self.ended
     }
 
     pub(super) async fn stop(self) {
@@ -158,6 +168,7 @@ fn keep(
     options: &Options,
     started: oneshot::Sender<Result<(u32, PathBuf), PostgresError>>,
     stop: &Receiver<()>,
+    ended: &CancellationToken,
 ) {
     let mut server = match Server::start(options) {
         Ok(server) => server,
@@ -174,6 +185,7 @@ fn keep(
     while matches!(stop.recv_timeout(WATCH), Err(RecvTimeoutError::Timeout)) {
         if let Ok(Some(status)) = server.process.try_wait() {
             tracing::error!(%status, "the private Postgres ended by itself");
+            ended.cancel();
             return;
         }
     }

@@ -114,7 +114,11 @@ async fn a_kept_server_starts_again_after_it_was_killed() {
         .ok()
         .and_then(rustix::process::Pid::from_raw)
         .unwrap();
+    assert!(!server.ended().is_cancelled());
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    tokio::time::timeout(Duration::from_secs(30), server.ended().cancelled())
+        .await
+        .expect("those who run on it are told");
     drop(server);
 
     let server = PrivatePostgres::start(Options::kept_in(home.path()))

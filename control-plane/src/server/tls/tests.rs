@@ -1,0 +1,61 @@
+//! What those who connect are shown.
+
+use checkrein_shared::clock::{Clock, ManualClock, SystemClock};
+use checkrein_shared::identity::Role;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::AsyncReadExt;
+use tokio_rustls::TlsConnector;
+use tokio_stream::StreamExt;
+
+use super::*;
+
+/// Longer than two thirds of a certificate's life, and shorter than all of it.
+const TWO_MONTHS_MS: u64 = 61 * 24 * 60 * 60 * 1_000;
+
+fn client(authority: &Authority) -> TlsConnector {
+    let identity = authority.issue(&SystemClock, Role::Operator, "olga").unwrap();
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&authority.ca_certificate).unwrap() {
+        roots.add(certificate).unwrap();
+    }
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(certificates(&identity.certificate).unwrap(), key)
+        .unwrap();
+    TlsConnector::from(Arc::new(config))
+}
+
+#[tokio::test]
+async fn a_replica_that_outlives_its_certificate_has_a_new_one_by_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(SystemClock.wall_ms() - TWO_MONTHS_MS);
+    let authority = Arc::new(Authority::open(directory.path(), "acme.example", &clock).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hosts = vec!["localhost".to_owned()];
+    let shared: SharedClock = Arc::new(clock.clone());
+    let renewing = Renewing::new(Arc::clone(&authority), shared, "replica".to_owned(), hosts).unwrap();
+    let mut connections = accept(listener, renewing);
+    let client = client(&authority);
+    let mut shown = async || {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut stream = client.connect(name, stream).await.unwrap();
+        let leaf = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
+        drop(connections.next().await.unwrap().unwrap());
+        // Until the server's end has gone: it was a whole handshake.
+        let _closed = stream.read(&mut [0]).await;
+        leaf
+    };
+    let first = shown().await;
+    assert_eq!(shown().await, first, "one certificate for many connections");
+    clock.advance_ms(TWO_MONTHS_MS);
+    let second = shown().await;
+    assert_ne!(second, first);
+    assert_eq!(shown().await, second);
+}
