@@ -1,8 +1,8 @@
 //! Decisions: what a verdict is, how one is recorded, and the chain that makes a record tamper-evident.
 //!
 //! **Invariant**: the chain begins with the journal it belongs to, one incarnation of one instance, and covers the encoded
-//! bytes of each record, in order. So records that were changed, reordered, removed from before others or moved to another
-//! journal are found offline, from the rows alone. A tail that was cut off is found only against the head that the control
+//! bytes of each record, in order. So a record that was changed, moved, taken out from between others or relabelled to another
+//! journal is found offline, from the rows alone. A tail that was cut off is found only against the head that the control
 //! plane acknowledged; that an instance is one enforcer's is the control plane's to say.
 
 use std::fmt;
