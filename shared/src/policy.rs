@@ -27,6 +27,8 @@ mod bundle;
 mod cases;
 mod catalog;
 mod check;
+#[cfg(test)]
+mod corpus;
 mod duration;
 mod entity;
 mod evaluate;
