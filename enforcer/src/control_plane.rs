@@ -19,6 +19,7 @@ use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 
 pub(crate) use ask::Replicas;
 pub(crate) use backoff::Backoff;
@@ -30,6 +31,9 @@ use crate::tls::Tls;
 pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a call waits for the follower to reconnect before it gives up.
 const RECONNECT_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a call that a replica went away under waits for the next connection: a drain sends us elsewhere at once, and that
+/// takes the first backoff and a handshake.
+const NEXT_CONNECTION_PATIENCE: Duration = Duration::from_secs(2);
 /// Longest wait for one answer, connection aside.
 const CALL_DEADLINE: Duration = Duration::from_secs(3);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
@@ -140,9 +144,12 @@ pub(crate) enum AskError {
     /// It did not answer in time.
     #[error("the control plane did not answer in time")]
     Deadline,
-    /// It answered with an error.
+    /// It answered with an error, or went away.
     #[error("the control plane failed")]
     Failed(#[source] tonic::Status),
+    /// It answered, and there is something wrong with the question.
+    #[error("the control plane refused it: {0}")]
+    Refused(String),
     /// Its answer means nothing.
     #[error("the control plane's answer can't be understood: {0}")]
     Answer(String),
@@ -168,6 +175,10 @@ pub(crate) struct Endpoints {
 /// Publishes the connection in use.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Connection(watch::Sender<Option<Channel>>);
+
+/// Where a connection stood among those that were published.
+#[derive(Debug)]
+struct Place(watch::Receiver<Option<Channel>>);
 
 impl Refusal {
     pub(crate) fn new(cause: Cause, reason: impl Into<String>) -> Self {
@@ -214,20 +225,60 @@ impl Connection {
         self.0.send_replace(channel);
     }
 
-    /// The connection, if there is one or one comes within a moment.
-    pub(crate) async fn get(&self) -> Result<Channel, AskError> {
-        let mut watching = self.0.subscribe();
-        let found = tokio::time::timeout(RECONNECT_PATIENCE, watching.wait_for(Option::is_some)).await;
-        match found {
-            Ok(Ok(channel)) => channel.clone().ok_or(AskError::NotConnected),
-            _ => Err(AskError::NotConnected),
-        }
+    /// The connection, if there is one or one comes within a moment, and its place.
+    async fn get(&self) -> Result<(Channel, Place), AskError> {
+        let mut place = Place(self.0.subscribe());
+        let channel = place.within(RECONNECT_PATIENCE).await;
+        Ok((channel.ok_or(AskError::NotConnected)?, place))
     }
 
     /// The connection, as soon as there is one.
     pub(crate) async fn wait(&self) -> Option<Channel> {
         let mut watching = self.0.subscribe();
         watching.wait_for(Option::is_some).await.ok()?.clone()
+    }
+}
+
+impl Place {
+    /// The connection after this one, if it comes in time.
+    async fn next(mut self) -> Option<Channel> {
+        let deadline = tokio::time::Instant::now() + NEXT_CONNECTION_PATIENCE;
+        let replaced = tokio::time::timeout_at(deadline, self.0.changed()).await;
+        replaced.ok()?.ok()?;
+        self.within(deadline.saturating_duration_since(tokio::time::Instant::now()))
+            .await
+    }
+
+    async fn within(&mut self, patience: Duration) -> Option<Channel> {
+        let found = tokio::time::timeout(patience, self.0.wait_for(Option::is_some)).await;
+        found.ok()?.ok()?.clone()
+    }
+}
+
+impl AskError {
+    /// Why an action is denied that this befell.
+    pub(crate) const fn cause(&self) -> Cause {
+        match self {
+            Self::Refused(_) => Cause::ControlPlaneRefused,
+            Self::NotConnected | Self::Deadline | Self::Failed(_) | Self::Answer(_) => {
+                Cause::ControlPlaneUnreachable
+            }
+        }
+    }
+}
+
+impl From<Status> for AskError {
+    fn from(status: Status) -> Self {
+        match status.code() {
+            // Another answer would take another question.
+            Code::InvalidArgument
+            | Code::NotFound
+            | Code::FailedPrecondition
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::Unimplemented => Self::Refused(status.message().to_owned()),
+            _ => Self::Failed(status),
+        }
     }
 }
 

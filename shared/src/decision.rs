@@ -77,6 +77,8 @@ pub enum Cause {
     PolicyStale,
     /// The control plane could not be asked.
     ControlPlaneUnreachable,
+    /// The control plane answered, and would not hear of it.
+    ControlPlaneRefused,
     /// The grant is not one that can be believed, or it does not hold now.
     InvalidGrant,
     /// The grant is another agent's.
@@ -302,6 +304,7 @@ words!(
     NoPolicy = "no_policy",
     PolicyStale = "policy_stale",
     ControlPlaneUnreachable = "control_plane_unreachable",
+    ControlPlaneRefused = "control_plane_refused",
     InvalidGrant = "invalid_grant",
     WrongAgent = "wrong_agent",
     UnknownAgent = "unknown_agent",

@@ -12,7 +12,8 @@ use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Cause;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tonic::{Response, Status};
+use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
 
 use super::{
     AskError, Authority, CALL_DEADLINE, Confirm, Confirmation, Connection, Consume, Consumption, HoldNotice,
@@ -26,14 +27,17 @@ pub(crate) struct Replicas(pub(crate) Connection);
 impl Authority for Replicas {
     fn confirm(&self, ask: Confirm) -> BoxFuture<'_, Result<Confirmation, AskError>> {
         async move {
-            let mut client = TaskServiceClient::new(self.0.get().await?);
             let request = task_wire::ConfirmRequest {
                 task_id: ask.task.to_string(),
                 grant_id: ask.grant.to_string(),
                 generation: ask.generation.0,
                 revocation_sequence: ask.revocation_sequence,
             };
-            let answer = answered(client.confirm(request)).await?;
+            let confirm = move |channel| {
+                let request = request.clone();
+                async move { TaskServiceClient::new(channel).confirm(request).await }
+            };
+            let answer = self.ask_again_once(confirm).await?;
             Ok(Confirmation {
                 live: answer.state() == task_wire::State::Live,
                 generation: Generation(answer.generation),
@@ -44,8 +48,13 @@ impl Authority for Replicas {
 
     fn open_hold(&self, ask: OpenHold) -> BoxFuture<'_, Result<Opened, AskError>> {
         async move {
-            let mut client = HoldServiceClient::new(self.0.get().await?);
-            match answered(client.open(open_request(ask))).await?.result {
+            let request = open_request(ask);
+            // What was opened is found again by its name.
+            let open = move |channel| {
+                let request = request.clone();
+                async move { HoldServiceClient::new(channel).open(request).await }
+            };
+            match self.ask_again_once(open).await?.result {
                 Some(hold_wire::open_response::Result::Hold(hold)) => Ok(Opened::Held(notice(hold)?)),
                 Some(hold_wire::open_response::Result::Refused(refusal)) => {
                     Ok(Opened::Refused(refusal.into()))
@@ -58,7 +67,9 @@ impl Authority for Replicas {
 
     fn consume(&self, ask: Consume) -> BoxFuture<'_, Result<Consumption, AskError>> {
         async move {
-            let mut client = HoldServiceClient::new(self.0.get().await?);
+            // Once, whatever happens: an approval whose fate is unknown is used up.
+            let (channel, _) = self.0.get().await?;
+            let mut client = HoldServiceClient::new(channel);
             let request = hold_wire::ConsumeRequest {
                 hold_id: ask.hold.to_string(),
                 action_sha256: ask.action_sha256.to_bytes(),
@@ -80,6 +91,28 @@ impl Authority for Replicas {
     }
 }
 
+impl Replicas {
+    /// Asks what may be asked twice: once more, on the next connection, if the replica goes away before it has answered.
+    async fn ask_again_once<T, Answer>(&self, call: impl Fn(Channel) -> Answer) -> Result<T, AskError>
+    where
+        Answer: Future<Output = Result<Response<T>, Status>>,
+    {
+        let (channel, place) = self.0.get().await?;
+        match answered(call(channel)).await {
+            Err(AskError::Failed(status)) if went_away(&status) => match place.next().await {
+                Some(channel) => answered(call(channel)).await,
+                None => Err(AskError::Failed(status)),
+            },
+            answer => answer,
+        }
+    }
+}
+
+/// Whether this is the end of a replica or of its connection. What a replica says itself has no source.
+fn went_away(status: &Status) -> bool {
+    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
+}
+
 impl From<hold_wire::Refusal> for Refusal {
     fn from(refusal: hold_wire::Refusal) -> Self {
         Self {
@@ -93,7 +126,7 @@ impl From<hold_wire::Refusal> for Refusal {
 async fn answered<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, AskError> {
     match tokio::time::timeout(CALL_DEADLINE, call).await {
         Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(AskError::Failed(status)),
+        Ok(Err(status)) => Err(status.into()),
         Err(_) => Err(AskError::Deadline),
     }
 }

@@ -38,7 +38,7 @@ impl Core {
                     "a task can't be confirmed"
                 );
                 let reason = format!("a full-tier action needs the control plane, and {error}");
-                Confirmed::No(Refusal::new(Cause::ControlPlaneUnreachable, reason))
+                Confirmed::No(Refusal::new(error.cause(), reason))
             }
             Ok(confirmation) if !confirmation.live => Confirmed::No(Refusal::new(
                 Cause::TaskEnded,

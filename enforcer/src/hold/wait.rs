@@ -168,10 +168,10 @@ impl View {
     }
 }
 
-/// Denied, because the control plane could not be asked to hold.
+/// Denied, because the control plane could not be asked to hold, or would not.
 pub(super) fn unreachable(weighed: Weighed, error: &AskError) -> Weighed {
     let reason = format!("people have to look at this, and {error}");
-    weighed.denied(Refusal::new(Cause::ControlPlaneUnreachable, reason))
+    weighed.denied(Refusal::new(error.cause(), reason))
 }
 
 fn open_request(core: &Core, case: &Case, weighed: &Weighed, decision: DecisionId) -> Option<OpenHold> {
