@@ -40,7 +40,7 @@ pub(crate) struct Settings {
     /// The file `checkrein fleet add` wrote; relative paths in it are relative to it
     #[arg(
         long,
-        env = "CHECKREIN_CONFIG",
+        env = "CHECKREIN_ENFORCER_CONFIG",
         value_name = "FILE",
         default_value = "enforcer.toml"
     )]
@@ -164,3 +164,6 @@ fn merge(under: &mut Table, over: Table) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
