@@ -90,7 +90,10 @@ impl Holds {
             learn(&waited.view, view);
             return;
         }
-        registry.claim(id);
+        let view = match registry.claim(id) {
+            Some(known) if known.version > view.version => known,
+            _ => view,
+        };
         if registry.unclaimed.len() == UNCLAIMED_MAX {
             registry.unclaimed.pop_front();
         }

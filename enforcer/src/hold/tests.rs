@@ -43,6 +43,15 @@ async fn an_older_word_changes_nothing() {
     assert_eq!(waiter.decided().await.state, State::Denied);
 }
 
+#[tokio::test]
+async fn an_older_word_does_not_replace_a_newer_one_that_nobody_waited_for() {
+    let (holds, id) = (Arc::new(Holds::default()), id());
+    holds.tell(id, view(State::Denied, 3));
+    holds.tell(id, view(State::Approved, 2));
+    let mut waiter = holds.wait(id, view(State::Open, 1)).unwrap();
+    assert_eq!(waiter.decided().await.state, State::Denied);
+}
+
 #[test]
 fn waiters_are_bounded_and_leave_when_dropped() {
     let (holds, id) = (Arc::new(Holds::default()), id());
