@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::control_plane::{Connection, Endpoints, InvalidReplica, Replicas};
-use crate::directory::{Directory, DirectoryError};
+use crate::directory::{Directory, DirectoryError, sync_directory};
 use crate::follow::{Follower, Parts};
 use crate::freshness::Freshness;
 use crate::gate::{Caller, Core, Gate};
@@ -206,6 +206,8 @@ impl Opened {
         let (instance, incarnation) = (directory.instance(), directory.incarnation());
         let journal = Journal::open(&journal_path, instance, incarnation, config.journal.max_bytes)?;
         let mut last_known_good = LastKnownGood::open(&directory.path().join("policy"))?;
+        // The names of what was just made, or a power loss could take the journal and leave the rest.
+        sync_directory(directory.path()).map_err(LastKnownGoodError::from)?;
         let restored = last_known_good
             .restore(&config.root_key.0)
             .map_err(LastKnownGoodError::from)?;

@@ -61,7 +61,7 @@ pub(crate) struct Standing {
 #[derive(Debug, Error)]
 pub enum LastKnownGoodError {
     /// Without the mark, an old policy could come back unnoticed.
-    #[error("`{}` is damaged; without it an old policy could come back. Move the directory aside to start anew", .0.display())]
+    #[error("`{}` is damaged or missing; without it an old policy could come back. Move the directory aside to start anew", .0.display())]
     HighWater(PathBuf),
     /// The file system says no.
     #[error("can't read or write the last known good policy")]
@@ -79,12 +79,11 @@ impl LastKnownGood {
             );
             Some(Good::default())
         });
-        let mark = file::read(&directory.join(MARK))?;
-        let mark = mark.map_err(|_| LastKnownGoodError::HighWater(directory.join(MARK)))?;
+        let is_new = good.is_none() && fs::read_dir(directory.join(SEGMENTS))?.next().is_none();
         Ok(Self {
             directory: directory.to_owned(),
             good: good.unwrap_or_default(),
-            mark: mark.unwrap_or_default(),
+            mark: read_mark(directory, is_new)?,
             closed: false,
         })
     }
@@ -321,6 +320,20 @@ impl LastKnownGood {
             }
         }
         sync_directory(&place)
+    }
+}
+
+/// The mark, or the first one. It is written before anything that it guards, so that afterwards it can only be missing because
+/// somebody took it away.
+fn read_mark(directory: &Path, is_new: bool) -> Result<Mark, LastKnownGoodError> {
+    let unusable = || LastKnownGoodError::HighWater(directory.join(MARK));
+    match file::read(&directory.join(MARK))? {
+        Ok(Some(mark)) => Ok(mark),
+        Ok(None) if is_new => {
+            write_durably(directory, MARK, &file::encode(&Mark::default()))?;
+            Ok(Mark::default())
+        }
+        Ok(None) | Err(_) => Err(unusable()),
     }
 }
 

@@ -418,11 +418,12 @@ async fn what_one_session_could_not_write_the_next_writes() {
     let enforcer = Enforcer::new();
     let policy = enforcer.place.path().join("policy");
     let wire = enforcer.session(&[]).await;
-    std::fs::remove_dir_all(&policy).unwrap();
+    let aside = enforcer.place.path().join("aside");
+    std::fs::rename(&policy, &aside).unwrap();
     let task = TaskId::new(&enforcer.clock);
     wire.revoke(task, 0, 1).await;
     wire.ended().await;
-    std::fs::create_dir_all(policy.join("segments")).unwrap();
+    std::fs::rename(&aside, &policy).unwrap();
     let wire = enforcer.session(&[]).await;
     wire.revoke(TaskId::new(&enforcer.clock), 1, 2).await;
     let written = async {

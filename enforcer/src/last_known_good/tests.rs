@@ -143,9 +143,16 @@ fn a_crash_between_policy_and_mark_is_made_good_on_open() {
 fn without_its_high_water_mark_nothing_starts() {
     let kept = Kept::new();
     kept.keep(&kept.keys.offer(7)).unwrap();
+    let refused = || {
+        let error = LastKnownGood::open(kept.place.path()).unwrap_err();
+        assert!(matches!(error, LastKnownGoodError::HighWater(_)));
+    };
     fs::write(kept.file(MARK), b"damaged").unwrap();
-    let error = LastKnownGood::open(kept.place.path()).unwrap_err();
-    assert!(matches!(error, LastKnownGoodError::HighWater(_)));
+    refused();
+    fs::remove_file(kept.file(MARK)).unwrap();
+    refused();
+    fs::remove_file(kept.file(GOOD)).unwrap();
+    refused();
 }
 
 #[test]
