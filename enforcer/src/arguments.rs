@@ -69,7 +69,7 @@ pub(crate) struct Settings {
     #[arg(long, env = "CHECKREIN_ROOT_KEY", value_name = "HEX")]
     root_key: Option<String>,
     /// Listen for agents with certificates
-    #[arg(long, env = "CHECKREIN_TCP_ADDRESS", value_name = "HOST:PORT")]
+    #[arg(long, env = "CHECKREIN_TCP_ADDRESS", value_name = "IP:PORT")]
     tcp_address: Option<String>,
     /// The agent this process itself acts for
     #[arg(long, env = "CHECKREIN_IN_PROCESS_AGENT", value_name = "SPIFFE-ID")]

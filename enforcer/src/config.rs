@@ -62,7 +62,7 @@ pub struct UnixSocket {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tcp {
-    /// `host:port`; port 0 takes a free one.
+    /// `ip:port`, an address and no name; port 0 takes a free one.
     pub address: SocketAddr,
 }
 
