@@ -136,8 +136,18 @@ impl Keys {
 }
 
 impl Offer {
+    /// The usual rules, with a payment that is described in other words.
+    pub(crate) fn redefining_pay(generation: u64, by: &SigningKey) -> Self {
+        let catalog = CATALOG.replace(r#""name":"pay","#, r#""name":"pay","description":"pays twice","#);
+        Self::with_catalog(&catalog, RULES, 1, generation, by)
+    }
+
     /// These rules under this number, signed by this key.
     pub(crate) fn of(rules: &str, epoch: u64, generation: u64, by: &SigningKey) -> Self {
+        Self::with_catalog(CATALOG, rules, epoch, generation, by)
+    }
+
+    fn with_catalog(catalog: &str, rules: &str, epoch: u64, generation: u64, by: &SigningKey) -> Self {
         let source = PackSource {
             name: "payments".into(),
             files: BTreeMap::from([
@@ -146,7 +156,7 @@ impl Offer {
                     "namespace = \"org\"\n[groups]\ntreasury = [\"spiffe://acme.example/approver/bob\"]\n"
                         .into(),
                 ),
-                ("catalog/bank.json".into(), CATALOG.into()),
+                ("catalog/bank.json".into(), catalog.into()),
                 ("catalog/bank.toml".into(), CATALOG_NOTES.into()),
                 ("rules.cedar".into(), rules.into()),
             ]),

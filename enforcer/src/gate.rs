@@ -279,7 +279,7 @@ impl Core {
                 (Verdict::Hold, _) => return hold(self, case, weighed).await,
                 (Verdict::Permit, Tier::Static | Tier::Light) => return self.permit(&case, weighed),
                 (Verdict::Permit, Tier::Full) => match self.confirm(&weighed).await {
-                    Confirmed::Yes => return self.permit_durably(&case, weighed).await,
+                    Confirmed::Yes => return self.release(&case, weighed, None).await,
                     Confirmed::No(refusal) => return self.deny(&case, weighed.denied(refusal)),
                     Confirmed::NewerPolicy(generation) => {
                         self.reach(generation).await;

@@ -36,11 +36,6 @@ impl Core {
         }
     }
 
-    /// The same, and the record survives power loss before anyone acts on it.
-    pub(super) async fn permit_durably(self: &Arc<Self>, case: &Case, weighed: Weighed) -> Answer {
-        self.release(case, weighed, None).await
-    }
-
     /// Records the release of an action, approved or not in need of it, and answers once that is on stable storage.
     pub(crate) async fn release(
         self: &Arc<Self>,

@@ -228,9 +228,10 @@ async fn newer_policy_is_waited_for_and_judged_under() {
         })
     });
     let (gate, request) = (bench.gate.clone(), bench.pay(10));
-    let asking = tokio::spawn(async move { gate.authorize(request).await });
+    let mut asking = Box::pin(gate.authorize(request));
+    assert!(futures_util::poll!(&mut asking).is_pending(), "it waits");
     bench.install(&Offer::of(FROZEN, 1, 2, &bench.keys.bundle));
-    let answer = asking.await.unwrap().unwrap();
+    let answer = asking.await.unwrap();
     assert_eq!(
         (answer.verdict(), answer.decided().cause),
         (Verdict::Deny, Cause::Forbidden)

@@ -16,7 +16,10 @@ use crate::hold::View;
 const A_MINUTE: Duration = Duration::from_mins(1);
 
 fn bench_with_hold(state: State) -> (Bench, HoldId) {
-    let bench = Bench::new();
+    bench_of(Bench::new(), state)
+}
+
+fn bench_of(bench: Bench, state: State) -> (Bench, HoldId) {
     let id = HoldId::new(&bench.clock);
     bench.authority.holds_as(id, state);
     bench.authority.on_consume(|_| {
@@ -34,16 +37,20 @@ fn big(bench: &Bench) -> Request {
 /// Presents the call, and once it waits lets the control plane say this of its hold.
 async fn answered_with(bench: &Bench, id: HoldId, state: State, said: &str) -> Answer {
     let (gate, request) = (bench.gate.clone(), big(bench));
-    let asking = tokio::spawn(async move { gate.authorize(request).await });
-    bench.holds.tell(
-        id,
-        View {
-            state,
-            version: 2,
-            said: said.into(),
-        },
-    );
-    asking.await.unwrap().unwrap()
+    let mut asking = Box::pin(gate.authorize(request));
+    assert!(futures_util::poll!(&mut asking).is_pending());
+    assert_eq!(bench.holds.open(), [id]);
+    tell(bench, id, state, said);
+    asking.await.unwrap()
+}
+
+fn tell(bench: &Bench, id: HoldId, state: State, said: &str) {
+    let view = View {
+        state,
+        version: 2,
+        said: said.into(),
+    };
+    bench.holds.tell(id, view);
 }
 
 fn decisions(bench: &Bench) -> Vec<Decision> {
@@ -184,6 +191,60 @@ async fn an_approved_action_that_policy_forbids_by_now_is_denied_and_its_approva
         (Generation(2), Some(id))
     );
     assert_eq!(bench.authority.consumed(), 0);
+}
+
+#[tokio::test]
+async fn an_approved_call_of_a_tool_that_was_defined_anew_is_another_action() {
+    let (bench, id) = bench_with_hold(State::Open);
+    let (gate, request) = (bench.gate.clone(), big(&bench));
+    let mut asking = Box::pin(gate.authorize(request));
+    assert!(futures_util::poll!(&mut asking).is_pending());
+    bench.install(&Offer::redefining_pay(2, &bench.keys.bundle));
+    tell(&bench, id, State::Approved, "");
+    let answer = asking.await.unwrap();
+    assert_eq!(
+        (answer.verdict(), answer.decided().cause),
+        (Verdict::Deny, Cause::ActionChanged)
+    );
+    assert_eq!(bench.authority.consumed(), 0);
+}
+
+#[tokio::test]
+async fn an_approval_is_not_used_up_for_a_release_that_could_not_be_recorded() {
+    let (bench, id) = bench_of(Bench::with_journal(1 << 20), State::Approved);
+    let text = "x".repeat(8_000);
+    while bench.journal.has_room(ROOM_BYTES) {
+        let note = format!("{{\"text\":\"{text}\"}}");
+        let note = Request::new(bench.grant(), "bank/note", note.as_bytes());
+        let answer = bench.gate.authorize(note).await.unwrap();
+        assert_eq!(answer.verdict(), Verdict::Permit);
+        if let Answer::Permit(permit) = answer {
+            permit.detach();
+        }
+    }
+    let answer = bench.gate.authorize(big(&bench)).await.unwrap();
+    assert_eq!(
+        (answer.decided().cause, answer.decided().hold),
+        (Cause::JournalFull, Some(id))
+    );
+    assert_eq!(bench.authority.consumed(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_of_which_nothing_was_heard_by_its_deadline_is_asked_about_once_more() {
+    let (bench, id) = bench_with_hold(State::Open);
+    bench.clock.advance_ms(1_799_000);
+    bench.confirm_fresh();
+    let (gate, request) = (bench.gate.clone(), big(&bench));
+    let mut asking = Box::pin(gate.authorize(request));
+    assert!(futures_util::poll!(&mut asking).is_pending());
+    bench.clock.advance_ms(1_000);
+    bench.authority.holds_as(id, State::Expired);
+    let answer = asking.await.unwrap();
+    assert_eq!(
+        (answer.verdict(), answer.decided().cause),
+        (Verdict::Deny, Cause::HoldExpired)
+    );
 }
 
 #[tokio::test]
