@@ -4,6 +4,7 @@
 //! user id, or the certificate's SPIFFE ID. There is no listener without one of the two.
 
 mod grpc;
+mod incoming;
 
 use std::fs;
 use std::io;
@@ -26,6 +27,7 @@ use crate::config::{Config, Tcp, UnixSocket};
 use crate::enforcer::Enforcer;
 use crate::gate::Gate;
 use grpc::{GateSurface, Peer};
+use incoming::bounded;
 
 /// Calls under way on one connection; more wait.
 const CALLS_PER_CONNECTION_MAX: usize = 256;
@@ -134,7 +136,9 @@ impl Surfaces {
         };
         let router = server().add_service(GateServiceServer::new(GateSurface { gate, peer }));
         let stop = self.stop.clone().cancelled_owned();
-        let serving = router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop);
+        let is_stranger = move |peer: &UnixStream| peer.peer_cred().is_ok_and(|peer| peer.uid() != uid);
+        let incoming = bounded(UnixListenerStream::new(listener), is_stranger);
+        let serving = router.serve_with_incoming_shutdown(incoming, stop);
         self.listening.push(Listening::Unix(socket.path.clone()));
         self.run(serving);
         Ok(())
@@ -154,7 +158,9 @@ impl Surfaces {
         let mut server = server().tls_config(tls).map_err(SurfaceError::Tls)?;
         let router = server.add_service(GateServiceServer::new(surface));
         let stop = self.stop.clone().cancelled_owned();
-        let serving = router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop);
+        // Who calls is known only after the handshake.
+        let incoming = bounded(TcpListenerStream::new(listener), |_| false);
+        let serving = router.serve_with_incoming_shutdown(incoming, stop);
         self.listening.push(Listening::Tcp(address));
         self.run(serving);
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::{ControlPlaneVerifier, InvalidCa};
@@ -9,6 +10,9 @@ use thiserror::Error;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig};
 
 use crate::config::Config;
+
+/// Longest handshake of a caller; until it is done nobody knows who takes the place.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// The enforcer's own certificate and key, and the CA it believes.
 #[derive(Clone)]
@@ -85,6 +89,7 @@ impl Tls {
             .identity(self.identity.clone())
             .client_ca_root(self.ca.clone())
             .client_auth_optional(false)
+            .timeout(HANDSHAKE_DEADLINE)
     }
 }
 
