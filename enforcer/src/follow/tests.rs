@@ -1,7 +1,9 @@
 //! A session does what it is told by the one control plane it believes, and says what it did.
 
+mod faults;
+mod welcome;
+
 use std::collections::{BTreeMap, HashMap};
-use std::task::{Context, Wake, Waker};
 
 use bytes::Bytes;
 use checkrein_proto::fleet::v1::session_request::Body as Up;
@@ -19,10 +21,9 @@ use tonic::Status;
 
 use super::fetch::{FetchError, Source, Wanted};
 use super::*;
-use crate::fixture::{AGENT, Ca, Keys, NOW_MS, Offer};
+use crate::fixture::{AGENT, Keys, NOW_MS, Offer};
 use crate::hold::View;
 use crate::snapshot::Snapshot;
-use crate::tls::Tls;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -42,28 +43,6 @@ struct Enforcer {
 
 #[derive(Debug)]
 struct Shelf(HashMap<Sha256, Bytes>);
-
-/// A source that fails.
-#[derive(Debug)]
-struct Broken(fn() -> FetchError);
-
-impl Source for Broken {
-    fn fetch(&self, _: Vec<Wanted>) -> BoxFuture<'_, Result<HashMap<Sha256, Bytes>, FetchError>> {
-        ready(Err((self.0)())).boxed()
-    }
-}
-
-impl Source for Shelf {
-    fn fetch(&self, wanted: Vec<Wanted>) -> BoxFuture<'_, Result<HashMap<Sha256, Bytes>, FetchError>> {
-        let found = wanted.iter().map(|wanted| {
-            let bytes = self.0.get(&wanted.sha256).cloned();
-            bytes
-                .map(|bytes| (wanted.sha256, bytes))
-                .ok_or_else(|| FetchError::Source(Status::unavailable("gone")))
-        });
-        ready(found.collect()).boxed()
-    }
-}
 
 impl Enforcer {
     fn new() -> Self {
@@ -89,22 +68,6 @@ impl Enforcer {
             clock,
             keys,
             parts,
-        }
-    }
-
-    /// One that knows two replicas.
-    fn follower(&self) -> Follower {
-        let (ca, place) = (Ca::new(), tempfile::tempdir().unwrap());
-        let mut config = ca.config(
-            &place,
-            "spiffe://acme.example/enforcer/edge",
-            "https://127.0.0.1:1",
-        );
-        config.control_plane.push("https://127.0.0.1:2".into());
-        Follower {
-            endpoints: Endpoints::new(&config, &Tls::load(&config).unwrap()).unwrap(),
-            connection: Connection::default(),
-            parts: Arc::clone(&self.parts),
         }
     }
 
@@ -283,69 +246,6 @@ async fn what_can_not_be_believed_is_nacked_with_its_stage_and_the_one_before_go
 }
 
 #[tokio::test]
-async fn segments_a_replica_does_not_give_end_the_session_and_refuse_nothing() {
-    let enforcer = Enforcer::new();
-    let wire = enforcer.session(&[]).await;
-    wire.announce(1, &enforcer.keys.offer(5)).await;
-    assert!(matches!(wire.ended().await, SessionError::Fetch(_)));
-    assert_eq!(enforcer.parts.status.read().nacks, 0);
-}
-
-#[tokio::test]
-async fn wrong_segments_are_the_replicas_fault_and_refuse_nothing() {
-    let enforcer = Enforcer::new();
-    let wrong = Broken(|| FetchError::Content("a chunk came out of order".into()));
-    let wire = enforcer.session_with(Arc::new(wrong)).await;
-    wire.announce(1, &enforcer.keys.offer(5)).await;
-    assert!(matches!(wire.ended().await, SessionError::Segments(_)));
-    assert_eq!(enforcer.parts.status.read().nacks, 0);
-}
-
-#[tokio::test]
-async fn a_policy_that_can_not_be_kept_ends_the_session_and_is_not_refused() {
-    let enforcer = Enforcer::new();
-    let offer = enforcer.keys.offer(5);
-    let wire = enforcer.session(&[&offer]).await;
-    let policy = enforcer.place.path().join("policy");
-    std::fs::remove_dir_all(&policy).unwrap();
-    wire.announce(1, &offer).await;
-    assert!(matches!(wire.ended().await, SessionError::Persist(_)));
-    assert_eq!(enforcer.parts.status.read().nacks, 0);
-    std::fs::create_dir_all(policy.join("segments")).unwrap();
-    let mut wire = enforcer.session(&[&offer]).await;
-    wire.announce(1, &offer).await;
-    assert!(matches!(wire.answer().await, Up::Ack(_)), "there is room again");
-}
-
-#[tokio::test]
-async fn a_policy_replaced_before_it_was_fetched_is_no_failure_of_the_replica() {
-    let enforcer = Enforcer::new();
-    let gone = Broken(|| FetchError::Source(Status::not_found("no such segment in this bundle")));
-    let wire = enforcer.session_with(Arc::new(gone)).await;
-    wire.announce(1, &enforcer.keys.offer(5)).await;
-    let ended = wire.ended().await;
-    assert!(matches!(ended, SessionError::Superseded));
-    assert_eq!(enforcer.parts.status.read().nacks, 0);
-    let mut follower = enforcer.follower();
-    let (address, mut backoff) = (follower.endpoints.address(), Backoff::default());
-    for _ in 0..40 {
-        let wait = follower.after(&ended, &mut backoff, Duration::ZERO);
-        assert!(wait < Duration::from_millis(250), "it never grows");
-        assert_eq!(follower.endpoints.address(), address);
-    }
-    follower.after(
-        &SessionError::Segments("wrong".into()),
-        &mut backoff,
-        Duration::ZERO,
-    );
-    assert_ne!(
-        follower.endpoints.address(),
-        address,
-        "another replica may do better"
-    );
-}
-
-#[tokio::test]
 async fn policy_is_fresh_only_when_an_answer_to_our_beat_names_exactly_what_runs() {
     let enforcer = Enforcer::new();
     let offer = enforcer.keys.offer(5);
@@ -404,58 +304,6 @@ async fn a_revocation_is_in_force_at_once_and_a_gap_ends_the_session() {
 }
 
 #[tokio::test]
-async fn revocations_that_can_not_be_written_are_in_force_and_end_the_session() {
-    let enforcer = Enforcer::new();
-    let wire = enforcer.session(&[]).await;
-    std::fs::remove_dir_all(enforcer.place.path().join("policy")).unwrap();
-    wire.revoke(TaskId::new(&enforcer.clock), 0, 1).await;
-    assert!(matches!(wire.ended().await, SessionError::Persist(_)));
-    assert_eq!(enforcer.parts.snapshots.pin().revocations.sequence, 1);
-}
-
-#[tokio::test]
-async fn what_one_session_could_not_write_the_next_writes() {
-    let enforcer = Enforcer::new();
-    let policy = enforcer.place.path().join("policy");
-    let wire = enforcer.session(&[]).await;
-    let aside = enforcer.place.path().join("aside");
-    std::fs::rename(&policy, &aside).unwrap();
-    let task = TaskId::new(&enforcer.clock);
-    wire.revoke(task, 0, 1).await;
-    wire.ended().await;
-    std::fs::rename(&aside, &policy).unwrap();
-    let wire = enforcer.session(&[]).await;
-    wire.revoke(TaskId::new(&enforcer.clock), 1, 2).await;
-    let written = async {
-        while enforcer.parts.kept().revocation_sequence() < 2 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(SOON, written).await.expect("it is written");
-    let restored = LastKnownGood::open(&policy)
-        .unwrap()
-        .restore(&enforcer.keys.root.verifying());
-    assert!(restored.unwrap().revocations.tasks.contains_key(&task));
-}
-
-#[tokio::test]
-async fn policy_is_remembered_as_fresh_only_with_every_revocation_it_runs_with_on_disk() {
-    let enforcer = Enforcer::new();
-    let parts = &enforcer.parts;
-    let asked = parts.freshness.ask();
-    assert!(parts.freshness.confirm(asked, 0));
-    let revocations = crate::snapshot::Revocations::default().extended(1, [], NOW_MS);
-    parts
-        .snapshots
-        .install(|next| next.revocations = Arc::new(revocations.clone()));
-    parts.remember_age();
-    assert_eq!(parts.kept().remembered(), None);
-    parts.kept().keep_revocations(&revocations).unwrap();
-    parts.remember_age();
-    assert!(parts.kept().remembered().is_some());
-}
-
-#[tokio::test]
 async fn a_verdict_reaches_its_waiter() {
     let enforcer = Enforcer::new();
     let id = HoldId::new(&enforcer.clock);
@@ -476,70 +324,6 @@ async fn a_verdict_reaches_its_waiter() {
     wire.say(Down::Verdict(verdict)).await;
     let view = timeout(SOON, waiter.decided()).await.unwrap();
     assert_eq!((view.state, view.said.as_str()), (State::Denied, "no"));
-}
-
-#[tokio::test]
-async fn a_key_set_the_pinned_root_did_not_sign_ends_everything() {
-    let enforcer = Enforcer::new();
-    let mut welcome = enforcer.welcome();
-    welcome.key_set = Some(Keys::fresh().signed_set(1));
-    let begun = enforcer.begin(welcome).await;
-    assert!(matches!(begun, Err(SessionError::KeySet(_))));
-    assert!(enforcer.parts.snapshots.pin().keys.is_none());
-}
-
-#[tokio::test]
-async fn keys_for_another_ca_than_the_connection_was_believed_by_end_everything() {
-    let enforcer = Enforcer::new();
-    let mut set = enforcer.keys.set(1);
-    set.ca = Sha256::of(b"another");
-    let mut welcome = enforcer.welcome();
-    welcome.key_set = Some(set.sign(&enforcer.keys.root));
-    let begun = enforcer.begin(welcome).await;
-    assert!(matches!(begun, Err(SessionError::Authority { certified }) if certified == set.ca));
-    assert!(enforcer.parts.snapshots.pin().keys.is_none());
-}
-
-#[tokio::test]
-async fn a_welcome_without_a_masking_key_is_none_and_takes_no_key_away() {
-    let enforcer = Enforcer::new();
-    enforcer.begin(enforcer.welcome()).await.unwrap();
-    let mut welcome = enforcer.welcome();
-    welcome.masking_key = Bytes::new();
-    let begun = enforcer.begin(welcome).await;
-    assert!(matches!(begun, Err(SessionError::Message(what)) if what.contains("masking_key")));
-    assert!(enforcer.parts.snapshots.pin().masking.is_some());
-    assert!(enforcer.parts.status.read().has_masking_key);
-}
-
-/// Looks, in the very moment in which a status is said, at what decides.
-struct Onlooker {
-    parts: Arc<Parts>,
-    seen: Mutex<Vec<(bool, bool)>>,
-}
-
-impl Wake for Onlooker {
-    fn wake(self: Arc<Self>) {
-        let (status, snapshot) = (self.parts.status.read(), self.parts.snapshots.pin());
-        let said = status.connected() || status.has_masking_key;
-        let decides = snapshot.keys.is_some() && snapshot.masking.is_some();
-        self.seen.lock().unwrap().push((said, decides));
-    }
-}
-
-#[tokio::test]
-async fn a_status_that_says_connected_is_said_only_when_keys_and_masking_decide() {
-    let enforcer = Enforcer::new();
-    let onlooker = Arc::new(Onlooker {
-        parts: Arc::clone(&enforcer.parts),
-        seen: Mutex::default(),
-    });
-    let waker = Waker::from(Arc::clone(&onlooker));
-    let status = &enforcer.parts.status;
-    let mut waiting = Box::pin(status.wait_until(|| status.read(), |_| false, SOON));
-    assert!(waiting.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
-    enforcer.begin(enforcer.welcome()).await.unwrap();
-    assert_eq!(onlooker.seen.lock().unwrap().first(), Some(&(true, true)));
 }
 
 #[tokio::test(start_paused = true)]
