@@ -97,7 +97,7 @@ async fn the_pages_of_the_register_and_of_the_packs_hold_each_entry_once() {
     for name in ["one", "two"] {
         let mut pack = payments().unwrap();
         pack.name = name.to_owned();
-        let settings = format!("namespace = \"{name}\"\n").into_bytes();
+        let settings = b"namespace = \"org\"\n".to_vec();
         pack.files = [("checkrein.toml".to_owned(), settings)].into();
         world.push(&pack).await.unwrap();
     }

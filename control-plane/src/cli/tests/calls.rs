@@ -192,6 +192,40 @@ async fn another_root_key_than_the_pinned_one_writes_nothing() {
 }
 
 #[tokio::test]
+async fn an_enforcer_whose_key_was_lost_is_added_again_by_force_and_only_as_what_it_is() {
+    let fake = Fake::start().await;
+    let operator = fake.client("operator");
+    let out = fake.home.path().join("billing");
+    let agent = "spiffe://acme.example/agent/billing";
+    let add = [
+        "fleet",
+        "add",
+        "billing",
+        "--out",
+        out.to_str().unwrap(),
+        "--agent",
+    ];
+    let once = [&add[..], &[agent]].concat();
+    checkrein(&operator, &once).await.unwrap();
+    let certificate = || std::fs::read(out.join("certificate.pem")).unwrap();
+    let lost = certificate();
+
+    let as_another = [&add[..], &["spiffe://acme.example/agent/other", "--force"]].concat();
+    let refused = checkrein(&operator, &as_another).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("other labels or agents"),
+        "{refused}"
+    );
+    assert_eq!(certificate(), lost, "nothing is replaced");
+
+    checkrein(&operator, &[&once[..], &["--force"]].concat())
+        .await
+        .unwrap();
+    assert_ne!(certificate(), lost);
+    assert_eq!(fake.state.registered.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn an_address_that_does_not_answer_is_named_and_the_next_one_tried() {
     let fake = Fake::start().await;
     let nobody = "https://127.0.0.1:1".to_owned();

@@ -179,7 +179,11 @@ impl FleetService for State {
     ) -> Result<Response<fleet::RegisterResponse>, Status> {
         let request = request.into_inner();
         let certificate = sign(&request.certificate_request, &self.ca)?;
-        self.registered.lock().unwrap().push(request);
+        let mut registered = self.registered.lock().unwrap();
+        if registered.iter().any(|known| known.name == request.name) {
+            return Err(Status::already_exists("it is in the register already"));
+        }
+        registered.push(request);
         Ok(Response::new(fleet::RegisterResponse {
             enforcer: Some(fleet::Enforcer::default()),
             certificate,
@@ -204,7 +208,23 @@ impl FleetService for State {
         Ok(Response::new(fleet::ListResponse::default()))
     }
 
-    async fn show(&self, _: Request<fleet::ShowRequest>) -> Result<Response<fleet::ShowResponse>, Status> {
-        Err(Status::not_found("there is no such enforcer"))
+    async fn show(
+        &self,
+        request: Request<fleet::ShowRequest>,
+    ) -> Result<Response<fleet::ShowResponse>, Status> {
+        let name = request.into_inner().name;
+        let registered = self.registered.lock().unwrap();
+        let known = registered.iter().find(|known| known.name == name);
+        let known = known.ok_or_else(|| Status::not_found("there is no such enforcer"))?;
+        let enforcer = fleet::Enforcer {
+            name,
+            labels: known.labels.clone(),
+            agents: known.agents.clone(),
+            ..fleet::Enforcer::default()
+        };
+        Ok(Response::new(fleet::ShowResponse {
+            enforcer: Some(enforcer),
+            ..fleet::ShowResponse::default()
+        }))
     }
 }
