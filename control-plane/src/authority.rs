@@ -202,7 +202,7 @@ impl Authority {
 
     /// Makes and certifies an identity of our own: the first operator, a replica.
     pub fn issue(&self, clock: &dyn Clock, role: Role, name: &str) -> Result<Identity, AuthorityError> {
-        self.certify_own(clock, role, name, KeyPair::generate()?)
+        self.certify_own(clock, role, name, &KeyPair::generate()?)
     }
 
     fn certify_own(
@@ -210,11 +210,11 @@ impl Authority {
         clock: &dyn Clock,
         role: Role,
         name: &str,
-        key: KeyPair,
+        key: &KeyPair,
     ) -> Result<Identity, AuthorityError> {
         let spiffe_id = SpiffeId::of(&self.trust_domain, role, name)?;
         let params = leaf(clock, &spiffe_id, ExtendedKeyUsagePurpose::ClientAuth)?;
-        let certificate = params.signed_by(&key, &self.ca.0)?;
+        let certificate = params.signed_by(key, &self.ca.0)?;
         Ok(Identity {
             spiffe_id,
             certificate: certificate.pem(),
@@ -230,7 +230,7 @@ impl Authority {
         name: &str,
         key: &str,
     ) -> Result<Identity, AuthorityError> {
-        self.certify_own(clock, role, name, KeyPair::from_pem(key)?)
+        self.certify_own(clock, role, name, &KeyPair::from_pem(key)?)
     }
 
     /// Makes and certifies the identity of a replica that answers to these host names.

@@ -34,6 +34,9 @@ pub struct Settings {
     /// Postgres to use: <postgres://user@host/database>; without it a private one is started
     #[arg(long, env = "CHECKREIN_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// CA certificate (PEM) of that Postgres: connections are encrypted and the server is verified by it [default: plain]
+    #[arg(long, env = "CHECKREIN_DATABASE_CA", hide_env_values = true)]
+    pub database_ca: Option<PathBuf>,
     /// Address to listen on [default: 127.0.0.1:7443]
     #[arg(long, env = "CHECKREIN_LISTEN", hide_env_values = true)]
     pub listen: Option<SocketAddr>,
@@ -63,6 +66,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Postgres; none: a private one.
     pub database_url: Option<String>,
+    /// By what CA the database is verified; none: connections to it are plain.
+    pub database_ca: Option<PathBuf>,
     /// Where to listen.
     pub listen: SocketAddr,
     /// What the server certificate answers to.
@@ -107,6 +112,9 @@ pub enum InvalidConfig {
     /// A beat that is too short or too long.
     #[error("a beat lasts from {}ms to {}ms", BEAT_RANGE_MS.start(), BEAT_RANGE_MS.end())]
     Beat,
+    /// A CA for a database that was not named.
+    #[error("--database-ca verifies the Postgres of --database-url, and none is named")]
+    CaWithoutDatabase,
     /// A retention that is too short or too long.
     #[error(
         "retention: decisions are kept from {}d to {}d; leave it out to keep them for ever",
@@ -136,6 +144,7 @@ impl Settings {
         Self {
             data: self.data.or(file.data),
             database_url: self.database_url.or(file.database_url),
+            database_ca: self.database_ca.or(file.database_ca),
             listen: self.listen.or(file.listen),
             hosts: if self.hosts.is_empty() {
                 file.hosts
@@ -160,6 +169,9 @@ impl Settings {
         if !u64::try_from(beat.as_millis()).is_ok_and(|ms| BEAT_RANGE_MS.contains(&ms)) {
             return Err(InvalidConfig::Beat);
         }
+        if self.database_ca.is_some() && self.database_url.is_none() {
+            return Err(InvalidConfig::CaWithoutDatabase);
+        }
         let retention = duration("retention", self.retention)?;
         let days = retention.map(|keep| keep.as_secs() / (24 * 60 * 60));
         if days.is_some_and(|days| !RETENTION_DAYS.contains(&days)) {
@@ -172,6 +184,7 @@ impl Settings {
         Ok(Config {
             data: self.data.unwrap_or_else(|| PathBuf::from("checkrein-data")),
             database_url: self.database_url,
+            database_ca: self.database_ca,
             listen,
             hosts: if self.hosts.is_empty() {
                 local()
@@ -195,6 +208,7 @@ impl fmt::Debug for Settings {
                 "database_url",
                 &self.database_url.as_deref().map(without_password),
             )
+            .field("database_ca", &self.database_ca)
             .field("listen", &self.listen)
             .field("hosts", &self.hosts)
             .field("trust_domain", &self.trust_domain)
@@ -212,6 +226,7 @@ impl fmt::Debug for Config {
                 "database_url",
                 &self.database_url.as_deref().map(without_password),
             )
+            .field("database_ca", &self.database_ca)
             .field("listen", &self.listen)
             .field("hosts", &self.hosts)
             .field("trust_domain", &self.trust_domain)

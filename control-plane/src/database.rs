@@ -10,6 +10,7 @@ mod answers;
 mod claim;
 mod migrate;
 mod retry;
+mod tls;
 
 use std::ops::Deref;
 use std::str::FromStr;
@@ -18,11 +19,12 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use thiserror::Error;
 use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{Config, NoTls, Row};
+use tokio_postgres::{Client, Config, Connection, Row, Socket};
 use tracing::debug;
 
 pub use answers::is_good_key;
 pub use claim::Claim;
+use tls::{Encrypted, Tls};
 
 /// Connections a replica keeps for its verbs; the feed has one more of its own.
 const CONNECTIONS_MAX: usize = 8;
@@ -49,6 +51,7 @@ pub struct Database {
     pool: Pool,
     record: Pool,
     config: Config,
+    tls: Tls,
 }
 
 /// A transaction under way. Dropped without [`Transaction::commit`], it is rolled back.
@@ -65,6 +68,14 @@ pub enum DatabaseError {
     /// The address can't be read.
     #[error("`{0}` is not a Postgres address: expected `postgres://user@host/database`")]
     InvalidAddress(String, #[source] tokio_postgres::Error),
+    /// Encryption was asked for, and nothing to verify by given.
+    #[error(
+        "`sslmode=require` needs the CA that certified the database: name its certificate with --database-ca"
+    )]
+    NoCa,
+    /// The CA's file holds no certificate.
+    #[error("the database's CA holds no certificate, PEM, that can be used")]
+    InvalidCa,
     /// No connection in time.
     #[error("no connection to the database; is it running?")]
     Unavailable(#[from] PoolError),
@@ -159,15 +170,17 @@ pub enum FeedName {
 }
 
 impl Database {
-    /// Prepares connections to `address`; none is opened yet.
-    pub fn new(address: &str) -> Result<Self, DatabaseError> {
+    /// Prepares connections to `address`, encrypted if there is a CA, PEM, to verify the server by; none is opened yet.
+    pub fn new(address: &str, ca: Option<&[u8]>) -> Result<Self, DatabaseError> {
         let mut config = Config::from_str(address)
             .map_err(|source| DatabaseError::InvalidAddress(without_password(address), source))?;
         harden(&mut config);
+        let tls = Tls::apply(ca, &mut config)?;
         Ok(Self {
-            pool: pool(&config, CONNECTIONS_MAX),
-            record: pool(&config, RECORD_CONNECTIONS_MAX),
+            pool: pool(&config, &tls, CONNECTIONS_MAX),
+            record: pool(&config, &tls, RECORD_CONNECTIONS_MAX),
             config,
+            tls,
         })
     }
 
@@ -193,9 +206,9 @@ impl Database {
         Transaction::begin(self.pool.get().await?, name).await
     }
 
-    /// How to open a connection of one's own, as the feed does to listen.
-    pub const fn config(&self) -> &Config {
-        &self.config
+    /// Opens a connection of one's own, as the feed does to listen.
+    pub async fn connect(&self) -> Result<(Client, Connection<Socket, Encrypted<Socket>>), DatabaseError> {
+        Ok(self.config.connect(self.tls.clone()).await?)
     }
 }
 
@@ -357,11 +370,11 @@ fn harden(config: &mut Config) {
         ));
 }
 
-fn pool(config: &Config, connections_max: usize) -> Pool {
+fn pool(config: &Config, tls: &Tls, connections_max: usize) -> Pool {
     let recycling = ManagerConfig {
         recycling_method: RecyclingMethod::Verified,
     };
-    let manager = Manager::from_config(config.clone(), NoTls, recycling);
+    let manager = Manager::from_config(config.clone(), tls.clone(), recycling);
     Pool::builder(manager)
         .max_size(connections_max)
         .runtime(Runtime::Tokio1)

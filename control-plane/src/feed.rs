@@ -17,7 +17,7 @@ use checkrein_shared::SharedClock;
 use futures_util::future::poll_fn;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{AsyncMessage, Client, NoTls};
+use tokio_postgres::{AsyncMessage, Client};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -134,7 +134,7 @@ async fn follow_on_one_connection(
 
 /// A connection of our own, never from the pool: a pooled one would be given away with its LISTEN.
 async fn listen(database: &Database) -> Result<(Client, mpsc::Receiver<()>), DatabaseError> {
-    let (client, mut connection) = database.config().connect(NoTls).await?;
+    let (client, mut connection) = database.connect().await?;
     // One waiting hint stands for any number.
     let (hint, hints) = mpsc::channel(1);
     tokio::spawn(async move {

@@ -71,6 +71,15 @@ pub enum InstallationError {
         #[source]
         source: std::io::Error,
     },
+    /// The CA of the database.
+    #[error("can't read the CA of the database `{path}`")]
+    DatabaseCa {
+        /// Which file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The private Postgres.
     #[error(transparent)]
     Postgres(#[from] PostgresError),
@@ -118,7 +127,8 @@ impl Installation {
             let url = postgres.database(DATABASE).await?;
             (Some(postgres), url)
         };
-        let database = Database::new(&url)?;
+        let ca = config.database_ca.as_deref().map(read_ca).transpose()?;
+        let database = Database::new(&url, ca.as_deref())?;
         let epoch = database.prepare(&authority.claim()).await?;
         Ok(Self {
             config,
@@ -249,6 +259,13 @@ fn renew_operator(
     std::fs::rename(&beside, &path).map_err(failed)?;
     info!(certificate = %path.display(), "the operator's certificate was renewed");
     Ok(())
+}
+
+fn read_ca(path: &Path) -> Result<Vec<u8>, InstallationError> {
+    std::fs::read(path).map_err(|source| InstallationError::DatabaseCa {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 fn create_private(path: &Path) -> Result<(), InstallationError> {

@@ -140,7 +140,7 @@ impl World {
 
     /// The same through the door that the control plane uses.
     pub fn database(&self) -> Result<Database> {
-        Ok(Database::new(&self.database_url)?)
+        Ok(Database::new(&self.database_url, None)?)
     }
 
     /// Registers an enforcer and writes its directory; returns the directory.

@@ -31,7 +31,8 @@ Examples:
   checkrein serve
   checkrein serve --data /var/lib/checkrein --database-url postgres://checkrein@db/checkrein --listen 0.0.0.0:7443 --host policy.acme.example
 
-On an empty data directory it makes a CA, the keys and an operator, and prints what to type next.";
+On an empty data directory it makes a CA, the keys and an operator, and prints what to type next.
+A further replica over the same database needs a copy of the first one's `keys` directory in its own data directory.";
 
 /// Serves until it is told to stop.
 pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {

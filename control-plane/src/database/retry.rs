@@ -8,7 +8,7 @@ use tracing::debug;
 use super::{Database, DatabaseError, Transaction};
 
 /// How often a transaction that others kept getting in the way of is tried.
-const TRIES_MAX: usize = 4;
+pub(super) const TRIES_MAX: usize = 4;
 
 /// Postgres chose this transaction to lose; the same again may win.
 const CONFLICTS: [SqlState; 2] = [
