@@ -33,9 +33,17 @@ fn certify(role: Role, name: &str) -> CertifyRequest {
 async fn a_registration_whose_answer_was_lost_is_asked_for_again_and_loses_no_name() {
     let world = World::start().await.unwrap();
     let mut fleet = world.operator().await.unwrap().fleet();
-    let first = fleet.register(register("edge", "once")).await.unwrap().into_inner();
+    let first = fleet
+        .register(register("edge", "once"))
+        .await
+        .unwrap()
+        .into_inner();
     // The key was lost with the answer: the same request, with another key to certify.
-    let again = fleet.register(register("edge", "once")).await.unwrap().into_inner();
+    let again = fleet
+        .register(register("edge", "once"))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(first.enforcer, again.enforcer);
     assert_ne!(first.certificate, again.certificate);
     let mut other = register("edge", "once");
@@ -52,7 +60,11 @@ async fn an_enforcer_is_certified_again_if_it_is_in_the_register_and_a_replica_n
     let mut fleet = world.operator().await.unwrap().fleet();
     let unknown = fleet.certify(certify(Role::Enforcer, "edge")).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound, "{unknown:?}");
-    let first = fleet.register(register("edge", "once")).await.unwrap().into_inner();
+    let first = fleet
+        .register(register("edge", "once"))
+        .await
+        .unwrap()
+        .into_inner();
     let again = fleet
         .certify(certify(Role::Enforcer, "edge"))
         .await
@@ -80,12 +92,7 @@ async fn the_pages_of_the_register_and_of_the_packs_hold_each_entry_once() {
         ..ListRequest::default()
     };
     loop {
-        let page = operator
-            .fleet()
-            .list(request.clone())
-            .await
-            .unwrap()
-            .into_inner();
+        let page = operator.fleet().list(request.clone()).await.unwrap().into_inner();
         names.extend(page.enforcers.into_iter().map(|enforcer| enforcer.name));
         if page.next_page_token.is_empty() {
             break;
@@ -146,11 +153,7 @@ async fn a_bundle_that_was_superseded_while_it_was_fetched_is_still_served() {
         .wait_until(|status| status.generation == Generation(newest), WAIT_MAX)
         .await
         .unwrap();
-    let channel = world
-        .person(Role::Enforcer, "edge", 0)
-        .await
-        .unwrap()
-        .channel();
+    let channel = world.person(Role::Enforcer, "edge", 0).await.unwrap().channel();
     let mut bundles = BundleServiceClient::new(channel);
     let wanted = FetchRequest {
         sha256: announced.iter().map(|sha256| sha256.clone().into()).collect(),
@@ -166,4 +169,37 @@ async fn a_bundle_that_was_superseded_while_it_was_fetched_is_still_served() {
     };
     let refused = bundles.fetch(foreign).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
+}
+
+/// What the register says the one enforcer acked, once it says so.
+async fn until_acked(world: &World, generation: u64) {
+    let mut fleet = world.operator().await.unwrap().fleet();
+    let acked = async {
+        loop {
+            let listed = fleet.list(ListRequest::default()).await.unwrap().into_inner();
+            let instances = &listed.enforcers[0].instances;
+            if instances.iter().any(|instance| instance.generation == generation) {
+                return;
+            }
+        }
+    };
+    let shown = tokio::time::timeout(WAIT_MAX, acked).await;
+    assert!(shown.is_ok(), "the register says what runs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ack_that_was_lost_is_made_good_by_the_next_hello() {
+    let world = World::start().await.unwrap();
+    let directory = world.register("edge", &[], &[AGENT]).await.unwrap();
+    let replica = [world.address(0)];
+    let enforcer = world.start_enforcer(&directory, AGENT, &replica).await.unwrap();
+    let generation = world.push(&payments().unwrap()).await.unwrap();
+    until_acked(&world, generation).await;
+    enforcer.shutdown().await;
+    let sql = world.sql().await.unwrap();
+    let lose = "UPDATE enforcer_instance SET acked_generation = 0, acked_at = NULL";
+    assert_eq!(sql.execute(lose, &[]).await.unwrap(), 1);
+    let again = world.start_enforcer(&directory, AGENT, &replica).await.unwrap();
+    until_acked(&world, generation).await;
+    again.shutdown().await;
 }
