@@ -198,10 +198,11 @@ async fn an_enforcer_that_is_not_registered_gets_no_session_and_no_bundle() {
         .session(tonic::codegen::tokio_stream::iter([request]))
         .await;
     // Refused at once or as the first answer; there is no Welcome.
-    if let Ok(session) = opened {
-        let answered = session.into_inner().message().await;
-        assert!(answered.is_err(), "{answered:?}");
-    }
+    let answered = match opened {
+        Ok(session) => session.into_inner().message().await,
+        Err(status) => Err(status),
+    };
+    assert_eq!(answered.unwrap_err().code(), Code::PermissionDenied);
     let fetch = "/checkrein.policy.v1.BundleService/Fetch";
     assert_eq!(
         call(somebody.channel(), fetch).await,

@@ -8,15 +8,15 @@
 //! **Invariant**: every Hello is answered; revocations and verdicts never wait behind a bundle; a stream that is silent for
 //! three beats, or whose instance another stream took over, ends.
 
+mod hello;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_proto::fleet::v1 as wire;
 use checkrein_proto::fleet::v1::session_request::Body as Up;
 use checkrein_proto::fleet::v1::session_response::Body as Down;
-use checkrein_shared::action::Sha256;
-use checkrein_shared::id::{Generation, HoldId, SessionId};
-use checkrein_shared::policy::BUNDLE_FORMAT;
+use checkrein_shared::id::HoldId;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -31,12 +31,8 @@ use crate::api::{bad_field, database_trouble};
 use crate::database::FeedName;
 use crate::hold::{self, HoldEvent};
 
-/// The protocol this replica speaks.
-const PROTOCOL: u32 = 1;
 /// Messages waiting for a slow enforcer; past that its stream is cut, and it reconnects.
 pub(super) const MESSAGES_WAITING_MAX: usize = 64;
-/// How long an enforcer may take to say Hello.
-const HELLO_MAX: Duration = Duration::from_secs(10);
 /// How long the register's news may take to reach this replica.
 const REGISTER_LAG_MAX: Duration = Duration::from_secs(3);
 /// How long one message may wait for a reader.
@@ -66,7 +62,7 @@ pub(super) async fn run(
     mut up: Streaming<wire::SessionRequest>,
     down: Sender,
 ) {
-    let ended = match greet(&fleet, enforcer, &mut up, &down).await {
+    let ended = match hello::greet(&fleet, enforcer, &mut up, &down).await {
         Ok(session) => session.follow(up).await,
         Err(status) => Err(status),
     };
@@ -75,81 +71,6 @@ pub(super) async fn run(
         // Nobody left to tell is fine.
         let _gone = down.try_send(Err(status));
     }
-}
-
-async fn greet(
-    fleet: &Fleet,
-    enforcer: String,
-    up: &mut Streaming<wire::SessionRequest>,
-    down: &Sender,
-) -> Result<Session, Status> {
-    let first = timeout(HELLO_MAX, up.message())
-        .await
-        .map_err(|_| Status::deadline_exceeded("no Hello came"))??;
-    let Some(Up::Hello(hello)) = first.and_then(|message| message.body) else {
-        return Err(Status::failed_precondition("the first message must be Hello"));
-    };
-    if hello.protocol != PROTOCOL || !hello.bundle_formats.contains(&BUNDLE_FORMAT) {
-        let ours = format!("this replica speaks protocol {PROTOCOL} and bundle format {BUNDLE_FORMAT}");
-        return Err(Status::failed_precondition(format!(
-            "{ours}: upgrade whichever is older"
-        )));
-    }
-    let stream = Stream {
-        enforcer,
-        instance: hello
-            .instance_id
-            .parse()
-            .map_err(|error| bad_field("instance_id", format!("{error}")))?,
-        incarnation: hello.incarnation,
-        session: SessionId::new(&*fleet.clock),
-        build: hello.build.chars().take(64).collect(),
-    };
-    let running = Sha256::try_from(&*hello.manifest_sha256).ok();
-    let running_offer = running.map(|digest| Offer {
-        generation: Generation(hello.generation),
-        digest,
-    });
-    let refused = open(fleet, &stream, running_offer).await?;
-    let mut session = Session {
-        fleet: fleet.clone(),
-        feeds: fleet.feeds.clone(),
-        stream,
-        down: down.clone(),
-        offers: Offers::new(running, refused),
-        taken_over: CancellationToken::new(),
-        revocation_sequence: hello.revocation_sequence,
-        hold_revision: 0,
-    };
-    session.welcome().await?;
-    session.send_revocations().await?;
-    session.send_standing_holds(&hello.open_holds).await?;
-    session.announce().await?;
-    Ok(session)
-}
-
-/// Takes the instance over. What the enforcer says it runs is an ack as good as any, if it is a bundle of ours: the ack itself
-/// may have been lost with the stream before. Returns what this build refused.
-async fn open(fleet: &Fleet, stream: &Stream, running: Option<Offer>) -> Result<Vec<Sha256>, Status> {
-    let opened = fleet.database.transact("fleet.hello", |tx| async move {
-        if !store::open_stream(&tx, stream).await? {
-            return Ok((tx, None));
-        }
-        if let Some(running) = running {
-            store::confirm_running(&tx, stream, running).await?;
-        }
-        let refused = store::nacked(&tx, stream).await?;
-        Ok((tx, Some(refused)))
-    });
-    let opened = opened.await.map_err(|error| database_trouble(&error))?;
-    let refused = opened.ok_or_else(|| {
-        Status::failed_precondition(format!(
-            "a later incarnation than {} of this directory has connected",
-            stream.incarnation
-        ))
-    })?;
-    info!(enforcer = stream.enforcer, instance = %stream.instance, incarnation = stream.incarnation, "connected");
-    Ok(refused)
 }
 
 impl Session {
@@ -243,7 +164,7 @@ impl Session {
             instance: self.stream.instance,
             generation: offer.generation.0,
             stage: nack.stage,
-            reason: nack.reason.chars().take(1_024).collect(),
+            reason: hello::storable(&nack.reason, 1_024),
             refused_ms: 0,
         };
         let stream = &self.stream;
