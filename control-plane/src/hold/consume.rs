@@ -146,7 +146,7 @@ fn not_approved(hold: &Hold) -> (Cause, String) {
         State::Cancelled if said.is_empty() => (Cause::HoldCancelled, "the hold was cancelled".to_owned()),
         State::Cancelled => (Cause::DeniedBefore, said.clone()),
         _ => (
-            Cause::HoldLapsed,
+            Cause::AlreadyReleased,
             "the approval was used already; it is good for one release".to_owned(),
         ),
     }

@@ -75,7 +75,12 @@ async fn the_same_call_collected_many_times_at_once_is_released_once() {
         .collect();
     let mut released = 0;
     for answer in collecting {
-        released += usize::from(answer.await.unwrap().verdict() == Verdict::Permit);
+        let answer = answer.await.unwrap();
+        if answer.verdict() == Verdict::Permit {
+            released += 1;
+        } else {
+            assert_eq!(denied(&answer), Cause::AlreadyReleased, "{answer:?}");
+        }
     }
     assert_eq!(released, 1);
 }
