@@ -117,6 +117,8 @@ fn own(directory: &Path) -> Result<File, PostgresError> {
 
 /// The cluster of a directory that is ours.
 fn kept(options: &Options, account: Account, directory: &Path) -> Result<(Binaries, PathBuf), PostgresError> {
+    // The server's programs run from the root of the file system: there a name means nothing that is only good from here.
+    let directory = &*fs::canonicalize(directory).map_err(io_error("find", directory))?;
     let found = named(directory, CLUSTER_PREFIX)?;
     let majors: Vec<u32> = found
         .iter()

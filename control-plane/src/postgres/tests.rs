@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -102,6 +102,32 @@ async fn a_kept_server_has_its_data_again_after_a_restart() {
     assert_eq!(row.get::<_, i32>(0), 7);
     server.stop().await;
     remove_cluster(&directory);
+}
+
+#[tokio::test]
+async fn a_directory_named_from_where_we_are_is_the_same_as_by_its_whole_name() {
+    let home = tempfile::tempdir_in(".").unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let whole = home.path().canonicalize().unwrap();
+    let short = PathBuf::from(whole.file_name().unwrap());
+    let mut is_elsewhere = Vec::new();
+    for directory in [whole.join("whole"), short.join("short")] {
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let server = PrivatePostgres::start(Options::kept_in(&directory))
+            .await
+            .unwrap();
+        server.stop().await;
+        let clusters = fs::read_dir(&directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let kept: Vec<PathBuf> = clusters.filter(|path| path.join("PG_VERSION").exists()).collect();
+        is_elsewhere.extend(kept.iter().map(|path| path.is_symlink()));
+        remove_cluster(&directory);
+    }
+    // Whether the server's account can enter this place at all is the machine's affair.
+    assert_eq!(is_elsewhere.len(), 2);
+    assert_eq!(is_elsewhere[0], is_elsewhere[1]);
 }
 
 #[tokio::test]
