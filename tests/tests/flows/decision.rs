@@ -276,7 +276,10 @@ async fn with_payments(world: &World) -> (Enforcer, String) {
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(|status| status.generation == Generation(generation), WAIT_MAX)
+        .wait_until(
+            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
+            WAIT_MAX,
+        )
         .await
         .unwrap();
     let operator = world.operator().await.unwrap();
