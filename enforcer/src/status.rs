@@ -77,6 +77,11 @@ impl Status {
         self.replica.is_some()
     }
 
+    /// Whether this generation decides and was confirmed once to be the newest: until then only static calls are permitted.
+    pub fn decides_by(&self, generation: Generation) -> bool {
+        self.generation == generation && self.policy_age_ms < u64::MAX
+    }
+
     /// Records the control plane has not stored yet, of this incarnation.
     pub const fn journal_pending(&self) -> u64 {
         self.journal_appended.saturating_sub(self.journal_acked)

@@ -95,7 +95,7 @@ impl Stage {
             let generated = Generated::new(RULES, mark)?;
             let generation = Generation(world.push(&generated.pack).await?);
             enforcer
-                .wait_until(|status| status.generation == generation, WAIT_MAX)
+                .wait_until(|status| status.decides_by(generation), WAIT_MAX)
                 .await?;
             policies.push(enforcer.decoded().context("a policy")?);
             marks.insert(generation, mark);

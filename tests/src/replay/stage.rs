@@ -61,10 +61,7 @@ impl Stage {
         let enforcer = start(&world, &directory, agent).await?;
         let generation = Generation(world.push(source).await.context("pushing the pack")?);
         enforcer
-            .wait_until(
-                |status| status.generation == generation && status.policy_age_ms < u64::MAX,
-                WAIT_MAX,
-            )
+            .wait_until(|status| status.decides_by(generation), WAIT_MAX)
             .await?;
         let operator = world.operator().await?;
         Ok(Self {

@@ -26,10 +26,7 @@ async fn every_answer_is_stored_once_and_the_chain_can_be_followed_offline() {
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(
-            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
-            WAIT_MAX,
-        )
+        .wait_until(|status| status.decides_by(Generation(generation)), WAIT_MAX)
         .await
         .unwrap();
     let operator = world.operator().await.unwrap();
@@ -144,10 +141,7 @@ async fn a_decision_is_shown_with_its_reason_its_rules_and_its_outcome() {
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(
-            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
-            WAIT_MAX,
-        )
+        .wait_until(|status| status.decides_by(Generation(generation)), WAIT_MAX)
         .await
         .unwrap();
     let operator = world.operator().await.unwrap();
@@ -206,10 +200,7 @@ async fn a_rule_that_forbids_is_named_with_its_reason() {
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(
-            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
-            WAIT_MAX,
-        )
+        .wait_until(|status| status.decides_by(Generation(generation)), WAIT_MAX)
         .await
         .unwrap();
     let operator = world.operator().await.unwrap();
@@ -276,10 +267,7 @@ async fn with_payments(world: &World) -> (Enforcer, String) {
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(
-            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
-            WAIT_MAX,
-        )
+        .wait_until(|status| status.decides_by(Generation(generation)), WAIT_MAX)
         .await
         .unwrap();
     let operator = world.operator().await.unwrap();

@@ -54,10 +54,7 @@ impl Scene {
         let enforcer = world.enforcer("edge", AGENT).await.unwrap();
         let generation = world.push(pack).await.unwrap();
         enforcer
-            .wait_until(
-                |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
-                WAIT_MAX,
-            )
+            .wait_until(|status| status.decides_by(Generation(generation)), WAIT_MAX)
             .await
             .unwrap();
         let operator = world.operator().await.unwrap();

@@ -33,10 +33,7 @@ async fn an_agent_on_its_own_socket_is_that_agent_and_no_other() {
         .unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(
-            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
-            WAIT_MAX,
-        )
+        .wait_until(|status| status.decides_by(Generation(generation)), WAIT_MAX)
         .await
         .unwrap();
     let mut config = world

@@ -17,10 +17,7 @@ async fn a_revoked_task_is_denied_by_an_enforcer_that_never_asked() {
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(
-            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
-            WAIT_MAX,
-        )
+        .wait_until(|status| status.decides_by(Generation(generation)), WAIT_MAX)
         .await
         .unwrap();
     let operator = world.operator().await.unwrap();
@@ -62,10 +59,7 @@ async fn a_grant_is_good_for_its_agent_its_tools_and_this_register_only() {
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
     enforcer
-        .wait_until(
-            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
-            WAIT_MAX,
-        )
+        .wait_until(|status| status.decides_by(Generation(generation)), WAIT_MAX)
         .await
         .unwrap();
     let operator = world.operator().await.unwrap();

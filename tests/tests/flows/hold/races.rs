@@ -150,10 +150,7 @@ async fn a_policy_that_forbids_it_meanwhile_wins_over_the_approval() {
     let generation = scene.world.push(&frozen).await.unwrap();
     scene
         .enforcer
-        .wait_until(
-            |status| status.generation == Generation(generation) && status.policy_age_ms < u64::MAX,
-            WAIT_MAX,
-        )
+        .wait_until(|status| status.decides_by(Generation(generation)), WAIT_MAX)
         .await
         .unwrap();
     let answer = scene.collect("call").await;
