@@ -5,6 +5,8 @@
 //!
 //! **Invariant**: a grant gives nothing that its issuer's signature does not cover, and nothing after it expires.
 
+pub mod constraint;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};

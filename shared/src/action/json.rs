@@ -4,16 +4,21 @@
 //! 2^63 are still what the tool would get. The text is read once from end to end, however deep it goes: it comes from
 //! whoever can call, before a grant was looked at.
 
+mod exact;
 mod reader;
 
+use std::cmp::Ordering;
+
+use serde::de::IgnoredAny;
 use thiserror::Error;
 
+use exact::Exact;
 pub(super) use reader::parse_object;
 
 use super::{ARGUMENT_BYTES_MAX, ARGUMENT_DEPTH_MAX};
 
-/// A JSON value.
-#[derive(Debug, Clone, PartialEq)]
+/// A JSON value. Equal values are written alike; [`Json::same`] asks whether they mean the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Json {
     /// `null`
     Null,
@@ -50,15 +55,23 @@ pub enum InvalidArguments {
     NotAnObject,
 }
 
-/// A number without loss: its digits times a power of ten.
-struct Exact {
-    is_negative: bool,
-    /// Without a zero at either end; none: it is 0.
-    digits: String,
-    exponent: i64,
-}
-
 impl Number {
+    /// From the text of a JSON number.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
+        let (first, last) = (text.bytes().next()?, text.bytes().last()?);
+        let is_number = (first == b'-' || first.is_ascii_digit()) && last.is_ascii_digit();
+        (is_json && is_number).then(|| Self(text.to_owned()))
+    }
+
+    /// Which of the two is greater, exactly: 500, 500.0 and 5e2 are equal. None: a power of ten that no 64 bits hold.
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
+        if self.0 == other.0 {
+            return Some(Ordering::Equal);
+        }
+        Exact::of(self).compare(&Exact::of(other))
+    }
+
     /// As it was written.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -76,13 +89,13 @@ impl Number {
 
     /// Whether it has no fraction, whatever its size.
     pub fn is_whole(&self) -> bool {
-        let exact = self.exact();
+        let exact = Exact::of(self);
         exact.digits.is_empty() || exact.exponent >= 0
     }
 
     /// The number times 10^`places`, if that is whole and fits.
     fn scaled(&self, places: i64) -> Option<i64> {
-        let exact = self.exact();
+        let exact = Exact::of(self);
         if exact.digits.is_empty() {
             return Some(0);
         }
@@ -92,36 +105,25 @@ impl Number {
         let value = digits.checked_mul(10_i128.checked_pow(power)?)?;
         i64::try_from(if exact.is_negative { -value } else { value }).ok()
     }
-
-    fn exact(&self) -> Exact {
-        let (is_negative, text) = match self.0.strip_prefix('-') {
-            Some(text) => (true, text),
-            None => (false, self.0.as_str()),
-        };
-        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let all = format!("{whole}{fraction}");
-        let digits = all.trim_end_matches('0');
-        let count = |digits: usize| i64::try_from(digits).unwrap_or(i64::MAX);
-        // A power that no 64 bits hold is as far from 1 as makes no difference.
-        let far = if exponent.starts_with('-') {
-            i64::MIN
-        } else {
-            i64::MAX
-        };
-        Exact {
-            is_negative,
-            digits: digits.trim_start_matches('0').to_owned(),
-            exponent: exponent
-                .parse()
-                .unwrap_or(far)
-                .saturating_add(count(all.len() - digits.len()))
-                .saturating_sub(count(fraction.len())),
-        }
-    }
 }
 
 impl Json {
+    /// Whether both mean the same: numbers by their value, everything else as it is written.
+    pub fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Number(left), Self::Number(right)) => left.compare(right) == Some(Ordering::Equal),
+            (Self::Array(left), Self::Array(right)) => {
+                left.len() == right.len() && left.iter().zip(right).all(|(left, right)| left.same(right))
+            }
+            (Self::Object(left), Self::Object(right)) => {
+                let pairs = || left.iter().zip(right);
+                left.len() == right.len()
+                    && pairs().all(|(left, right)| left.0 == right.0 && left.1.same(&right.1))
+            }
+            _ => self == other,
+        }
+    }
+
     /// Appends canonical JSON.
     pub fn write_canonical(&self, out: &mut String) {
         match self {
