@@ -5,7 +5,7 @@ CREATE TABLE task (
     grant_id uuid NOT NULL UNIQUE,
     user_name text NOT NULL,
     agent text NOT NULL,
-    tools text[] NOT NULL,
+    scope text NOT NULL,
     named text[] NOT NULL,
     intent text NOT NULL,
     environment text NOT NULL,
@@ -25,7 +25,7 @@ COMMENT ON COLUMN task.id IS 'Its id.';
 COMMENT ON COLUMN task.grant_id IS 'The token that carries it.';
 COMMENT ON COLUMN task.user_name IS 'The human it is for.';
 COMMENT ON COLUMN task.agent IS 'SPIFFE ID of the agent.';
-COMMENT ON COLUMN task.tools IS 'Its scope.';
+COMMENT ON COLUMN task.scope IS 'Its tools and what their arguments must be, as JSON: text, because numbers keep their digits.';
 COMMENT ON COLUMN task.named IS 'Values the user named.';
 COMMENT ON COLUMN task.intent IS 'What the user wants.';
 COMMENT ON COLUMN task.environment IS 'Where it runs.';

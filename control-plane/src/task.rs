@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_shared::SharedClock;
-use checkrein_shared::grant::{Grant, Scope};
+use checkrein_shared::grant::{Grant, Scope, TOKEN_BYTES_MAX};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
@@ -173,6 +173,11 @@ pub enum TaskError {
         /// Whose task it is.
         agent: SpiffeId,
     },
+    /// The grant would be refused wherever it is shown.
+    #[error(
+        "the grant would have {0} bytes, and at most {TOKEN_BYTES_MAX} are read; name fewer or shorter values"
+    )]
+    GrantTooLong(usize),
     /// The grant can't be made.
     #[error("the grant can't be signed")]
     Unsigned(#[from] serde_json::Error),
@@ -215,8 +220,11 @@ impl Tasks {
             store::remember_start(&tx, caller, key, id).await?;
             task
         };
-        tx.commit().await?;
         let token = task.to_grant().sign(&self.authority.grant)?;
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TaskError::GrantTooLong(token.len()));
+        }
+        tx.commit().await?;
         Ok((task, token))
     }
 

@@ -65,7 +65,15 @@ Example:
   checkrein task start --user alice --agent spiffe://acme.example/agent/billing \\
     --tool bank/send_money --named GB29NWBK60161331926819 \\
     --intent 'pay the March invoice' --environment production --expires 1h
-  GRANT=$(checkrein task start … --grant-only)";
+  GRANT=$(checkrein task start … --grant-only)
+
+A scope file says what arguments must be; one that it does not name is refused:
+  {\"bank/send_money\": {
+    \"recipient\": {\"constraint_type\": \"one_of\", \"values\": [\"GB29NWBK60161331926819\"]},
+    \"amount\": {\"constraint_type\": \"range\", \"max\": 500},
+    \"subject\": {\"constraint_type\": \"wildcard\", \"optional\": true}}}
+Types: exact, one_of, not_one_of, range, contains, subset, each, all, any, wildcard, pattern, path, url, shell, cidr,
+email_domain, sql";
 
 #[derive(Debug, clap::Args)]
 struct StartArgs {
@@ -75,9 +83,12 @@ struct StartArgs {
     /// The agent's identity
     #[arg(long, value_name = "SPIFFE-ID")]
     agent: SpiffeId,
-    /// A tool it may use, `<catalog>/<tool>` or `<catalog>/*`; repeat for more
-    #[arg(long = "tool", value_name = "TOOL", required = true, value_parser = values::tool)]
+    /// A tool it may use with any arguments, `<catalog>/<tool>` or `<catalog>/*`; repeat for more
+    #[arg(long = "tool", value_name = "TOOL", required_unless_present = "scope", value_parser = values::tool)]
     tools: Vec<String>,
+    /// A JSON file of tools and what their arguments must be
+    #[arg(long, value_name = "FILE", value_parser = values::scope)]
+    scope: Option<String>,
     /// A value the user named, such as an account; repeat for more
     #[arg(long, value_name = "VALUE")]
     named: Vec<String>,
@@ -159,6 +170,7 @@ async fn start(
         user: args.user,
         agent: args.agent.into(),
         tools: args.tools,
+        scope: args.scope.unwrap_or_default(),
         named: args.named,
         intent: args.intent,
         environment: args.environment,

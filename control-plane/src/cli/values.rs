@@ -103,5 +103,12 @@ pub(super) fn tool(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The text of a scope file that can be understood.
+pub(super) fn scope(path: &str) -> Result<String, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("can't read it: {error}"))?;
+    Scope::parse_json(text.as_bytes()).map_err(|error| error.to_string())?;
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests;

@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use checkrein_proto::task::v1 as wire;
 use checkrein_proto::task::v1::task_service_server::TaskService;
-use checkrein_shared::grant::Scope;
+use checkrein_shared::grant::{SCOPE_BYTES_MAX, Scope};
 use checkrein_shared::id::TaskId;
 use checkrein_shared::identity::{Role, SpiffeId};
 use tonic::{Request, Response, Status};
 
 use super::store::{self, Filter};
 use super::{Closing, Start, TASK_LIFE_MAX, Task, TaskError, TaskState, Tasks};
-use crate::api::{bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, text};
+use crate::api::{
+    bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, stored_text, text,
+};
 use crate::caller::Caller;
 
-/// A task may have at most this many tools, and as many named values.
-const SCOPE_ENTRIES_MAX: usize = 256;
+/// A user may have named at most this many values.
+const NAMED_MAX: usize = 256;
 
 #[tonic::async_trait]
 impl TaskService for Tasks {
@@ -28,7 +30,7 @@ impl TaskService for Tasks {
         let key = idempotency_key(&request.idempotency_key)?.to_owned();
         let (task, grant) = self.start(&caller.id, &key, parse_start(request)?).await?;
         Ok(Response::new(wire::StartResponse {
-            task: Some((&task).into()),
+            task: Some(whole(&task)),
             grant,
         }))
     }
@@ -38,7 +40,7 @@ impl TaskService for Tasks {
         let id = parse_id(&request.get_ref().task_id)?;
         let task = self.close(&caller.id, id, Closing::Ended, "").await?;
         Ok(Response::new(wire::EndResponse {
-            task: Some((&task).into()),
+            task: Some(whole(&task)),
         }))
     }
 
@@ -53,7 +55,7 @@ impl TaskService for Tasks {
             .close(&caller.id, parse_id(&request.task_id)?, Closing::Revoked, reason)
             .await?;
         Ok(Response::new(wire::RevokeResponse {
-            task: Some((&task).into()),
+            task: Some(whole(&task)),
         }))
     }
 
@@ -93,7 +95,7 @@ impl TaskService for Tasks {
             .map_err(|error| database_trouble(&error))?;
         let task = task.ok_or_else(|| not_found("task", &id.to_string()))?;
         Ok(Response::new(wire::ShowResponse {
-            task: Some((&task).into()),
+            task: Some(whole(&task)),
         }))
     }
 
@@ -125,6 +127,7 @@ impl From<TaskError> for Status {
                 Self::permission_denied(error.to_string())
             }
             TaskError::KeyReused { .. } => Self::already_exists(error.to_string()),
+            TaskError::GrantTooLong(_) => bad_field("named", error.to_string()),
             TaskError::Unsigned(_) => Self::internal(error.to_string()),
             TaskError::Database(error) => database_trouble(&error),
         }
@@ -160,7 +163,7 @@ impl From<&Task> for wire::Task {
             state: wire::State::from(&task.state).into(),
             user: task.user.clone(),
             agent: task.agent.to_string(),
-            tools: task.scope.patterns().to_vec(),
+            tools: task.scope.tools().map(str::to_owned).collect(),
             named: task.named.clone(),
             intent: task.intent.clone(),
             environment: task.environment.clone(),
@@ -171,7 +174,16 @@ impl From<&Task> for wire::Task {
             closed_by,
             closed_reason,
             grant_id: task.grant.to_string(),
+            scope: String::new(),
         }
+    }
+}
+
+/// A task with its scope: a page of them would be too much.
+fn whole(task: &Task) -> wire::Task {
+    wire::Task {
+        scope: task.scope.to_json().to_string(),
+        ..task.into()
     }
 }
 
@@ -192,17 +204,11 @@ fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {
     for tool in &request.tools {
         text("tools", tool)?;
     }
-    let scope = Scope::parse(request.tools).map_err(|error| bad_field("tools", error.to_string()))?;
-    if scope.patterns().is_empty() || scope.patterns().len() > SCOPE_ENTRIES_MAX {
-        return Err(bad_field(
-            "tools",
-            format!("expected 1 to {SCOPE_ENTRIES_MAX} tools"),
-        ));
-    }
-    if request.named.len() > SCOPE_ENTRIES_MAX {
+    let scope = parse_scope(request.tools, &request.scope)?;
+    if request.named.len() > NAMED_MAX {
         return Err(bad_field(
             "named",
-            format!("at most {SCOPE_ENTRIES_MAX} values can be named"),
+            format!("at most {NAMED_MAX} values can be named"),
         ));
     }
     for value in &request.named {
@@ -227,6 +233,21 @@ fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {
         environment: request.environment,
         expires_in,
     })
+}
+
+fn parse_scope(tools: Vec<String>, json: &str) -> Result<Scope, Status> {
+    let mut scope = Scope::parse(tools).map_err(|error| bad_field("tools", error.to_string()))?;
+    if !json.is_empty() {
+        let constrained = Scope::parse_json(json.as_bytes());
+        let both = constrained.and_then(|constrained| scope.and(constrained));
+        scope = both.map_err(|error| bad_field("scope", error.to_string()))?;
+    }
+    if scope.tools().len() == 0 {
+        return Err(bad_field("tools", "name at least one tool here or in `scope`"));
+    }
+    // The values of constraints reach the database as they are.
+    stored_text("scope", &scope.to_json().to_string(), SCOPE_BYTES_MAX)?;
+    Ok(scope)
 }
 
 fn parse_id(id: &str) -> Result<TaskId, Status> {

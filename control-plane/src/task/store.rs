@@ -30,7 +30,7 @@ pub(super) async fn insert(
     start: &Start,
 ) -> Result<Task, DatabaseError> {
     let insert = "-- task.insert
-        INSERT INTO task (id, grant_id, user_name, agent, tools, named, intent, environment, started_by, started_at, expires_at, state)
+        INSERT INTO task (id, grant_id, user_name, agent, scope, named, intent, environment, started_by, started_at, expires_at, state)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, now.moment, now.moment + $10::bigint * interval '1 millisecond', 'live'
         FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS moment) now
         RETURNING *, false AS expired";
@@ -43,7 +43,7 @@ pub(super) async fn insert(
                 &grant.uuid(),
                 &start.user,
                 &start.agent.as_str(),
-                &start.scope.patterns(),
+                &start.scope.to_json().to_string(),
                 &start.named,
                 &start.intent,
                 &start.environment,
@@ -288,7 +288,8 @@ fn decode(row: &Row) -> Result<Task, DatabaseError> {
         },
         _ => return Err(inconsistent("task", &id)),
     };
-    let scope = Scope::parse(row.get::<_, Vec<String>>("tools")).map_err(|_| inconsistent("task", &id))?;
+    let scope = Scope::parse_json(row.get::<_, &str>("scope").as_bytes());
+    let scope = scope.map_err(|_| inconsistent("task", &id))?;
     Ok(Task {
         id,
         grant: GrantId::from_uuid(row.get("grant_id")),

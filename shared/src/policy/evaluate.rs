@@ -92,9 +92,8 @@ impl Bundle {
             return Judgement::deny(Cause::UnknownTool, reason, Tier::Full);
         };
         let tier = tool.tier;
-        if !situation.grant.scope.covers(id) {
-            let reason = format!("`{id}` is not in the scope of this task");
-            return Judgement::deny(Cause::OutOfScope, reason, tier);
+        if let Err(outside) = situation.grant.scope.admits(id, &situation.action.arguments) {
+            return Judgement::deny(Cause::OutOfScope, outside.to_string(), tier);
         }
         let question = match Question::new(tool, situation) {
             Ok(question) => question,

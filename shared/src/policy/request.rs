@@ -92,7 +92,7 @@ fn context(compiled: &CompiledTool, situation: &Situation<'_>, input: Vec<(SmolS
     let grant = situation.grant;
     let age_ms = situation.now_ms.saturating_sub(grant.issued_ms);
     let text = |text: &str| Value::from(text);
-    let scope = grant.scope.patterns().iter().map(|pattern| text(pattern));
+    let scope = grant.scope.tools().map(text);
     let task = [
         ("id", Some(text(&grant.task.to_string()))),
         ("intent", Some(text(&grant.intent))),

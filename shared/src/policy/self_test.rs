@@ -156,7 +156,7 @@ fn encode(test: &SelfTest) -> wire::SelfTest {
         name: name.clone(),
         agent: grant.agent.to_string(),
         user: grant.user.clone(),
-        scope: grant.scope.patterns().to_vec(),
+        scope: grant.scope.tools().map(str::to_owned).collect(),
         named: grant.named.clone(),
         intent: grant.intent.clone(),
         environment: grant.environment.clone(),

@@ -149,6 +149,7 @@ impl Actor {
             environment: ENVIRONMENT.to_owned(),
             expires_in_ms: 3_600_000,
             idempotency_key: fresh_key(),
+            scope: String::new(),
         }
     }
 }

@@ -128,6 +128,7 @@ impl Person {
             environment: "production".to_owned(),
             expires_in_ms: 3_600_000,
             idempotency_key: fresh_key(),
+            scope: String::new(),
         };
         Ok(self.tasks().start(request).await?.into_inner())
     }

@@ -2,6 +2,7 @@
 
 mod repeated;
 mod revocations;
+mod scope;
 
 use checkrein_enforcer::Request;
 use checkrein_proto::task::v1::{ShowRequest, State};

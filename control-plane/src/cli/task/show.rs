@@ -1,6 +1,9 @@
 //! Tasks, for people: who may do what, for whom, until when.
 
+use std::collections::BTreeMap;
+
 use checkrein_proto::task::v1::Task;
+use serde_json::Value;
 
 use super::view::state_word;
 use crate::cli::output::{Cell, Fields, Paint, Style, Table, relative, style_of, visible};
@@ -29,7 +32,11 @@ pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
     fields
         .line("agent", &task.agent)
         .line("acting for", &task.user)
-        .line("may use", &task.tools.join(", "))
+        .line("may use", &task.tools.join(", "));
+    for (tool, argument, constraint) in constraints(&task.scope) {
+        fields.line("only if", &format!("`{argument}` of {tool} meets {constraint}"));
+    }
+    fields
         .line("named", &task.named.join(", "))
         .line("in", &task.environment)
         .line("asked to", &task.intent)
@@ -55,4 +62,14 @@ pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
         paint.apply(style_of(word), word),
         fields.render(paint)
     )
+}
+
+/// What the arguments of each tool must be.
+fn constraints(scope: &str) -> Vec<(String, String, Value)> {
+    let tools: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_str(scope).unwrap_or_default();
+    let of_tool = |(tool, arguments): (String, BTreeMap<String, Value>)| {
+        let entry = move |(argument, constraint)| (tool.clone(), argument, constraint);
+        arguments.into_iter().map(entry)
+    };
+    tools.into_iter().flat_map(of_tool).collect()
 }

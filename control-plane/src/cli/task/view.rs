@@ -12,6 +12,9 @@ pub(super) struct TaskView {
     user: String,
     agent: String,
     tools: Vec<String>,
+    /// Absent in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<serde_json::Value>,
     named: Vec<String>,
     intent: String,
     environment: String,
@@ -32,6 +35,7 @@ impl TaskView {
             user: task.user.clone(),
             agent: task.agent.clone(),
             tools: task.tools.clone(),
+            scope: serde_json::from_str(&task.scope).ok(),
             named: task.named.clone(),
             intent: task.intent.clone(),
             environment: task.environment.clone(),

@@ -92,6 +92,7 @@ impl Story {
             environment: "production".to_owned(),
             expires_in_ms: 600_000,
             idempotency_key: idempotency_key(&SystemClock),
+            scope: String::new(),
         };
         let mut client = TaskServiceClient::new(self.stage.operator.clone());
         let started = client.start(request).await?.into_inner();

@@ -19,6 +19,7 @@ async fn a_key_that_started_a_task_is_refused_for_one_with_other_values() {
         environment: "production".to_owned(),
         expires_in_ms: 60_000,
         idempotency_key: "once".to_owned(),
+        scope: String::new(),
     };
     let once = operator.tasks().start(start()).await.unwrap().into_inner();
     let others = [
@@ -32,6 +33,11 @@ async fn a_key_that_started_a_task_is_refused_for_one_with_other_values() {
         },
         StartRequest {
             tools: vec!["bank/get_balance".to_owned()],
+            ..start()
+        },
+        StartRequest {
+            tools: Vec::new(),
+            scope: r#"{"bank/*": {"account": {"constraint_type": "exact", "value": "US13"}}}"#.to_owned(),
             ..start()
         },
         StartRequest {
