@@ -8,6 +8,7 @@
 mod ask;
 mod backoff;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_shared::Generation;
@@ -25,6 +26,7 @@ pub(crate) use ask::Replicas;
 pub(crate) use backoff::Backoff;
 
 use crate::config::Config;
+use crate::identity::Source;
 use crate::tls::Tls;
 
 /// Longest wait for a connection, handshake included.
@@ -168,7 +170,8 @@ pub struct InvalidReplica {
 /// Where the control plane may be found. The choice is random and then kept, until it fails or asks us to leave.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    endpoints: Vec<Endpoint>,
+    urls: Vec<String>,
+    identity: Source,
     chosen: usize,
 }
 
@@ -190,32 +193,44 @@ impl Refusal {
 }
 
 impl Endpoints {
-    pub(crate) fn new(config: &Config, tls: &Tls) -> Result<Self, InvalidReplica> {
-        let endpoints: Vec<Endpoint> = config
-            .control_plane
-            .iter()
-            .map(|url| endpoint(url, tls))
-            .collect::<Result<_, _>>()?;
-        let chosen = u64::from_le_bytes(random_bytes()) % endpoints.len().max(1) as u64;
+    pub(crate) fn new(config: &Config, identity: Source) -> Result<Self, InvalidReplica> {
+        let tls = identity.current();
+        for url in &config.control_plane {
+            endpoint(url, &tls)?;
+        }
+        let urls = config.control_plane.clone();
+        let chosen = u64::from_le_bytes(random_bytes()) % urls.len().max(1) as u64;
         Ok(Self {
-            endpoints,
+            urls,
+            identity,
             chosen: usize::try_from(chosen).unwrap_or_default(),
         })
     }
 
-    /// Connects to the chosen replica.
-    pub(crate) async fn connect(&self) -> Result<Channel, tonic::transport::Error> {
-        self.endpoints[self.chosen].connect().await
+    /// The identity the next connection is made with, looked for once more.
+    pub(crate) async fn identity(&self) -> Arc<Tls> {
+        self.identity.look().await;
+        self.identity.current()
+    }
+
+    /// Connects to the chosen replica with this identity.
+    pub(crate) async fn connect(&self, tls: &Tls) -> Result<Channel, InvalidReplica> {
+        let url = self.address();
+        let endpoint = endpoint(url, tls)?;
+        endpoint.connect().await.map_err(|source| InvalidReplica {
+            url: url.to_owned(),
+            source,
+        })
     }
 
     /// The address of the chosen replica.
-    pub(crate) fn address(&self) -> String {
-        self.endpoints[self.chosen].uri().to_string()
+    pub(crate) fn address(&self) -> &str {
+        &self.urls[self.chosen]
     }
 
     /// Chooses the next.
     pub(crate) fn leave(&mut self) {
-        self.chosen = (self.chosen + 1) % self.endpoints.len();
+        self.chosen = (self.chosen + 1) % self.urls.len();
     }
 }
 

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use checkrein_shared::action::Sha256;
 use checkrein_shared::{SharedClock, SystemClock};
 use thiserror::Error;
 use tokio::task::JoinHandle;
@@ -21,12 +20,13 @@ use crate::follow::{Follower, Parts};
 use crate::freshness::Freshness;
 use crate::gate::{Caller, Core, Gate};
 use crate::hold::Holds;
+use crate::identity::Source;
 use crate::journal::upload::Uploader;
 use crate::journal::{Journal, JournalError};
 use crate::last_known_good::{LastKnownGood, LastKnownGoodError};
 use crate::snapshot::Snapshots;
 use crate::status::{NotReached, Status, StatusBoard};
-use crate::tls::{Tls, TlsError};
+use crate::tls::TlsError;
 
 /// How often old snapshots are freed and the age of the policy is written down.
 const UPKEEP: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ pub struct Enforcer {
     pub(crate) parts: Arc<Parts>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
-    tls: Tls,
+    identity: Source,
     directory: Directory,
 }
 
@@ -88,8 +88,8 @@ impl Enforcer {
 
     /// The same, on another clock.
     pub async fn connect_with(config: Config, clock: SharedClock) -> Result<Self, EnforcerError> {
-        let tls = Tls::load(&config)?;
-        let endpoints = Endpoints::new(&config, &tls)?;
+        let identity = Source::open(&config)?;
+        let endpoints = Endpoints::new(&config, identity.clone())?;
         let asserted = config.in_process.as_ref();
         let caller = asserted.map(|process| Caller {
             agent: process.agent.clone(),
@@ -99,7 +99,7 @@ impl Enforcer {
         let opened = tokio::task::spawn_blocking(move || Opened::read(&reading, &clock_of_reading)).await;
         let opened = opened.map_err(|_| EnforcerError::Stopped)??;
         let connection = Connection::default();
-        let (parts, directory) = opened.into_parts(&config, tls.authorities(), &clock);
+        let (parts, directory) = opened.into_parts(&config, &clock);
         let core = Arc::new(Core::new(
             parts.instance,
             clock,
@@ -111,14 +111,17 @@ impl Enforcer {
         ));
         let gate = Gate::new(Arc::clone(&core), caller);
         let stop = CancellationToken::new();
-        let tasks = start(&parts, endpoints, &connection, &stop);
+        let mut tasks = start(&parts, endpoints, &connection, &stop);
+        tasks.push(tokio::spawn(
+            identity.clone().follow(parts.status.clone(), stop.clone()),
+        ));
         Ok(Self {
             gate,
             core,
             parts,
             stop,
             tasks,
-            tls,
+            identity,
             directory,
         })
     }
@@ -150,8 +153,8 @@ impl Enforcer {
         self.directory.path()
     }
 
-    pub(crate) const fn tls(&self) -> &Tls {
-        &self.tls
+    pub(crate) const fn identity(&self) -> &Source {
+        &self.identity
     }
 
     /// Permits nothing more, and waits, within a bound, for the calls under way to say how they ended; nobody knows of the
@@ -219,12 +222,7 @@ impl Opened {
         })
     }
 
-    fn into_parts(
-        self,
-        config: &Config,
-        authorities: Vec<Sha256>,
-        clock: &SharedClock,
-    ) -> (Arc<Parts>, Directory) {
+    fn into_parts(self, config: &Config, clock: &SharedClock) -> (Arc<Parts>, Directory) {
         let status = StatusBoard::new(self.directory.instance(), self.directory.incarnation());
         status.update(|status| status.enforcer = self.last_known_good.enforcer());
         // An age without its policy would be a lie about the next one.
@@ -233,7 +231,6 @@ impl Opened {
         let parts = Parts {
             instance: self.directory.instance(),
             root: config.root_key.0.clone(),
-            authorities,
             clock: Arc::clone(clock),
             snapshots: Arc::new(self.snapshots),
             freshness: Arc::new(Freshness::new(Arc::clone(clock), remembered)),

@@ -20,6 +20,7 @@ use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_shared::SharedClock;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::id::InstanceId;
+use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::VerifyingKey;
 use checkrein_shared::policy::BUNDLE_FORMAT;
 use thiserror::Error;
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 use tracing::{info, warn};
 
-use crate::control_plane::{Backoff, CONNECT_DEADLINE, Connection, Endpoints};
+use crate::control_plane::{Backoff, CONNECT_DEADLINE, Connection, Endpoints, InvalidReplica};
 use crate::freshness::Freshness;
 use crate::hold::Holds;
 use crate::journal::Journal;
@@ -64,8 +65,6 @@ pub(crate) struct Follower {
 pub(crate) struct Parts {
     pub(crate) instance: InstanceId,
     pub(crate) root: VerifyingKey,
-    /// The digests of the CA certificates that connections are believed by.
-    pub(crate) authorities: Vec<Sha256>,
     pub(crate) clock: SharedClock,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) freshness: Arc<Freshness>,
@@ -80,7 +79,11 @@ pub(crate) struct Parts {
 #[derive(Debug, Error)]
 pub(crate) enum SessionError {
     #[error("no connection")]
-    Connect(#[source] tonic::transport::Error),
+    Connect(#[source] InvalidReplica),
+    #[error(
+        "the certificate of `{0}` has expired; put a new one and its key in its place, and it is taken up"
+    )]
+    Expired(SpiffeId),
     #[error("the control plane did not answer in time")]
     Deadline,
     #[error("the control plane refused the session")]
@@ -152,7 +155,11 @@ impl Follower {
     }
 
     async fn open(&self) -> Result<Session<Streaming<wire::SessionResponse>>, SessionError> {
-        let connected = timeout(CONNECT_DEADLINE, self.endpoints.connect()).await;
+        let tls = self.endpoints.identity().await;
+        if tls.svid().not_after_ms <= self.parts.clock.wall_ms() {
+            return Err(SessionError::Expired(tls.svid().id.clone()));
+        }
+        let connected = timeout(CONNECT_DEADLINE, self.endpoints.connect(&tls)).await;
         let channel = connected
             .map_err(|_| SessionError::Deadline)?
             .map_err(SessionError::Connect)?;
@@ -171,7 +178,9 @@ impl Follower {
             return Err(SessionError::NoWelcome);
         };
         let source = Arc::new(Replica(channel.clone()));
-        let session = Session::begin(Arc::clone(&self.parts), source, outbox, inbox, welcome).await?;
+        let believed_by = tls.authorities();
+        let parts = Arc::clone(&self.parts);
+        let session = Session::begin(parts, source, outbox, inbox, welcome, believed_by).await?;
         info!(address = self.endpoints.address(), "following the control plane");
         self.connection.set(Some(channel));
         Ok(session)
@@ -180,7 +189,7 @@ impl Follower {
     /// How long to wait, and with whom to speak next.
     fn after(&mut self, ended: &SessionError, backoff: &mut Backoff, lasted: Duration) -> Duration {
         backoff.ended_after(lasted);
-        let address = self.endpoints.address();
+        let address = self.endpoints.address().to_owned();
         if let SessionError::Superseded = ended {
             // Nobody's fault, and the answer to the next Hello is the newest: a burst of pushes shall not keep us away.
             info!(address, %ended, "the session begins anew");
@@ -199,7 +208,7 @@ impl Follower {
         // Another replica can't help with what is our own.
         if !matches!(
             ended,
-            SessionError::RevocationGap { .. } | SessionError::Persist(_)
+            SessionError::RevocationGap { .. } | SessionError::Persist(_) | SessionError::Expired(_)
         ) {
             self.endpoints.leave();
         }

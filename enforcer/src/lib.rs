@@ -18,7 +18,7 @@
 //! | `follow`, `policy` | the session with the control plane; what it announces, verified |
 //! | `snapshot`, `freshness` | what decides, and how old it is |
 //! | `directory`, `last_known_good` | what survives a restart |
-//! | `control_plane`, `tls` | whom to ask, over what |
+//! | `control_plane`, `identity`, `tls` | whom to ask, as whom, over what |
 //! | `surface` | protocols; each only translates |
 //! | `measure` | for benchmarks, in no ordinary build |
 //!
@@ -34,6 +34,7 @@ mod follow;
 mod freshness;
 mod gate;
 mod hold;
+mod identity;
 mod journal;
 mod last_known_good;
 #[cfg(feature = "measure")]

@@ -21,6 +21,8 @@ pub struct Status {
     pub instance: InstanceId,
     /// Which opening of it.
     pub incarnation: u64,
+    /// Until when its certificate is good. Passed: no new connection is made until there is a new one.
+    pub identity_until_ms: u64,
     /// The replica it is connected to.
     pub replica: Option<String>,
     /// The epoch of the policy that decides.
@@ -94,6 +96,7 @@ impl StatusBoard {
             enforcer: None,
             instance,
             incarnation,
+            identity_until_ms: 0,
             replica: None,
             epoch: 0,
             generation: Generation(0),

@@ -3,6 +3,7 @@
 //! **Invariant**: every listener knows who calls before a call reaches the gate: the socket's agent, checked by the peer's
 //! user id, or the certificate's SPIFFE ID. There is no listener without one of the two.
 
+mod encrypted;
 mod grpc;
 mod incoming;
 
@@ -20,12 +21,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Server, ServerTlsConfig};
+use tonic::transport::Server;
 use tracing::{error, info, warn};
 
 use crate::config::{Config, Tcp, UnixSocket};
 use crate::enforcer::Enforcer;
 use crate::gate::Gate;
+use crate::identity::Source;
+use encrypted::encrypted;
 use grpc::{GateSurface, Peer};
 use incoming::bounded;
 
@@ -82,9 +85,6 @@ pub enum SurfaceError {
         /// Why not.
         source: io::Error,
     },
-    /// The certificate can't be used.
-    #[error("can't listen with this certificate and key")]
-    Tls(#[source] tonic::transport::Error),
 }
 
 impl Surfaces {
@@ -100,7 +100,7 @@ impl Surfaces {
         }
         if let Some(tcp) = &config.tcp {
             surfaces
-                .serve_tcp(enforcer.gate(), enforcer.tls().server(), tcp)
+                .serve_tcp(enforcer.gate(), enforcer.identity().clone(), tcp)
                 .await?;
         }
         Ok(surfaces)
@@ -144,7 +144,7 @@ impl Surfaces {
         Ok(())
     }
 
-    async fn serve_tcp(&mut self, gate: Gate, tls: ServerTlsConfig, tcp: &Tcp) -> Result<(), SurfaceError> {
+    async fn serve_tcp(&mut self, gate: Gate, identity: Source, tcp: &Tcp) -> Result<(), SurfaceError> {
         let failed = |source| SurfaceError::Tcp {
             address: tcp.address,
             source,
@@ -155,11 +155,10 @@ impl Surfaces {
             gate,
             peer: Peer::Certificate,
         };
-        let mut server = server().tls_config(tls).map_err(SurfaceError::Tls)?;
-        let router = server.add_service(GateServiceServer::new(surface));
+        let router = server().add_service(GateServiceServer::new(surface));
         let stop = self.stop.clone().cancelled_owned();
         // Who calls is known only after the handshake.
-        let incoming = bounded(TcpListenerStream::new(listener), |_| false);
+        let incoming = encrypted(bounded(TcpListenerStream::new(listener), |_| false), identity);
         let serving = router.serve_with_incoming_shutdown(incoming, stop);
         self.listening.push(Listening::Tcp(address));
         self.run(serving);

@@ -1,25 +1,34 @@
-//! Mutual TLS from three files, for speaking to the control plane and for listening to agents.
+//! Mutual TLS with one identity, for speaking to the control plane and for listening to agents.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use checkrein_shared::action::Sha256;
-use checkrein_shared::identity::{ControlPlaneVerifier, InvalidCa};
+use checkrein_shared::identity::{ControlPlaneVerifier, InvalidCa, InvalidSvid, Svid};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, ServerTlsConfig};
+use tonic::transport::{ClientTlsConfig, Endpoint, Identity};
 
-use crate::config::Config;
+use crate::identity::Files;
 
-/// Longest handshake of a caller; until it is done nobody knows who takes the place.
-const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// The enforcer's own certificate and key, and the CA it believes.
+/// The enforcer's own certificate and key, and the CA it believes: of each other, and ready for use.
 #[derive(Clone)]
 pub(crate) struct Tls {
     identity: Identity,
-    ca: Certificate,
     control_plane: Arc<ControlPlaneVerifier>,
+    server: Arc<ServerConfig>,
+    svid: Svid,
+}
+
+/// What the files of an identity hold.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Pem {
+    certificate: String,
+    key: String,
+    ca: String,
 }
 
 /// A TLS file that can't be used.
@@ -49,22 +58,57 @@ pub enum TlsError {
         /// Why.
         source: InvalidCa,
     },
+    /// The certificate names nobody.
+    #[error("`{}` is no certificate of an enforcer", path.display())]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: InvalidSvid,
+    },
+    /// The certificate and the key are not of each other.
+    #[error("`{}` and `{}` can't be used together; is the one the key of the other?", certificate.display(), key.display())]
+    Pair {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// Why.
+        source: rustls::Error,
+    },
+}
+
+impl Pem {
+    /// Reads three files.
+    pub(crate) fn read(files: &Files) -> Result<Self, TlsError> {
+        Ok(Self {
+            certificate: read_pem(&files.certificate, "certificate", "CERTIFICATE")?,
+            key: read_pem(&files.key, "private key", "PRIVATE KEY")?,
+            ca: read_pem(&files.ca, "certificate", "CERTIFICATE")?,
+        })
+    }
 }
 
 impl Tls {
-    /// Reads the files a configuration names.
-    pub(crate) fn load(config: &Config) -> Result<Self, TlsError> {
-        let certificate = read_pem(&config.certificate, "certificate", "CERTIFICATE")?;
-        let key = read_pem(&config.key, "private key", "PRIVATE KEY")?;
-        let ca = read_pem(&config.ca, "certificate", "CERTIFICATE")?;
-        let control_plane = ControlPlaneVerifier::new(ca.as_bytes()).map_err(|source| TlsError::Ca {
-            path: config.ca.clone(),
+    /// What these files hold, if they belong together.
+    pub(crate) fn new(pem: &Pem, files: &Files) -> Result<Self, TlsError> {
+        let control_plane = ControlPlaneVerifier::new(pem.ca.as_bytes()).map_err(|source| TlsError::Ca {
+            path: files.ca.clone(),
             source,
         })?;
+        let chain = certificates(&pem.certificate, "certificate", &files.certificate)?;
+        let leaf = chain.first().map(|leaf| Svid::read(leaf));
+        let svid = leaf
+            .unwrap_or(Err(InvalidSvid::Undecodable))
+            .map_err(|source| TlsError::Certificate {
+                path: files.certificate.clone(),
+                source,
+            })?;
         Ok(Self {
-            identity: Identity::from_pem(certificate, key),
-            ca: Certificate::from_pem(ca),
+            identity: Identity::from_pem(&pem.certificate, &pem.key),
             control_plane: Arc::new(control_plane),
+            server: Arc::new(server_config(chain, pem, files)?),
+            svid,
         })
     }
 
@@ -84,12 +128,13 @@ impl Tls {
     }
 
     /// For listening: whoever shows no certificate of the CA is not spoken to.
-    pub(crate) fn server(&self) -> ServerTlsConfig {
-        ServerTlsConfig::new()
-            .identity(self.identity.clone())
-            .client_ca_root(self.ca.clone())
-            .client_auth_optional(false)
-            .timeout(HANDSHAKE_DEADLINE)
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.server)
+    }
+
+    /// Who the certificate says we are, and until when.
+    pub(crate) const fn svid(&self) -> &Svid {
+        &self.svid
     }
 }
 
@@ -97,6 +142,60 @@ impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Tls(…)")
     }
+}
+
+impl std::fmt::Debug for Pem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pem(…)")
+    }
+}
+
+fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    pem: &Pem,
+    files: &Files,
+) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let unusable_ca = || TlsError::Ca {
+        path: files.ca.clone(),
+        source: InvalidCa,
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&pem.ca, "certificate", &files.ca)? {
+        roots.add(certificate).map_err(|_| unusable_ca())?;
+    }
+    let callers = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .build()
+        .map_err(|_| unusable_ca())?;
+    let key = PrivateKeyDer::from_pem_slice(pem.key.as_bytes()).map_err(|_| TlsError::NotPem {
+        path: files.key.clone(),
+        what: "private key",
+    })?;
+    let unpaired = |source| TlsError::Pair {
+        certificate: files.certificate.clone(),
+        key: files.key.clone(),
+        source,
+    };
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(unpaired)?
+        .with_client_cert_verifier(callers)
+        .with_single_cert(chain, key)
+        .map_err(unpaired)?;
+    config.alpn_protocols.push(b"h2".to_vec());
+    Ok(config)
+}
+
+fn certificates(
+    pem: &str,
+    what: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read: Result<_, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    read.map_err(|_| TlsError::NotPem {
+        path: path.to_owned(),
+        what,
+    })
 }
 
 fn read_pem(path: &Path, what: &'static str, label: &str) -> Result<String, TlsError> {

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use certificate::InvalidSvid;
+pub use certificate::{InvalidSvid, Svid};
 pub use verifier::{ControlPlaneVerifier, InvalidCa};
 
 use crate::text::shown;

@@ -44,6 +44,8 @@ pub(super) struct Session<Inbox> {
     source: Arc<dyn Source>,
     outbox: mpsc::Sender<wire::SessionRequest>,
     inbox: Inbox,
+    /// The CAs that this connection was believed by.
+    believed_by: Vec<Sha256>,
     beat: Duration,
     adopting: Option<Adopting>,
     announced: VecDeque<wire::Announce>,
@@ -72,15 +74,17 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
         outbox: mpsc::Sender<wire::SessionRequest>,
         inbox: Inbox,
         welcome: wire::Welcome,
+        believed_by: Vec<Sha256>,
     ) -> Result<Self, SessionError> {
         let beat = Duration::from_millis(welcome.beat_ms.clamp(*BEAT_MS.start(), *BEAT_MS.end()));
-        take_welcome(&parts, welcome).await?;
+        take_welcome(&parts, welcome, &believed_by).await?;
         parts.freshness.forget_questions();
         Ok(Self {
             parts,
             source,
             outbox,
             inbox,
+            believed_by,
             beat,
             adopting: None,
             announced: VecDeque::new(),
@@ -112,7 +116,7 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
 
     async fn receive(&mut self, message: wire::SessionResponse) -> Result<(), SessionError> {
         match message.body {
-            Some(Down::Welcome(welcome)) => take_welcome(&self.parts, welcome).await,
+            Some(Down::Welcome(welcome)) => take_welcome(&self.parts, welcome, &self.believed_by).await,
             Some(Down::Announce(announce)) => self.announced(announce),
             Some(Down::Freshness(freshness)) => {
                 self.freshness(&freshness);

@@ -54,7 +54,6 @@ impl Enforcer {
         let parts = Arc::new(Parts {
             instance,
             root: keys.root.verifying(),
-            authorities: vec![keys.set(1).ca],
             clock: Arc::new(clock.clone()),
             snapshots: Arc::new(Snapshots::new(Snapshot::default())),
             freshness: Arc::new(Freshness::new(Arc::new(clock.clone()), None)),
@@ -88,7 +87,15 @@ impl Enforcer {
         let (outbox, _up) = mpsc::channel(OUTBOX_MAX);
         let (_down, inbox) = mpsc::channel::<Result<wire::SessionResponse, Status>>(1);
         let (parts, source) = (Arc::clone(&self.parts), Arc::new(Shelf(HashMap::new())));
-        let begun = Session::begin(parts, source, outbox, ReceiverStream::new(inbox), welcome).await;
+        let begun = Session::begin(
+            parts,
+            source,
+            outbox,
+            ReceiverStream::new(inbox),
+            welcome,
+            vec![self.keys.set(1).ca],
+        )
+        .await;
         begun.map(drop)
     }
 
@@ -101,7 +108,15 @@ impl Enforcer {
         let (outbox, up) = mpsc::channel(OUTBOX_MAX);
         let (down, inbox) = mpsc::channel(OUTBOX_MAX);
         let parts = Arc::clone(&self.parts);
-        let session = Session::begin(parts, source, outbox, ReceiverStream::new(inbox), self.welcome()).await;
+        let session = Session::begin(
+            parts,
+            source,
+            outbox,
+            ReceiverStream::new(inbox),
+            self.welcome(),
+            vec![self.keys.set(1).ca],
+        )
+        .await;
         Wire {
             down,
             up,

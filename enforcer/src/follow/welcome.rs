@@ -6,14 +6,20 @@
 use std::sync::Arc;
 
 use checkrein_proto::fleet::v1 as wire;
-use checkrein_shared::action::MaskingKey;
+use checkrein_shared::action::{MaskingKey, Sha256};
 use checkrein_shared::key::KeySet;
 
 use super::{Parts, SessionError};
 use crate::last_known_good::Standing;
 
 /// Believes a welcome whose keys the root certified, keeps it, and works by it.
-pub(super) async fn take_welcome(parts: &Arc<Parts>, welcome: wire::Welcome) -> Result<(), SessionError> {
+///
+/// `believed_by` are the CAs of the identity that this connection was made with: files may have changed since.
+pub(super) async fn take_welcome(
+    parts: &Arc<Parts>,
+    welcome: wire::Welcome,
+    believed_by: &[Sha256],
+) -> Result<(), SessionError> {
     let agents = welcome
         .agents
         .iter()
@@ -29,13 +35,13 @@ pub(super) async fn take_welcome(parts: &Arc<Parts>, welcome: wire::Welcome) -> 
         // Taken at its word it would take away the key in use, and every call with a secret would be denied.
         return Err(SessionError::Message("`masking_key` is missing".into()));
     }
-    let keeping = Arc::clone(parts);
+    let (keeping, believed_by) = (Arc::clone(parts), believed_by.to_vec());
     let enforcer = welcome.enforcer;
     let kept = tokio::task::spawn_blocking(move || {
         let mut kept = keeping.kept();
         let keys = KeySet::verify(&key_set, &keeping.root, kept.held_key_set())?;
         // The connection was believed by a CA that only a file names; the root has the last word on which CA that is.
-        if !keeping.authorities.contains(&keys.ca) {
+        if !believed_by.contains(&keys.ca) {
             return Err(SessionError::Authority { certified: keys.ca });
         }
         let standing = Standing {

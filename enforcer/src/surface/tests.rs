@@ -14,6 +14,8 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity, Uri};
 use super::*;
 use crate::fixture::{AGENT, Bench, Ca};
 
+const EDGE: &str = "spiffe://acme.example/enforcer/edge";
+
 type Client = GateServiceClient<Channel>;
 
 /// Tells a process of another user where to call, and with what.
@@ -226,21 +228,32 @@ async fn a_socket_is_taken_over_from_the_dead_only() {
 struct Port {
     surfaces: Surfaces,
     authority: Ca,
+    place: TempDir,
+    identity: Source,
 }
 
 impl Port {
     async fn open(bench: &Bench) -> Self {
         let authority = Ca::new();
-        let tls = authority.tls("spiffe://acme.example/enforcer/edge").server();
+        let place = tempfile::tempdir().unwrap();
+        let identity = authority.source(&place, EDGE);
         let mut surfaces = empty();
         let tcp = Tcp {
             address: "127.0.0.1:0".parse().unwrap(),
         };
-        surfaces.serve_tcp(bench.gate.clone(), tls, &tcp).await.unwrap();
-        Self { surfaces, authority }
+        surfaces
+            .serve_tcp(bench.gate.clone(), identity.clone(), &tcp)
+            .await
+            .unwrap();
+        Self {
+            surfaces,
+            authority,
+            place,
+            identity,
+        }
     }
 
-    async fn ask(&self, identity: Option<Identity>, request: AuthorizeRequest) -> Result<Verdict, Code> {
+    async fn connect(&self, identity: Option<Identity>) -> Result<Client, Code> {
         let Listening::Tcp(address) = &self.surfaces.listening()[0] else {
             panic!("no port")
         };
@@ -255,11 +268,12 @@ impl Port {
             .tls_config(tls)
             .unwrap();
         let channel = endpoint.connect().await.map_err(|_| Code::Unavailable)?;
-        let answer = GateServiceClient::new(channel)
-            .authorize(request)
-            .await
-            .map_err(|status| status.code())?;
-        Ok(answer.into_inner().verdict())
+        Ok(GateServiceClient::new(channel))
+    }
+
+    async fn ask(&self, identity: Option<Identity>, request: AuthorizeRequest) -> Result<Verdict, Code> {
+        let answer = self.connect(identity).await?.authorize(request).await;
+        Ok(answer.map_err(|status| status.code())?.into_inner().verdict())
     }
 }
 
@@ -291,4 +305,20 @@ async fn over_tcp_nobody_without_a_certificate_of_the_ca_is_heard() {
     let stranger = Ca::new().issue(AGENT);
     assert!(port.ask(Some(stranger), look(&bench)).await.is_err());
     assert!(bench.records().is_empty());
+}
+
+#[tokio::test]
+async fn a_rotation_ends_no_connection_and_the_next_caller_is_verified_by_the_new_ca() {
+    let bench = Bench::new();
+    let mut port = Port::open(&bench).await;
+    let old = port.authority.issue(AGENT);
+    let mut connected = port.connect(Some(old.clone())).await.unwrap();
+    connected.authorize(look(&bench)).await.unwrap();
+    port.authority = Ca::new();
+    port.authority.config(&port.place, EDGE, "https://127.0.0.1:1");
+    port.identity.look().await;
+    connected.authorize(look(&bench)).await.unwrap();
+    assert!(port.ask(Some(old), look(&bench)).await.is_err());
+    let new = port.authority.issue(AGENT);
+    assert_eq!(port.ask(Some(new), look(&bench)).await, Ok(Verdict::Permit));
 }

@@ -6,6 +6,15 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{InvalidSpiffeId, SpiffeId};
 
+/// What a leaf certificate says of whoever shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Svid {
+    /// Who it is.
+    pub id: SpiffeId,
+    /// It is good until then.
+    pub not_after_ms: u64,
+}
+
 /// A certificate that names nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidSvid {
@@ -21,6 +30,21 @@ pub enum InvalidSvid {
     /// Its URI is no SPIFFE ID.
     #[error(transparent)]
     SpiffeId(#[from] InvalidSpiffeId),
+}
+
+impl Svid {
+    /// Reads a leaf certificate, DER. Nothing is verified here: whoever believes it verifies the chain.
+    pub fn read(der: &[u8]) -> Result<Self, InvalidSvid> {
+        let id = SpiffeId::from_verified_certificate(der)?;
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| InvalidSvid::Undecodable)?;
+        let not_after_s = certificate.validity().not_after.timestamp();
+        Ok(Self {
+            id,
+            not_after_ms: u64::try_from(not_after_s)
+                .unwrap_or_default()
+                .saturating_mul(1_000),
+        })
+    }
 }
 
 impl SpiffeId {

@@ -1,9 +1,11 @@
 //! The register: who is in it, and how an enforcer keeps its identity.
 
+use checkrein_control_plane::authority::{Authority, not_after_ms};
 use checkrein_control_plane::cli::identity::generate_request;
 use checkrein_proto::fleet::v1::{CertifyRequest, ListRequest, RegisterRequest};
 use checkrein_proto::policy::v1::FetchRequest;
 use checkrein_proto::policy::v1::bundle_service_client::BundleServiceClient;
+use checkrein_shared::clock::{Clock, ManualClock, SystemClock};
 use checkrein_shared::id::Generation;
 use checkrein_shared::identity::Role;
 use checkrein_tests::{WAIT_MAX, World, payments};
@@ -202,4 +204,53 @@ async fn an_ack_that_was_lost_is_made_good_by_the_next_hello() {
     let again = world.start_enforcer(&directory, AGENT, &replica).await.unwrap();
     until_acked(&world, generation).await;
     again.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_of_files_ends_no_session_and_the_next_is_made_with_the_new_ones() {
+    let mut world = World::start().await.unwrap();
+    let directory = world.register("edge", &[], &[AGENT]).await.unwrap();
+    let addresses = [world.address(0)];
+    let enforcer = world.start_enforcer(&directory, AGENT, &addresses).await.unwrap();
+    let write = |certificate: &str, key: &str, ca: &str| {
+        for (name, text) in [("certificate.pem", certificate), ("key.pem", key), ("ca.pem", ca)] {
+            std::fs::write(directory.join(name), text).unwrap();
+        }
+    };
+    let first = ["certificate.pem", "key.pem", "ca.pem"]
+        .map(|name| std::fs::read_to_string(directory.join(name)).unwrap());
+    let first_until_ms = not_after_ms(&first[0]).unwrap();
+
+    // With this identity no connection could be made: what still comes, comes over the session that there is.
+    let elsewhere = world.path().join("elsewhere");
+    let past = ManualClock::at(SystemClock.wall_ms() - 60_000);
+    let other = Authority::open(&elsewhere, "acme.example", &past).unwrap();
+    let foreign = other.issue(&past, Role::Enforcer, "edge").unwrap();
+    write(&foreign.certificate, &foreign.key, &other.ca_certificate);
+    let foreign_until_ms = foreign.not_after_ms().unwrap();
+    assert_ne!(foreign_until_ms, first_until_ms);
+    let status = enforcer
+        .wait_until(|status| status.identity_until_ms == foreign_until_ms, WAIT_MAX)
+        .await
+        .unwrap();
+    assert!(status.connected());
+    let generation = Generation(world.push(&payments().unwrap()).await.unwrap());
+    enforcer
+        .wait_until(|status| status.decides_by(generation), WAIT_MAX)
+        .await
+        .unwrap();
+
+    write(&first[0], &first[1], &first[2]);
+    world.stop_replica(0).await;
+    let gone = enforcer.wait_until(|status| !status.connected(), WAIT_MAX);
+    gone.await.unwrap();
+    world.restart_replica(0).await.unwrap();
+    enforcer
+        .wait_until(
+            |status| status.connected() && status.identity_until_ms == first_until_ms,
+            WAIT_MAX,
+        )
+        .await
+        .unwrap();
+    enforcer.shutdown().await;
 }

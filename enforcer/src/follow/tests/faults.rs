@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::fixture::Ca;
-use crate::tls::Tls;
+use crate::identity;
 
 /// A source that fails.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Enforcer {
         );
         config.control_plane.push("https://127.0.0.1:2".into());
         Follower {
-            endpoints: Endpoints::new(&config, &Tls::load(&config).unwrap()).unwrap(),
+            endpoints: Endpoints::new(&config, identity::Source::open(&config).unwrap()).unwrap(),
             connection: Connection::default(),
             parts: Arc::clone(&self.parts),
         }
@@ -90,7 +90,7 @@ async fn a_policy_replaced_before_it_was_fetched_is_no_failure_of_the_replica() 
     assert!(matches!(ended, SessionError::Superseded));
     assert_eq!(enforcer.parts.status.read().nacks, 0);
     let mut follower = enforcer.follower();
-    let (address, mut backoff) = (follower.endpoints.address(), Backoff::default());
+    let (address, mut backoff) = (follower.endpoints.address().to_owned(), Backoff::default());
     for _ in 0..40 {
         let wait = follower.after(&ended, &mut backoff, Duration::ZERO);
         assert!(wait < Duration::from_millis(250), "it never grows");
@@ -158,4 +158,24 @@ async fn policy_is_remembered_as_fresh_only_with_every_revocation_it_runs_with_o
     parts.kept().keep_revocations(&revocations).unwrap();
     parts.remember_age();
     assert!(parts.kept().remembered().is_some());
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_named_and_nobody_is_bothered_with_it() {
+    let enforcer = Enforcer::new();
+    let follower = enforcer.follower();
+    assert!(matches!(follower.open().await, Err(SessionError::Connect(_))));
+    let until_ms = follower.endpoints.identity().await.svid().not_after_ms;
+    enforcer
+        .clock
+        .advance_ms(until_ms - enforcer.parts.clock.wall_ms());
+    let Err(expired) = follower.open().await else {
+        panic!("a session with an expired certificate")
+    };
+    assert!(matches!(&expired, SessionError::Expired(id) if id.name() == "edge"));
+    assert!(
+        expired
+            .to_string()
+            .contains("spiffe://acme.example/enforcer/edge")
+    );
 }

@@ -1,0 +1,70 @@
+//! Handshakes on a port, each with the identity that is in use when it begins.
+//!
+//! **Invariant**: no handshake keeps another waiting, each has a deadline, and a connection without a certificate of the CA is
+//! not spoken to.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tracing::{debug, warn};
+
+use super::incoming::Counted;
+use crate::identity::Source;
+
+/// Longest handshake of a caller; until it is done nobody knows who takes the place.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// Connections that wait to be served.
+const CONNECTIONS_WAITING_MAX: usize = 16;
+/// A machine out of descriptors gets a moment before the next try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+type Encrypted = TlsStream<Counted<TcpStream>>;
+
+/// Shakes hands with whoever comes in, for as long as somebody serves them. There are as many handshakes as places.
+pub(super) fn encrypted(
+    incoming: impl Stream<Item = io::Result<Counted<TcpStream>>> + Send + 'static,
+    identity: Source,
+) -> ReceiverStream<io::Result<Encrypted>> {
+    let (sender, receiver) = mpsc::channel(CONNECTIONS_WAITING_MAX);
+    tokio::spawn(async move {
+        let mut incoming = Box::pin(incoming);
+        loop {
+            let came = tokio::select! {
+                () = sender.closed() => return,
+                came = incoming.next() => came,
+            };
+            match came {
+                Some(Ok(stream)) => {
+                    let acceptor = TlsAcceptor::from(identity.current().server());
+                    tokio::spawn(greet(stream, acceptor, sender.clone()));
+                }
+                Some(Err(error)) => {
+                    warn!(error = &error as &dyn std::error::Error, "can't accept");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+                None => return,
+            }
+        }
+    });
+    ReceiverStream::new(receiver)
+}
+
+async fn greet(
+    stream: Counted<TcpStream>,
+    acceptor: TlsAcceptor,
+    sender: mpsc::Sender<io::Result<Encrypted>>,
+) {
+    match timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
+        // A surface that has closed serves nobody.
+        Ok(Ok(stream)) => drop(sender.send(Ok(stream)).await),
+        Ok(Err(error)) => debug!(%error, "handshake failed"),
+        Err(_) => debug!("handshake took too long"),
+    }
+}
