@@ -6,6 +6,7 @@ use checkrein_proto::decision::v1::gate_service_client::GateServiceClient;
 use checkrein_proto::decision::v1::{AuthorizeRequest, CompleteRequest, OutcomeResult, Verdict};
 use checkrein_shared::decision::Record;
 use hyper_util::rt::TokioIo;
+use rcgen::KeyUsagePurpose;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tonic::Code;
@@ -321,4 +322,23 @@ async fn a_rotation_ends_no_connection_and_the_next_caller_is_verified_by_the_ne
     assert!(port.ask(Some(old), look(&bench)).await.is_err());
     let new = port.authority.issue(AGENT);
     assert_eq!(port.ask(Some(new), look(&bench)).await, Ok(Verdict::Permit));
+}
+
+#[tokio::test]
+async fn over_tcp_a_key_that_may_sign_certificates_or_no_handshake_is_nobodys() {
+    let bench = Bench::new();
+    let port = Port::open(&bench).await;
+    for usages in [
+        vec![],
+        vec![KeyUsagePurpose::KeyAgreement],
+        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyCertSign],
+        vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::CrlSign],
+    ] {
+        let (certificate, key) = port.authority.certify_for(AGENT, usages.clone());
+        let asked = port
+            .ask(Some(Identity::from_pem(certificate, key)), look(&bench))
+            .await;
+        assert_eq!(asked, Err(Code::Unauthenticated), "{usages:?}");
+    }
+    assert!(bench.records().is_empty());
 }

@@ -27,6 +27,12 @@ pub enum InvalidSvid {
     /// It is a CA's: those sign, and don't speak.
     #[error("the certificate is a CA's, and may not be used to connect")]
     Authority,
+    /// Its key may not sign a handshake, or may sign certificates (SPIFFE X509-SVID, section 4.3).
+    #[error(
+        "the certificate's key usage is not an X.509-SVID's: digitalSignature is needed, and neither keyCertSign nor cRLSign \
+         may be"
+    )]
+    KeyUsage,
     /// Its URI is no SPIFFE ID.
     #[error(transparent)]
     SpiffeId(#[from] InvalidSpiffeId),
@@ -53,6 +59,14 @@ impl SpiffeId {
         let (_, certificate) = X509Certificate::from_der(der).map_err(|_| InvalidSvid::Undecodable)?;
         if certificate.is_ca() {
             return Err(InvalidSvid::Authority);
+        }
+        let usage = certificate.key_usage().map_err(|_| InvalidSvid::Undecodable)?;
+        let may_only_sign_handshakes = usage.is_some_and(|usage| {
+            let usage = usage.value;
+            usage.digital_signature() && !usage.key_cert_sign() && !usage.crl_sign()
+        });
+        if !may_only_sign_handshakes {
+            return Err(InvalidSvid::KeyUsage);
         }
         let names = certificate
             .subject_alternative_name()

@@ -10,7 +10,7 @@ use checkrein_proto::hold::v1::hold_service_server::{HoldService, HoldServiceSer
 use checkrein_proto::hold::v1::{self as hold};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, IsCa, KeyPair,
-    SanType,
+    KeyUsagePurpose, SanType,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -56,6 +56,7 @@ impl Fake {
         });
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params
             .subject_alt_names
             .push(SanType::URI(name.try_into().unwrap()));
