@@ -36,6 +36,8 @@ pub use files::write_secret;
 const CA_LIFE: Duration = Duration::days(3650);
 /// How long a certificate is good for.
 const LEAF_LIFE: Duration = Duration::days(90);
+/// How long one is good for that its holder renewed by itself.
+const RENEWED_LIFE: Duration = Duration::hours(24);
 /// Certificates hold from a little before now, for clocks that run behind.
 const CLOCK_SKEW: Duration = Duration::minutes(5);
 
@@ -193,11 +195,32 @@ impl Authority {
         request: &str,
     ) -> Result<(SpiffeId, String), AuthorityError> {
         let spiffe_id = SpiffeId::of(&self.trust_domain, role, name)?;
+        let certificate = self.certify_for(clock, &spiffe_id, request, LEAF_LIFE)?;
+        Ok((spiffe_id, certificate))
+    }
+
+    /// Certifies a key of somebody who has shown a certificate of this id, for a short time.
+    pub fn certify_again(
+        &self,
+        clock: &dyn Clock,
+        id: &SpiffeId,
+        request: &str,
+    ) -> Result<String, AuthorityError> {
+        self.certify_for(clock, id, request, RENEWED_LIFE)
+    }
+
+    fn certify_for(
+        &self,
+        clock: &dyn Clock,
+        id: &SpiffeId,
+        request: &str,
+        life: Duration,
+    ) -> Result<String, AuthorityError> {
         let mut request =
             CertificateSigningRequestParams::from_pem(request).map_err(AuthorityError::Request)?;
-        request.params = leaf(clock, &spiffe_id, ExtendedKeyUsagePurpose::ClientAuth)?;
-        let certificate = request.signed_by(&self.ca.0)?;
-        Ok((spiffe_id, certificate.pem()))
+        request.params = leaf(clock, id, ExtendedKeyUsagePurpose::ClientAuth)?;
+        set_validity(&mut request.params, clock, life);
+        Ok(request.signed_by(&self.ca.0)?.pem())
     }
 
     /// Makes and certifies an identity of our own: the first operator, a replica.

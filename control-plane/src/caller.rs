@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::warn;
 
-use Role::{Approver, Enforcer, Operator, Orchestrator};
+use Role::{Agent, Approver, Enforcer, Operator, Orchestrator};
 
 /// Which roles may call which RPC.
 pub const CALLERS: &[(&str, &[Role])] = &[
@@ -59,6 +59,10 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ("/checkrein.fleet.v1.FleetService/Session", &[Enforcer]),
     ("/checkrein.fleet.v1.FleetService/Register", &[Operator]),
     ("/checkrein.fleet.v1.FleetService/Certify", &[Operator]),
+    (
+        "/checkrein.fleet.v1.FleetService/Renew",
+        &[Operator, Approver, Orchestrator, Enforcer, Agent],
+    ),
     ("/checkrein.fleet.v1.FleetService/List", &[Operator, Approver]),
     ("/checkrein.fleet.v1.FleetService/Show", &[Operator, Approver]),
 ];

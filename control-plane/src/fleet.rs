@@ -234,6 +234,21 @@ impl Fleet {
 
     /// Certifies a new key of an enforcer that is in the register, as its certificate nears its end or its key is lost.
     pub async fn recertify(&self, name: &str, request: &str) -> Result<(SpiffeId, String), FleetError> {
+        self.check_registered(name).await?;
+        Ok(self
+            .authority
+            .certify(&*self.clock, Role::Enforcer, name, request)?)
+    }
+
+    /// Certifies a key of the caller's own for a short time. Whoever left the register is not renewed.
+    pub async fn renew(&self, caller: &SpiffeId, role: Role, request: &str) -> Result<String, FleetError> {
+        if role == Role::Enforcer {
+            self.check_registered(caller.name()).await?;
+        }
+        Ok(self.authority.certify_again(&*self.clock, caller, request)?)
+    }
+
+    async fn check_registered(&self, name: &str) -> Result<(), FleetError> {
         let known = self.database.transact("fleet.recertify", |tx| async move {
             let known = store::is_registered(&tx, name).await?;
             Ok((tx, known))
@@ -241,9 +256,7 @@ impl Fleet {
         if !known.await? {
             return Err(FleetError::NotRegistered(name.to_owned()));
         }
-        Ok(self
-            .authority
-            .certify(&*self.clock, Role::Enforcer, name, request)?)
+        Ok(())
     }
 }
 

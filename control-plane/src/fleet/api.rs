@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::session::{self, MESSAGES_WAITING_MAX};
 use super::{Enforcer, Fleet, FleetError, Instance, Journal, Nack, Register, store};
 use crate::api::{bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, text};
-use crate::authority::AuthorityError;
+use crate::authority::{AuthorityError, not_after_ms};
 use crate::caller::Caller;
 use crate::database::FeedName;
 
@@ -76,6 +76,22 @@ impl FleetService for Fleet {
         };
         Ok(Response::new(wire::CertifyResponse {
             spiffe_id: spiffe_id.to_string(),
+            certificate,
+            ca_certificate: self.authority.ca_certificate.clone(),
+        }))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<wire::RenewRequest>,
+    ) -> Result<Response<wire::RenewResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let certificate = self
+            .renew(&caller.id, caller.role, &request.get_ref().certificate_request)
+            .await?;
+        Ok(Response::new(wire::RenewResponse {
+            spiffe_id: caller.id.to_string(),
+            not_after_unix_ms: not_after_ms(&certificate).map_err(FleetError::Authority)?,
             certificate,
             ca_certificate: self.authority.ca_certificate.clone(),
         }))

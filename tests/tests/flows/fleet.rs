@@ -1,5 +1,7 @@
 //! The register: who is in it, and how an enforcer keeps its identity.
 
+mod renewal;
+
 use checkrein_control_plane::authority::{Authority, not_after_ms};
 use checkrein_control_plane::cli::identity::generate_request;
 use checkrein_proto::fleet::v1::{CertifyRequest, ListRequest, RegisterRequest};

@@ -205,6 +205,10 @@ impl FleetService for State {
         }))
     }
 
+    async fn renew(&self, _: Request<fleet::RenewRequest>) -> Result<Response<fleet::RenewResponse>, Status> {
+        Err(Status::unavailable("nobody is renewed here"))
+    }
+
     async fn list(&self, _: Request<fleet::ListRequest>) -> Result<Response<fleet::ListResponse>, Status> {
         Ok(Response::new(fleet::ListResponse::default()))
     }

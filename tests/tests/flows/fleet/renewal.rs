@@ -1,0 +1,69 @@
+//! Renewal: whoever shows a certificate gets a short-lived one for another key, and never another name.
+
+use checkrein_control_plane::cli::identity::generate_request;
+use checkrein_proto::fleet::v1::RenewRequest;
+use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
+use checkrein_shared::identity::Role;
+use checkrein_shared::{Clock, SystemClock};
+use checkrein_tests::World;
+use tonic::Code;
+use tonic::transport::Identity;
+
+/// The longest a renewed certificate holds.
+const LIFE_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Everybody who may renew, with a name that is in the register where one has to be.
+const CALLERS: [(Role, &str); 5] = [
+    (Role::Operator, "olga"),
+    (Role::Approver, "bob"),
+    (Role::Orchestrator, "scheduler"),
+    (Role::Enforcer, "edge"),
+    (Role::Agent, "billing"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_shows_a_certificate_gets_a_short_lived_one_for_a_new_key_and_its_own_name() {
+    let world = World::start().await.unwrap();
+    world.register("edge", &[], &[]).await.unwrap();
+    for (role, name) in CALLERS {
+        let id = format!("spiffe://acme.example/{role}/{name}");
+        // What the request calls itself is not looked at.
+        let made = generate_request("admin").unwrap();
+        let request = RenewRequest {
+            certificate_request: made.request,
+        };
+        let mut fleet = world.person(role, name, 0).await.unwrap().fleet();
+        let renewed = fleet.renew(request.clone()).await.unwrap().into_inner();
+        assert_eq!(renewed.spiffe_id, id);
+        let now_ms = SystemClock.wall_ms();
+        let left_ms = renewed.not_after_unix_ms.saturating_sub(now_ms);
+        assert!((1..=LIFE_MS).contains(&left_ms), "{id}: {left_ms}");
+
+        // It is a certificate of that very key, and the control plane reads the same name off it.
+        let identity = Identity::from_pem(&renewed.certificate, &made.key);
+        let channel = world.connect(Some(identity), 0).await.unwrap();
+        let again = FleetServiceClient::new(channel).renew(request).await.unwrap();
+        assert_eq!(again.into_inner().spiffe_id, id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enforcer_that_is_not_in_the_register_and_a_request_that_is_none_are_refused() {
+    let world = World::start().await.unwrap();
+    let request = RenewRequest {
+        certificate_request: generate_request("edge").unwrap().request,
+    };
+    let mut stranger = world.person(Role::Enforcer, "edge", 0).await.unwrap().fleet();
+    let refused = stranger.renew(request.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound, "{refused:?}");
+    world.register("edge", &[], &[]).await.unwrap();
+    stranger.renew(request).await.unwrap();
+
+    let mut operator = world.operator().await.unwrap().fleet();
+    for text in ["", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n"] {
+        let request = RenewRequest {
+            certificate_request: text.to_owned(),
+        };
+        let refused = operator.renew(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    }
+}
