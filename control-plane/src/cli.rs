@@ -16,6 +16,7 @@ mod invocation;
 pub(crate) mod output;
 mod pages;
 mod policy;
+mod renew;
 mod serve;
 mod status;
 mod streams;
@@ -96,6 +97,8 @@ enum Command {
     Decision(decision::Args),
     /// Register enforcers and people, and see what each enforcer runs
     Fleet(fleet::Args),
+    /// Renew the certificate in use
+    Identity(renew::Args),
 }
 
 /// Runs a command and says on standard error what went wrong, if anything did.
@@ -111,6 +114,7 @@ pub async fn run(cli: Cli, clock: SharedClock) -> ExitCode {
         Command::Task(args) => task::run(args, &invocation).await,
         Command::Decision(args) => decision::run(args, &invocation).await,
         Command::Fleet(args) => fleet::run(args, &invocation).await,
+        Command::Identity(args) => renew::run(args, &invocation).await,
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

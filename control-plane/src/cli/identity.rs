@@ -72,6 +72,14 @@ pub enum IdentityError {
         /// Why.
         source: io::Error,
     },
+    /// A key that can't be read.
+    #[error("can't read `{path}`")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The control plane's root key isn't the one this config pins.
     #[error(
         "the control plane gave another root key than your client config pins; nothing was written: \
@@ -150,6 +158,17 @@ pub fn generate_request(name: &str) -> Result<KeyRequest, IdentityError> {
         key: key.serialize_pem(),
         request,
     })
+}
+
+/// A request to certify the key in a file once more.
+pub fn request_for(key: &Path) -> Result<String, IdentityError> {
+    let text = fs::read_to_string(key).map_err(|source| IdentityError::Read {
+        path: key.to_owned(),
+        source,
+    })?;
+    Ok(CertificateParams::default()
+        .serialize_request(&KeyPair::from_pem(&text)?)?
+        .pem()?)
 }
 
 /// Writes credentials and the config that names them into a directory, made if need be.

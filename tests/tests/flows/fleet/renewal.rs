@@ -1,11 +1,14 @@
 //! Renewal: whoever shows a certificate gets a short-lived one for another key, and never another name.
 
-use checkrein_control_plane::cli::identity::generate_request;
-use checkrein_proto::fleet::v1::RenewRequest;
+use checkrein_control_plane::cli::client::ClientConfig;
+use checkrein_control_plane::cli::identity::{
+    CLIENT_FILE, Credentials, RootKey, generate_request, write_identity,
+};
 use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
+use checkrein_proto::fleet::v1::{CertifyRequest, RenewRequest};
 use checkrein_shared::identity::Role;
 use checkrein_shared::{Clock, SystemClock};
-use checkrein_tests::World;
+use checkrein_tests::{Binaries, World};
 use tonic::Code;
 use tonic::transport::Identity;
 
@@ -65,5 +68,48 @@ async fn an_enforcer_that_is_not_in_the_register_and_a_request_that_is_none_are_
         };
         let refused = operator.renew(request).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_renews_with_one_command_and_goes_on_with_the_same_key() {
+    let world = World::start().await.unwrap();
+    let made = generate_request("bob").unwrap();
+    let certify = CertifyRequest {
+        role: Role::Approver.to_string(),
+        name: "bob".to_owned(),
+        certificate_request: made.request,
+    };
+    let mut fleet = world.operator().await.unwrap().fleet();
+    let certified = fleet.certify(certify).await.unwrap().into_inner();
+    let credentials = Credentials {
+        certificate: certified.certificate.clone(),
+        key: made.key,
+        ca: certified.ca_certificate,
+    };
+    let bob = world.path().join("bob");
+    let address = format!("https://{}", world.address(0));
+    let config = ClientConfig::beside(vec![address], RootKey([7; 32]))
+        .encode()
+        .unwrap();
+    write_identity(&bob, &credentials, (CLIENT_FILE, &config), false).unwrap();
+    let binaries = Binaries::build().await.unwrap();
+    let mut before = certified.certificate;
+    // The second time it is the renewed certificate that is shown.
+    for _ in 0..2 {
+        let mut command = binaries.checkrein();
+        command.args(["--json", "--config"]).arg(bob.join(CLIENT_FILE));
+        let renewed = command.args(["identity", "renew"]).output().await.unwrap();
+        let said = String::from_utf8_lossy(&renewed.stderr);
+        assert!(renewed.status.success(), "{said}");
+        let answer: serde_json::Value = serde_json::from_slice(&renewed.stdout).unwrap();
+        assert_eq!(answer["spiffe_id"], "spiffe://acme.example/approver/bob");
+        let after = std::fs::read_to_string(bob.join("certificate.pem")).unwrap();
+        assert_ne!(after, before);
+        assert_eq!(
+            std::fs::read_to_string(bob.join("key.pem")).unwrap(),
+            credentials.key
+        );
+        before = after;
     }
 }
