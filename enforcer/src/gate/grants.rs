@@ -1,50 +1,104 @@
 //! Grants that were verified before: a signature is checked once per token and key set.
+//!
+//! Looked up by the token's own signature, and believed only if the whole token is the one that was verified. A hash over the
+//! token would do as well, and cost more than the rest of the look-up.
+//!
+//! **Invariant**: what is remembered was signed by a key of the set it is remembered under, and never takes more than
+//! [`REMEMBERED_BYTES_MAX`], however many grants live. What was forgotten is verified anew.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use checkrein_shared::action::Sha256;
 use checkrein_shared::grant::{Grant, InvalidGrant};
 use checkrein_shared::key::KeySet;
 
-/// So many tokens are remembered; full: all are forgotten and verified anew.
-const GRANTS_MAX: usize = 4_096;
+/// Tokens and the grants read from them may take so much, roughly.
+const REMEMBERED_BYTES_MAX: usize = 64 << 20;
+/// What a grant takes beside its token's text and as much again for what was read from it.
+const ENTRY_BYTES: usize = 512;
+/// An Ed25519 signature in base64url.
+const SIGNATURE_CHARS: usize = 86;
 
-/// By the hash of the token; only good ones.
+/// Only good ones.
 #[derive(Debug, Default)]
 pub(super) struct VerifiedGrants {
     known: Mutex<Known>,
 }
 
+/// Two generations: what was not asked for while the young one filled is forgotten with the old.
 #[derive(Debug, Default)]
 struct Known {
     key_set_version: u64,
-    by_token: HashMap<Sha256, Arc<Grant>>,
+    young: BySignature,
+    young_bytes: usize,
+    old: BySignature,
+}
+
+type Signature = [u8; SIGNATURE_CHARS];
+type BySignature = HashMap<Signature, Remembered>;
+
+#[derive(Debug)]
+struct Remembered {
+    token: Box<str>,
+    grant: Arc<Grant>,
 }
 
 impl VerifiedGrants {
     /// The grant of a token that a key in use signed.
     pub(super) fn verify(&self, token: &str, keys: &KeySet) -> Result<Arc<Grant>, InvalidGrant> {
-        let name = Sha256::of(token.as_bytes());
-        {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.key_set_version != keys.version {
-                known.by_token.clear();
-                known.key_set_version = keys.version;
-            }
-            if let Some(grant) = known.by_token.get(&name) {
-                return Ok(Arc::clone(grant));
-            }
+        let signature = token.as_bytes().last_chunk().ok_or(InvalidGrant::Malformed)?;
+        if let Some(grant) = self.known(keys).find(signature, token) {
+            return Ok(grant);
         }
         let grant = Arc::new(Grant::verify(token, &keys.grant)?);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.by_token.len() >= GRANTS_MAX {
-            known.by_token.clear();
-        }
-        // Another key set may have come meanwhile: then this one is not remembered under it.
-        if known.key_set_version == keys.version {
-            known.by_token.insert(name, Arc::clone(&grant));
-        }
+        self.known(keys).remember(*signature, token, &grant);
         Ok(grant)
     }
+
+    /// What is known under this key set; nothing yet, if another was in use.
+    fn known(&self, keys: &KeySet) -> MutexGuard<'_, Known> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.key_set_version != keys.version {
+            *known = Known {
+                key_set_version: keys.version,
+                ..Known::default()
+            };
+        }
+        known
+    }
 }
+
+impl Known {
+    fn find(&mut self, signature: &Signature, token: &str) -> Option<Arc<Grant>> {
+        let is_it = |remembered: &&Remembered| *remembered.token == *token;
+        if let Some(remembered) = self.young.get(signature).filter(is_it) {
+            return Some(Arc::clone(&remembered.grant));
+        }
+        let remembered = self.old.remove(signature)?;
+        let found = is_it(&&remembered).then(|| Arc::clone(&remembered.grant));
+        if found.is_some() {
+            self.put(*signature, remembered);
+        }
+        found
+    }
+
+    fn remember(&mut self, signature: Signature, token: &str, grant: &Arc<Grant>) {
+        let (token, grant) = (token.into(), Arc::clone(grant));
+        self.put(signature, Remembered { token, grant });
+    }
+
+    fn put(&mut self, signature: Signature, remembered: Remembered) {
+        let bytes = remembered.token.len() * 2 + ENTRY_BYTES;
+        if self.young_bytes + bytes > REMEMBERED_BYTES_MAX / 2 {
+            self.old = mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        if self.young.insert(signature, remembered).is_none() {
+            self.young_bytes += bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
