@@ -34,10 +34,8 @@ pub use files::write_secret;
 
 /// How long the CA is good for.
 const CA_LIFE: Duration = Duration::days(3650);
-/// How long a certificate is good for.
-const LEAF_LIFE: Duration = Duration::days(90);
-/// How long one is good for that its holder renewed by itself.
-const RENEWED_LIFE: Duration = Duration::hours(24);
+/// How long a certificate is good for if nobody says.
+pub const CERTIFICATE_LIFE_DEFAULT: std::time::Duration = std::time::Duration::from_hours(90 * 24);
 /// Certificates hold from a little before now, for clocks that run behind.
 const CLOCK_SKEW: Duration = Duration::minutes(5);
 
@@ -60,6 +58,7 @@ pub struct Authority {
     /// Masks secret arguments; enforcers get it over their session.
     pub masking_key: Vec<u8>,
     ca: CaIssuer,
+    certificate_life: Duration,
 }
 
 /// A key pair and what was certified of it, PEM.
@@ -173,7 +172,15 @@ impl Authority {
             ca: CaIssuer(Issuer::from_ca_cert_pem(&ca_certificate, ca_key)?),
             ca_certificate,
             masking_key: files::read(&directory.join("masking.key"))?,
+            certificate_life: saturating(CERTIFICATE_LIFE_DEFAULT),
         })
+    }
+
+    /// The same, for certificates that are good for so long.
+    #[must_use]
+    pub fn certifying_for(mut self, life: std::time::Duration) -> Self {
+        self.certificate_life = saturating(life);
+        self
     }
 
     /// What a replica with these keys says of itself to the database.
@@ -195,31 +202,20 @@ impl Authority {
         request: &str,
     ) -> Result<(SpiffeId, String), AuthorityError> {
         let spiffe_id = SpiffeId::of(&self.trust_domain, role, name)?;
-        let certificate = self.certify_for(clock, &spiffe_id, request, LEAF_LIFE)?;
+        let certificate = self.certify_again(clock, &spiffe_id, request)?;
         Ok((spiffe_id, certificate))
     }
 
-    /// Certifies a key of somebody who has shown a certificate of this id, for a short time.
+    /// Certifies a key of somebody who has shown a certificate of this id.
     pub fn certify_again(
         &self,
         clock: &dyn Clock,
         id: &SpiffeId,
         request: &str,
     ) -> Result<String, AuthorityError> {
-        self.certify_for(clock, id, request, RENEWED_LIFE)
-    }
-
-    fn certify_for(
-        &self,
-        clock: &dyn Clock,
-        id: &SpiffeId,
-        request: &str,
-        life: Duration,
-    ) -> Result<String, AuthorityError> {
         let mut request =
             CertificateSigningRequestParams::from_pem(request).map_err(AuthorityError::Request)?;
-        request.params = leaf(clock, id, ExtendedKeyUsagePurpose::ClientAuth)?;
-        set_validity(&mut request.params, clock, life);
+        request.params = self.leaf(clock, id, ExtendedKeyUsagePurpose::ClientAuth)?;
         Ok(request.signed_by(&self.ca.0)?.pem())
     }
 
@@ -236,7 +232,7 @@ impl Authority {
         key: &KeyPair,
     ) -> Result<Identity, AuthorityError> {
         let spiffe_id = SpiffeId::of(&self.trust_domain, role, name)?;
-        let params = leaf(clock, &spiffe_id, ExtendedKeyUsagePurpose::ClientAuth)?;
+        let params = self.leaf(clock, &spiffe_id, ExtendedKeyUsagePurpose::ClientAuth)?;
         let certificate = params.signed_by(key, &self.ca.0)?;
         Ok(Identity {
             spiffe_id,
@@ -265,7 +261,7 @@ impl Authority {
     ) -> Result<Identity, AuthorityError> {
         let spiffe_id = SpiffeId::of(&self.trust_domain, Role::ControlPlane, name)?;
         let key = KeyPair::generate()?;
-        let mut params = leaf(clock, &spiffe_id, ExtendedKeyUsagePurpose::ServerAuth)?;
+        let mut params = self.leaf(clock, &spiffe_id, ExtendedKeyUsagePurpose::ServerAuth)?;
         for host in hosts {
             let name = match host.parse() {
                 Ok(address) => SanType::IpAddress(address),
@@ -279,6 +275,18 @@ impl Authority {
             certificate: certificate.pem(),
             key: key.serialize_pem(),
         })
+    }
+
+    /// For one who is certified now.
+    fn leaf(
+        &self,
+        clock: &dyn Clock,
+        id: &SpiffeId,
+        purpose: ExtendedKeyUsagePurpose,
+    ) -> Result<CertificateParams, AuthorityError> {
+        let mut params = leaf(id, purpose)?;
+        set_validity(&mut params, clock, self.certificate_life);
+        Ok(params)
     }
 
     fn make(directory: &Path, clock: &dyn Clock) -> Result<(), AuthorityError> {
@@ -358,11 +366,7 @@ fn make_ca(clock: &dyn Clock) -> Result<(KeyPair, rcgen::Certificate), Authority
 }
 
 /// An X.509-SVID: one URI name, no CA, for one purpose.
-fn leaf(
-    clock: &dyn Clock,
-    id: &SpiffeId,
-    purpose: ExtendedKeyUsagePurpose,
-) -> Result<CertificateParams, AuthorityError> {
+fn leaf(id: &SpiffeId, purpose: ExtendedKeyUsagePurpose) -> Result<CertificateParams, AuthorityError> {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, id.name());
     params.subject_alt_names = vec![SanType::URI(id.as_str().try_into()?)];
@@ -380,7 +384,6 @@ fn leaf(
         _ => vec![purpose],
     };
     params.serial_number = Some(SerialNumber::from_slice(&random_bytes::<16>()));
-    set_validity(&mut params, clock, LEAF_LIFE);
     Ok(params)
 }
 
@@ -392,6 +395,10 @@ fn local_hosts() -> Result<[SanType; 3], AuthorityError> {
         SanType::IpAddress(v4),
         SanType::IpAddress(v6),
     ])
+}
+
+fn saturating(life: std::time::Duration) -> Duration {
+    life.try_into().unwrap_or(Duration::MAX)
 }
 
 fn set_validity(params: &mut CertificateParams, clock: &dyn Clock, life: Duration) {

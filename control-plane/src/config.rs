@@ -9,6 +9,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::authority::CERTIFICATE_LIFE_DEFAULT;
 use crate::database::without_password;
 
 /// Where a replica listens if nobody says.
@@ -23,6 +24,9 @@ const BEAT_RANGE_MS: std::ops::RangeInclusive<u64> = 100..=10_000;
 
 /// Decisions are kept for a day at least, so that none goes on the day it came, and for a century at most.
 const RETENTION_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
+/// Half of a certificate's life must leave room for a control plane that is away for a while.
+const CERTIFICATE_LIFE_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_mins(10)..=Duration::from_hours(365 * 24);
 
 /// Settings as they are written down; each may be missing.
 #[derive(Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
@@ -57,6 +61,9 @@ pub struct Settings {
     /// How long decisions are kept, as in 90d [default: for ever]
     #[arg(long, env = "CHECKREIN_RETENTION", hide_env_values = true)]
     pub retention: Option<String>,
+    /// How long a certificate is good for, as in 24h; enforcers renew theirs at half of it [default: 90d]
+    #[arg(long, env = "CHECKREIN_CERTIFICATE_LIFE", hide_env_values = true)]
+    pub certificate_life: Option<String>,
 }
 
 /// What a replica runs with.
@@ -78,6 +85,8 @@ pub struct Config {
     pub beat: Duration,
     /// How long decisions are kept; none: for ever.
     pub retention: Option<Duration>,
+    /// How long a certificate is good for.
+    pub certificate_life: Duration,
 }
 
 /// Settings that can't be used.
@@ -122,6 +131,9 @@ pub enum InvalidConfig {
         RETENTION_DAYS.end()
     )]
     Retention,
+    /// Too short to be renewed in time, or as good as for ever.
+    #[error("a certificate is good for 10m to 365d")]
+    CertificateLife,
 }
 
 impl Settings {
@@ -154,6 +166,7 @@ impl Settings {
             trust_domain: self.trust_domain.or(file.trust_domain),
             beat: self.beat.or(file.beat),
             retention: self.retention.or(file.retention),
+            certificate_life: self.certificate_life.or(file.certificate_life),
         }
     }
 
@@ -177,6 +190,11 @@ impl Settings {
         if days.is_some_and(|days| !RETENTION_DAYS.contains(&days)) {
             return Err(InvalidConfig::Retention);
         }
+        let life = duration("certificate_life", self.certificate_life)?;
+        let certificate_life = life.unwrap_or(CERTIFICATE_LIFE_DEFAULT);
+        if !CERTIFICATE_LIFE_RANGE.contains(&certificate_life) {
+            return Err(InvalidConfig::CertificateLife);
+        }
         let listen = self
             .listen
             .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, PORT_DEFAULT)));
@@ -196,6 +214,7 @@ impl Settings {
                 .unwrap_or_else(|| TRUST_DOMAIN_DEFAULT.to_owned()),
             beat,
             retention,
+            certificate_life,
         })
     }
 }
@@ -214,6 +233,7 @@ impl fmt::Debug for Settings {
             .field("trust_domain", &self.trust_domain)
             .field("beat", &self.beat)
             .field("retention", &self.retention)
+            .field("certificate_life", &self.certificate_life)
             .finish()
     }
 }
@@ -232,6 +252,7 @@ impl fmt::Debug for Config {
             .field("trust_domain", &self.trust_domain)
             .field("beat", &self.beat)
             .field("retention", &self.retention)
+            .field("certificate_life", &self.certificate_life)
             .finish()
     }
 }

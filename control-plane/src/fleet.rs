@@ -240,7 +240,7 @@ impl Fleet {
             .certify(&*self.clock, Role::Enforcer, name, request)?)
     }
 
-    /// Certifies a key of the caller's own for a short time. Whoever left the register is not renewed.
+    /// Certifies a key of the caller's own. Whoever left the register is not renewed.
     pub async fn renew(&self, caller: &SpiffeId, role: Role, request: &str) -> Result<String, FleetError> {
         if role == Role::Enforcer {
             self.check_registered(caller.name()).await?;

@@ -115,7 +115,8 @@ impl Installation {
         progress: Progress,
     ) -> Result<Self, InstallationError> {
         create_private(&config.data)?;
-        let authority = Authority::open(&config.data.join("keys"), &config.trust_domain, &**clock)?;
+        let authority = Authority::open(&config.data.join("keys"), &config.trust_domain, &**clock)?
+            .certifying_for(config.certificate_life);
         let (postgres, url) = if let Some(url) = &config.database_url {
             (None, url.clone())
         } else {

@@ -30,6 +30,9 @@ pub struct Config {
     pub certificate: PathBuf,
     /// Its private key, PEM.
     pub key: PathBuf,
+    /// Whether the certificate is renewed by the control plane at half of its life; `false` where others rotate the files.
+    #[serde(default = "yes")]
+    pub renew: bool,
     /// The CA that vouches for the control plane and for agents, PEM.
     pub ca: PathBuf,
     /// The pinned root public key, 64 hex digits.
@@ -190,6 +193,11 @@ impl Default for JournalBounds {
             max_bytes: JOURNAL_BYTES_DEFAULT,
         }
     }
+}
+
+/// What is on unless it is switched off.
+const fn yes() -> bool {
+    true
 }
 
 impl TryFrom<String> for RootKey {

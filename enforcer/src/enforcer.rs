@@ -20,7 +20,7 @@ use crate::follow::{Follower, Parts};
 use crate::freshness::Freshness;
 use crate::gate::{Caller, Core, Gate};
 use crate::hold::Holds;
-use crate::identity::Source;
+use crate::identity::{Renewer, Source};
 use crate::journal::upload::Uploader;
 use crate::journal::{Journal, JournalError};
 use crate::last_known_good::{LastKnownGood, LastKnownGoodError};
@@ -102,7 +102,7 @@ impl Enforcer {
         let (parts, directory) = opened.into_parts(&config, &clock);
         let core = Arc::new(Core::new(
             parts.instance,
-            clock,
+            Arc::clone(&clock),
             Arc::clone(&parts.snapshots),
             Arc::clone(&parts.freshness),
             Arc::clone(&parts.journal),
@@ -115,6 +115,10 @@ impl Enforcer {
         tasks.push(tokio::spawn(
             identity.clone().follow(parts.status.clone(), stop.clone()),
         ));
+        if config.renew {
+            let renewer = Renewer::new(identity.clone(), connection, clock);
+            tasks.push(tokio::spawn(renewer.run(stop.clone())));
+        }
         Ok(Self {
             gate,
             core,

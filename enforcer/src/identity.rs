@@ -6,6 +6,8 @@
 //! **Invariant**: what is in use is a certificate with its own key, and a CA. Files that are not (half of a pair was written, one is
 //! missing) change nothing, and the log names them.
 
+mod renewal;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +20,7 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::status::StatusBoard;
 use crate::tls::{Pem, Tls, TlsError};
+pub(crate) use renewal::Renewer;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -61,6 +64,11 @@ impl Source {
             current: Arc::new(watch::Sender::new(Arc::new(tls))),
             seen: Arc::new(Mutex::new(Seen::Pem(pem))),
         })
+    }
+
+    /// The files.
+    pub(crate) const fn files(&self) -> &Files {
+        &self.files
     }
 
     /// The identity in use.

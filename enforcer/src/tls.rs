@@ -89,6 +89,18 @@ impl Pem {
     }
 }
 
+impl Pem {
+    /// The same key and CA under another certificate.
+    pub(crate) fn with_certificate(self, certificate: String) -> Self {
+        Self { certificate, ..self }
+    }
+
+    /// The private key, to ask for another certificate of it.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+}
+
 impl Tls {
     /// What these files hold, if they belong together.
     pub(crate) fn new(pem: &Pem, files: &Files) -> Result<Self, TlsError> {

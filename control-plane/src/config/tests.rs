@@ -22,6 +22,21 @@ fn a_retention_that_would_drop_today_or_outlast_the_calendar_is_refused() {
 }
 
 #[test]
+fn a_certificate_life_that_is_no_time_or_for_ever_is_refused() {
+    let living = |life: &str| Settings {
+        certificate_life: Some(life.to_owned()),
+        ..Settings::default()
+    };
+    for life in ["0s", "9m", "366d"] {
+        let resolved = living(life).resolve();
+        assert!(matches!(resolved, Err(InvalidConfig::CertificateLife)), "{life}");
+    }
+    for life in ["10m", "24h", "365d"] {
+        living(life).resolve().unwrap();
+    }
+}
+
+#[test]
 fn a_beat_is_short_enough_for_the_full_tier_to_stay_fresh() {
     assert!(matches!(
         settings(Some("11s"), None).resolve(),

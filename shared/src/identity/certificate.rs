@@ -11,6 +11,8 @@ use super::{InvalidSpiffeId, SpiffeId};
 pub struct Svid {
     /// Who it is.
     pub id: SpiffeId,
+    /// It is good from then on.
+    pub not_before_ms: u64,
     /// It is good until then.
     pub not_after_ms: u64,
 }
@@ -43,12 +45,12 @@ impl Svid {
     pub fn read(der: &[u8]) -> Result<Self, InvalidSvid> {
         let id = SpiffeId::from_verified_certificate(der)?;
         let (_, certificate) = X509Certificate::from_der(der).map_err(|_| InvalidSvid::Undecodable)?;
-        let not_after_s = certificate.validity().not_after.timestamp();
+        let validity = certificate.validity();
+        let ms = |seconds: i64| u64::try_from(seconds).unwrap_or_default().saturating_mul(1_000);
         Ok(Self {
             id,
-            not_after_ms: u64::try_from(not_after_s)
-                .unwrap_or_default()
-                .saturating_mul(1_000),
+            not_before_ms: ms(validity.not_before.timestamp()),
+            not_after_ms: ms(validity.not_after.timestamp()),
         })
     }
 }

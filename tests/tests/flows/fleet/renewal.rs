@@ -1,19 +1,25 @@
-//! Renewal: whoever shows a certificate gets a short-lived one for another key, and never another name.
+//! Renewal: whoever shows a certificate gets another, and never another name.
 
+use std::sync::Arc;
+
+use checkrein_control_plane::authority::not_after_ms;
 use checkrein_control_plane::cli::client::ClientConfig;
 use checkrein_control_plane::cli::identity::{
     CLIENT_FILE, Credentials, RootKey, generate_request, write_identity,
 };
+use checkrein_enforcer::{Enforcer, Status};
 use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_proto::fleet::v1::{CertifyRequest, RenewRequest};
+use checkrein_shared::id::Generation;
 use checkrein_shared::identity::Role;
-use checkrein_shared::{Clock, SystemClock};
-use checkrein_tests::{Binaries, World};
+use checkrein_shared::{Clock, ManualClock, SystemClock};
+use checkrein_tests::{Binaries, WAIT_MAX, World, payments};
 use tonic::Code;
 use tonic::transport::Identity;
 
+const AGENT: &str = "spiffe://acme.example/agent/billing";
 /// The longest a renewed certificate holds.
-const LIFE_MS: u64 = 24 * 60 * 60 * 1_000;
+const LIFE_MS: u64 = 90 * 24 * 60 * 60 * 1_000;
 /// Everybody who may renew, with a name that is in the register where one has to be.
 const CALLERS: [(Role, &str); 5] = [
     (Role::Operator, "olga"),
@@ -24,7 +30,7 @@ const CALLERS: [(Role, &str); 5] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_shows_a_certificate_gets_a_short_lived_one_for_a_new_key_and_its_own_name() {
+async fn whoever_shows_a_certificate_gets_one_for_a_new_key_and_its_own_name() {
     let world = World::start().await.unwrap();
     world.register("edge", &[], &[]).await.unwrap();
     for (role, name) in CALLERS {
@@ -112,4 +118,36 @@ async fn a_person_renews_with_one_command_and_goes_on_with_the_same_key() {
         );
         before = after;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enforcer_past_half_of_its_certificates_life_renews_it_and_keeps_its_session() {
+    let mut world = World::start().await.unwrap();
+    let directory = world.register("edge", &[], &[AGENT]).await.unwrap();
+    let read = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
+    let (certificate, key) = (read("certificate.pem"), read("key.pem"));
+    let first_until_ms = not_after_ms(&certificate).unwrap();
+    let config = world
+        .enforcer_config(&directory, AGENT, &[world.address(0)])
+        .unwrap();
+    // While there is nobody to ask, what is there goes on.
+    world.stop_replica(0).await;
+    let past_half = ManualClock::at(SystemClock.wall_ms() + LIFE_MS / 100 * 60);
+    let enforcer = Enforcer::connect_with(config, Arc::new(past_half)).await.unwrap();
+    assert_eq!(read("certificate.pem"), certificate);
+    world.restart_replica(0).await.unwrap();
+    let renewed = |status: &Status| status.connected() && status.identity_until_ms > first_until_ms;
+    enforcer.wait_until(renewed, WAIT_MAX).await.unwrap();
+    assert_ne!(read("certificate.pem"), certificate);
+    assert_eq!(read("key.pem"), key, "the key stays");
+    // The session that was there still carries what is pushed, and the next is made with the new certificate.
+    let generation = Generation(world.push(&payments().unwrap()).await.unwrap());
+    let decides = enforcer.wait_until(|status| status.decides_by(generation), WAIT_MAX);
+    decides.await.unwrap();
+    world.stop_replica(0).await;
+    let gone = enforcer.wait_until(|status| !status.connected(), WAIT_MAX);
+    gone.await.unwrap();
+    world.restart_replica(0).await.unwrap();
+    enforcer.wait_until(renewed, WAIT_MAX).await.unwrap();
+    enforcer.shutdown().await;
 }
