@@ -176,6 +176,6 @@ fn peer(request: &Request<Body>) -> Result<SpiffeId, Status> {
     let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
     let certificates = connection.and_then(TlsConnectInfo::peer_certs);
     let leaf = certificates.as_deref().and_then(|chain| chain.first());
-    let leaf = leaf.ok_or_else(|| Status::unauthenticated("a client certificate is needed"))?;
+    let leaf = leaf.ok_or_else(|| Status::unauthenticated("a client certificate or a bearer token is needed"))?;
     SpiffeId::from_verified_certificate(leaf).map_err(|error| Status::unauthenticated(error.to_string()))
 }

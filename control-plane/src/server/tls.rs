@@ -1,4 +1,7 @@
-//! Mutual TLS for those who connect, under a certificate that is renewed while the replica serves.
+//! TLS for those who connect, under a certificate that is renewed while the replica serves.
+//!
+//! A client may come without a certificate, and then says in each request who it is; `caller.rs` decides whether that is
+//! enough. A certificate that is offered is verified here or ends the handshake.
 //!
 //! Our own acceptor and not tonic's, which takes one certificate for the life of the server: a replica that ran longer than
 //! its certificate would be unreachable for everyone at once.
@@ -146,8 +149,9 @@ fn server_config(ca: &str, identity: &Identity) -> Result<ServerConfig, RunError
     for certificate in certificates(ca)? {
         roots.add(certificate)?;
     }
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .allow_unauthenticated()
+        .build()?;
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
