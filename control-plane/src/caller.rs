@@ -1,21 +1,37 @@
 //! Who calls, and what they may: one table, default deny.
 //!
-//! The caller is the SPIFFE ID of the client certificate that TLS verified. What an RPC's comment says ("Caller: …") is what
-//! this table says; a test holds the two together.
+//! The caller is the SPIFFE ID of the client certificate that TLS verified, or whom a verified bearer token names. With both,
+//! they must name the same: a token that travelled on somebody else's connection is a stolen one. A person whom a token gives
+//! two roles is, in each RPC, whichever its row names first. What an RPC's comment says ("Caller: …") is what this table says;
+//! a test holds the two together.
 //!
-//! **Invariant**: an RPC that is not in the table is refused to everyone.
+//! **Invariant**: an RPC that is not in the table is refused to everyone; a token goes no further than here.
 
+mod bearer;
+mod fetch;
+mod keyring;
+mod keys;
+mod token;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use checkrein_shared::identity::{Role, SpiffeId};
 use futures_util::future::Either;
-use std::future::{Ready, ready};
 use tonic::body::Body;
+use tonic::codegen::http::header::AUTHORIZATION;
 use tonic::codegen::http::{Request, Response};
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::warn;
+
+pub use bearer::BearerError;
+pub(crate) use bearer::Bearers;
+pub use fetch::InvalidCa;
+pub(crate) use fetch::is_askable;
 
 use Role::{Agent, Approver, Enforcer, Operator, Orchestrator};
 
@@ -78,15 +94,19 @@ pub struct Caller {
 
 /// Puts a [`Caller`] into every request, or refuses it.
 #[derive(Debug, Clone)]
-pub struct Authorize {
-    trust_domain: String,
-}
+pub struct Authorize(Arc<Gatekeeper>);
 
 /// The service [`Authorize`] makes.
 #[derive(Debug, Clone)]
 pub struct Authorized<S> {
     inner: S,
+    gatekeeper: Arc<Gatekeeper>,
+}
+
+#[derive(Debug)]
+struct Gatekeeper {
     trust_domain: String,
+    bearers: Bearers,
 }
 
 impl Caller {
@@ -102,8 +122,11 @@ impl Caller {
 
 impl Authorize {
     /// Accepts identities of this trust domain only.
-    pub const fn new(trust_domain: String) -> Self {
-        Self { trust_domain }
+    pub(crate) fn new(trust_domain: String, bearers: Bearers) -> Self {
+        Self(Arc::new(Gatekeeper {
+            trust_domain,
+            bearers,
+        }))
     }
 }
 
@@ -113,69 +136,146 @@ impl<S> Layer<S> for Authorize {
     fn layer(&self, inner: S) -> Authorized<S> {
         Authorized {
             inner,
-            trust_domain: self.trust_domain.clone(),
+            gatekeeper: Arc::clone(&self.0),
         }
     }
 }
 
-impl<S: Service<Request<Body>, Response = Response<Body>>> Service<Request<Body>> for Authorized<S> {
+impl<S> Service<Request<Body>> for Authorized<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+{
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<Self::Response, S::Error>>>;
+    type Future = Either<S::Future, Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        match authorize(&request, &self.trust_domain) {
+        let path = request.uri().path().to_owned();
+        let credentials = peer(&request).and_then(|peer| Ok((peer, take_bearer(&mut request)?)));
+        let decided = match credentials {
+            Ok((peer, Some(token))) => {
+                let gatekeeper = Arc::clone(&self.gatekeeper);
+                // The one that said it is ready is the one that is called.
+                let fresh = self.inner.clone();
+                let mut inner = std::mem::replace(&mut self.inner, fresh);
+                return Either::Right(Box::pin(async move {
+                    let ids = gatekeeper.identify(peer, &token).await;
+                    match ids.and_then(|ids| gatekeeper.authorize(ids, &path)) {
+                        Ok(caller) => {
+                            request.extensions_mut().insert(caller);
+                            inner.call(request).await
+                        }
+                        Err(status) => Ok(refuse(&path, &status)),
+                    }
+                }));
+            }
+            Ok((Some(id), None)) => self.gatekeeper.authorize(vec![id], &path),
+            Ok((None, None)) => Err(Status::unauthenticated(
+                "a client certificate or a bearer token is needed",
+            )),
+            Err(status) => Err(status),
+        };
+        match decided {
             Ok(caller) => {
                 request.extensions_mut().insert(caller);
                 Either::Left(self.inner.call(request))
             }
             Err(status) => {
-                warn!(path = request.uri().path(), code = ?status.code(), reason = status.message(), "refused");
-                Either::Right(ready(Ok(status.into_http())))
+                let refused = refuse(&path, &status);
+                Either::Right(Box::pin(async move { Ok(refused) }))
             }
         }
     }
 }
 
-fn authorize(request: &Request<Body>, trust_domain: &str) -> Result<Caller, Status> {
-    let id = peer(request)?;
-    if id.trust_domain() != trust_domain {
-        return Err(Status::unauthenticated(format!(
-            "`{id}` is not of trust domain `{trust_domain}`"
-        )));
+impl Gatekeeper {
+    /// Whom a token names, on a connection that may have named somebody.
+    async fn identify(&self, peer: Option<SpiffeId>, token: &str) -> Result<Vec<SpiffeId>, Status> {
+        let named = self.bearers.identify(token, &self.trust_domain).await;
+        let named = named.map_err(|error| Status::unauthenticated(error.to_string()))?;
+        match peer {
+            None => Ok(named),
+            Some(peer) if named.contains(&peer) => Ok(vec![peer]),
+            Some(peer) => Err(Status::unauthenticated(format!(
+                "the certificate is of `{peer}` and the bearer token of somebody else: send one of them"
+            ))),
+        }
     }
-    let role = id
-        .role()
-        .ok_or_else(|| Status::permission_denied(format!("`{id}` has no role")))?;
-    let path = request.uri().path();
-    let allowed = CALLERS
-        .iter()
-        .find(|(rpc, _)| *rpc == path)
-        .map(|(_, roles)| *roles);
-    match allowed {
-        Some(roles) if roles.contains(&role) => Ok(Caller { id, role }),
-        Some(roles) => {
+
+    /// The first of these whom the RPC's row names.
+    fn authorize(&self, ids: Vec<SpiffeId>, path: &str) -> Result<Caller, Status> {
+        let trust_domain = &self.trust_domain;
+        let mut known: Vec<Caller> = Vec::with_capacity(ids.len());
+        for id in ids {
+            if id.trust_domain() != trust_domain {
+                return Err(Status::unauthenticated(format!(
+                    "`{id}` is not of trust domain `{trust_domain}`"
+                )));
+            }
+            let role = id
+                .role()
+                .ok_or_else(|| Status::permission_denied(format!("`{id}` has no role")))?;
+            known.push(Caller { id, role });
+        }
+        let Some((_, roles)) = CALLERS.iter().find(|(rpc, _)| *rpc == path) else {
+            return Err(Status::new(
+                Code::Unimplemented,
+                format!("`{path}` is not served here"),
+            ));
+        };
+        let allowed = roles
+            .iter()
+            .find_map(|role| known.iter().find(|caller| caller.role == *role));
+        allowed.cloned().ok_or_else(|| {
             let wanted: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
             let wanted = wanted.join(" or ");
-            Err(Status::permission_denied(format!(
-                "`{id}` is {role}; this takes the role {wanted}"
-            )))
-        }
-        None => Err(Status::new(
-            Code::Unimplemented,
-            format!("`{path}` is not served here"),
-        )),
+            let found: Vec<String> = known
+                .iter()
+                .map(|caller| format!("`{}` is {}", caller.id, caller.role))
+                .collect();
+            let found = found.join(" and ");
+            Status::permission_denied(format!("{found}; this takes the role {wanted}"))
+        })
     }
 }
 
-fn peer(request: &Request<Body>) -> Result<SpiffeId, Status> {
+fn refuse(path: &str, status: &Status) -> Response<Body> {
+    warn!(path, code = ?status.code(), reason = status.message(), "refused");
+    status.clone().into_http()
+}
+
+/// Whom TLS knows; none: who came without a certificate.
+fn peer(request: &Request<Body>) -> Result<Option<SpiffeId>, Status> {
     let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
     let certificates = connection.and_then(TlsConnectInfo::peer_certs);
     let leaf = certificates.as_deref().and_then(|chain| chain.first());
-    let leaf = leaf.ok_or_else(|| Status::unauthenticated("a client certificate or a bearer token is needed"))?;
-    SpiffeId::from_verified_certificate(leaf).map_err(|error| Status::unauthenticated(error.to_string()))
+    leaf.map(|leaf| SpiffeId::from_verified_certificate(leaf))
+        .transpose()
+        .map_err(|error| Status::unauthenticated(error.to_string()))
+}
+
+/// The bearer token of a request, taken out of it; two, or something else in its place, are refused.
+fn take_bearer(request: &mut Request<Body>) -> Result<Option<String>, Status> {
+    let values: Vec<_> = request.headers().get_all(AUTHORIZATION).iter().cloned().collect();
+    request.headers_mut().remove(AUTHORIZATION);
+    let [value] = &values[..] else {
+        return if values.is_empty() {
+            Ok(None)
+        } else {
+            Err(Status::unauthenticated("there is more than one `authorization`"))
+        };
+    };
+    let token = value.to_str().ok().and_then(|text| text.split_once(' '));
+    match token {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim().to_owned())),
+        _ => Err(Status::unauthenticated(
+            "`authorization` must be `Bearer <token>`",
+        )),
+    }
 }

@@ -83,7 +83,7 @@ struct Global {
 enum Command {
     /// Run a control plane; makes keys, an operator and a database where they are missing
     #[command(after_help = serve::EXAMPLE)]
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Watch the main job on real parts, for a minute
     #[command(after_help = demo::EXAMPLE)]
     Demo,
@@ -107,7 +107,7 @@ pub async fn run(cli: Cli, clock: SharedClock) -> ExitCode {
     let color = !global.no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let invocation = Invocation::new(global.config, global.json, color, clock, Streams::standard());
     let result = match cli.command {
-        Command::Serve(args) => serve::run(args, &invocation).await,
+        Command::Serve(args) => serve::run(*args, &invocation).await,
         Command::Demo => demo::run(&invocation).await,
         Command::Policy(args) => policy::run(args, &invocation).await,
         Command::Hold(args) => hold::run(args, &invocation).await,

@@ -1,5 +1,7 @@
 //! What a replica is told: one struct, from a file, flags and `CHECKREIN_…` variables, parsed wholly before a port opens.
 
+mod sign_in;
+
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,6 +10,8 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use sign_in::{InvalidSignIn, JwtSvid, JwtSvidSettings, Oidc, OidcSettings};
 
 use crate::authority::CERTIFICATE_LIFE_DEFAULT;
 use crate::database::without_password;
@@ -64,6 +68,12 @@ pub struct Settings {
     /// How long a certificate is good for, as in 24h; enforcers renew theirs at half of it [default: 90d]
     #[arg(long, env = "CHECKREIN_CERTIFICATE_LIFE", hide_env_values = true)]
     pub certificate_life: Option<String>,
+    /// Sign-in of people.
+    #[command(flatten)]
+    pub oidc: OidcSettings,
+    /// Sign-in of workloads.
+    #[command(flatten)]
+    pub jwt_svid: JwtSvidSettings,
 }
 
 /// What a replica runs with.
@@ -87,6 +97,10 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// How long a certificate is good for.
     pub certificate_life: Duration,
+    /// Whose tokens people sign in with; none: nobody's.
+    pub oidc: Option<Oidc>,
+    /// Whose tokens workloads sign in with; none: nobody's.
+    pub jwt_svid: Option<JwtSvid>,
 }
 
 /// Settings that can't be used.
@@ -124,6 +138,9 @@ pub enum InvalidConfig {
     /// A CA for a database that was not named.
     #[error("--database-ca verifies the Postgres of --database-url, and none is named")]
     CaWithoutDatabase,
+    /// Sign-in by token.
+    #[error(transparent)]
+    SignIn(#[from] InvalidSignIn),
     /// A retention that is too short or too long.
     #[error(
         "retention: decisions are kept from {}d to {}d; leave it out to keep them for ever",
@@ -167,6 +184,8 @@ impl Settings {
             beat: self.beat.or(file.beat),
             retention: self.retention.or(file.retention),
             certificate_life: self.certificate_life.or(file.certificate_life),
+            oidc: self.oidc.or(file.oidc),
+            jwt_svid: self.jwt_svid.or(file.jwt_svid),
         }
     }
 
@@ -215,6 +234,8 @@ impl Settings {
             beat,
             retention,
             certificate_life,
+            oidc: self.oidc.resolve()?,
+            jwt_svid: self.jwt_svid.resolve()?,
         })
     }
 }
@@ -234,6 +255,8 @@ impl fmt::Debug for Settings {
             .field("beat", &self.beat)
             .field("retention", &self.retention)
             .field("certificate_life", &self.certificate_life)
+            .field("oidc", &self.oidc)
+            .field("jwt_svid", &self.jwt_svid)
             .finish()
     }
 }
@@ -253,6 +276,8 @@ impl fmt::Debug for Config {
             .field("beat", &self.beat)
             .field("retention", &self.retention)
             .field("certificate_life", &self.certificate_life)
+            .field("oidc", &self.oidc)
+            .field("jwt_svid", &self.jwt_svid)
             .finish()
     }
 }

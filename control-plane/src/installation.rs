@@ -209,6 +209,8 @@ impl Installation {
             hosts: self.config.hosts,
             beat: self.config.beat,
             retention: self.config.retention.into(),
+            oidc: self.config.oidc,
+            jwt_svid: self.config.jwt_svid,
         };
         let ended = self.postgres.as_ref().map(PrivatePostgres::ended);
         let served = tokio::select! {

@@ -25,7 +25,8 @@ use tonic::transport::Server;
 use tracing::{info, warn};
 
 use crate::authority::{Authority, AuthorityError};
-use crate::caller::Authorize;
+use crate::caller::{Authorize, BearerError, Bearers};
+use crate::config::{JwtSvid, Oidc};
 use crate::database::{Database, DatabaseError, FeedName};
 use crate::decision::{Decisions, Retention, keep_partitions};
 use crate::feed::{follow_revisions, spawn_feed};
@@ -69,6 +70,10 @@ pub struct Options {
     pub beat: Duration,
     /// How long decisions are kept.
     pub retention: Retention,
+    /// Whose tokens people sign in with.
+    pub oidc: Option<Oidc>,
+    /// Whose tokens workloads sign in with.
+    pub jwt_svid: Option<JwtSvid>,
 }
 
 /// Why a replica stopped, or never ran.
@@ -80,6 +85,9 @@ pub enum RunError {
     /// The keys.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// Sign-in by token.
+    #[error(transparent)]
+    Bearer(#[from] BearerError),
     /// The first read did not come.
     #[error("the database did not answer the first read in time")]
     NoFirstRead,
@@ -111,7 +119,10 @@ pub async fn run(
         hosts,
         beat,
         retention,
+        oidc,
+        jwt_svid,
     } = options;
+    let bearers = Bearers::start(oidc, jwt_svid, Arc::clone(&clock), &stop).await?;
     keep_partitions(&database, retention).await?;
     let replica = ReplicaId::new(&*clock).to_string();
     let certificate = Renewing::new(
@@ -147,7 +158,7 @@ pub async fn run(
         fleet_options,
     );
     let server = builder()
-        .layer(Authorize::new(authority.trust_domain.clone()))
+        .layer(Authorize::new(authority.trust_domain.clone(), bearers))
         .add_service(PolicyServiceServer::new(policies).max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(BundleServiceServer::new(segments))
         .add_service(TaskServiceServer::new(tasks))

@@ -14,7 +14,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use checkrein_control_plane::authority::Authority;
 use checkrein_control_plane::cli::identity::RootKey;
-use checkrein_control_plane::config::{Config as ControlPlaneConfig, Settings};
+use checkrein_control_plane::config::{
+    Config as ControlPlaneConfig, JwtSvidSettings, OidcSettings, Settings,
+};
 use checkrein_control_plane::database::Database;
 use checkrein_control_plane::installation::Installation;
 use checkrein_control_plane::postgres::{Options, PrivatePostgres, Progress};
@@ -58,6 +60,10 @@ pub struct WorldOptions {
     pub beat: String,
     /// How long decisions are kept.
     pub retention: Option<String>,
+    /// Whose tokens people sign in with.
+    pub oidc: OidcSettings,
+    /// Whose tokens workloads sign in with.
+    pub jwt_svid: JwtSvidSettings,
 }
 
 /// One running replica.
@@ -74,6 +80,8 @@ impl Default for WorldOptions {
         Self {
             beat: "200ms".to_owned(),
             retention: None,
+            oidc: OidcSettings::default(),
+            jwt_svid: JwtSvidSettings::default(),
         }
     }
 }
@@ -251,6 +259,8 @@ impl World {
             trust_domain: Some(TRUST_DOMAIN.to_owned()),
             beat: Some(self.options.beat.clone()),
             retention: self.options.retention.clone(),
+            oidc: self.options.oidc.clone(),
+            jwt_svid: self.options.jwt_svid.clone(),
             ..Settings::default()
         };
         settings.resolve().context("the settings of a world")

@@ -7,6 +7,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "authorization/bearer.rs"]
+mod bearer;
+#[path = "authorization/issuer.rs"]
+mod issuer;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -1,0 +1,224 @@
+//! Keys that follow their source: an issuer's address, or a file.
+//!
+//! Comes from: a fetch in the background, by age and when a token names a key that is not known. Goes to: whoever verifies a
+//! token, from memory.
+//!
+//! **Invariant**: keys that were not confirmed for [`KEYS_AGE_MAX`] verify nothing; a stranger's tokens cause a fetch every
+//! [`FETCH_PAUSE`] at most.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use checkrein_shared::SharedClock;
+use serde::Deserialize;
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::fetch::Fetcher;
+use super::keys::{KeySet, Use};
+use super::token::{Claims, InvalidToken, Token};
+
+/// Keys are good for so long after their source last gave them.
+const KEYS_AGE_MAX: Duration = Duration::from_hours(24);
+/// An issuer is asked again after this long.
+const ISSUER_INTERVAL: Duration = Duration::from_mins(5);
+/// A file is read again after this long, and an issuer that did not answer is asked again.
+const FILE_INTERVAL: Duration = Duration::from_secs(5);
+/// Nothing is fetched more often than this.
+const FETCH_PAUSE: Duration = Duration::from_secs(3);
+/// So long a token of an unknown key waits for a fetch.
+const UNKNOWN_KEY_WAIT_MAX: Duration = Duration::from_secs(9);
+
+/// Where keys come from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// An OIDC issuer, by discovery.
+    Issuer { issuer: String, fetcher: Fetcher },
+    /// A SPIFFE bundle.
+    Bundle(PathBuf),
+}
+
+/// The keys of one source, as they are now.
+#[derive(Debug, Clone)]
+pub(super) struct Keyring {
+    known: watch::Receiver<Known>,
+    wanted: Arc<Notify>,
+    clock: SharedClock,
+}
+
+/// The end of a keyring that fetches; verifying needs it to run.
+#[derive(Debug)]
+pub(super) struct Follower {
+    source: Source,
+    known: watch::Sender<Known>,
+    wanted: Arc<Notify>,
+    clock: SharedClock,
+}
+
+/// Why a token is not believed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Disbelief {
+    /// The token.
+    #[error(transparent)]
+    Token(#[from] InvalidToken),
+    /// Nobody to ask.
+    #[error("the keys to verify the token with are not known: {0}")]
+    NoKeys(String),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Known {
+    keys: KeySet,
+    /// On the boot clock; none: never.
+    confirmed_ms: Option<u64>,
+    failure: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl Keyring {
+    /// A keyring that is empty until its follower has fetched.
+    pub(super) fn new(source: Source, clock: SharedClock) -> (Self, Follower) {
+        let (sender, known) = watch::channel(Known::default());
+        let wanted = Arc::new(Notify::new());
+        let keyring = Self {
+            known,
+            wanted: Arc::clone(&wanted),
+            clock: Arc::clone(&clock),
+        };
+        let follower = Follower {
+            source,
+            known: sender,
+            wanted,
+            clock,
+        };
+        (keyring, follower)
+    }
+
+    /// Verifies a token's signature; waits within a bound if its key is not known yet.
+    pub(super) async fn verify(&self, token: &Token) -> Result<Claims, Disbelief> {
+        let mut known = self.known.clone();
+        let first = self.try_verify(token, &known.borrow_and_update());
+        let unknown = matches!(
+            first,
+            Err(Disbelief::Token(InvalidToken::UnknownKey) | Disbelief::NoKeys(_))
+        );
+        if !unknown {
+            return first;
+        }
+        self.wanted.notify_one();
+        // Late or gone, the answer is that of what is known.
+        let _fetched = timeout(UNKNOWN_KEY_WAIT_MAX, known.changed()).await;
+        self.try_verify(token, &known.borrow())
+    }
+
+    fn try_verify(&self, token: &Token, known: &Known) -> Result<Claims, Disbelief> {
+        let age_ms = known
+            .confirmed_ms
+            .map(|at| self.clock.boot_ms().saturating_sub(at));
+        let fresh = age_ms.is_some_and(|age| u128::from(age) <= KEYS_AGE_MAX.as_millis());
+        if !fresh {
+            let cause = known.failure.clone();
+            let cause = cause.unwrap_or_else(|| "they were not fetched yet".to_owned());
+            return Err(Disbelief::NoKeys(cause));
+        }
+        Ok(token.verify(&known.keys)?)
+    }
+}
+
+impl Follower {
+    /// Fetches now, and then whenever it is time or a key is wanted, until `stop` is cancelled.
+    pub(super) async fn follow(self, stop: CancellationToken) {
+        loop {
+            let fetched = self.fetch_once().await;
+            let interval = match (&self.source, fetched) {
+                (Source::Issuer { .. }, true) => ISSUER_INTERVAL,
+                _ => FILE_INTERVAL,
+            };
+            let wait = async {
+                sleep(FETCH_PAUSE).await;
+                let left = interval.saturating_sub(FETCH_PAUSE);
+                let _wanted = timeout(left, self.wanted.notified()).await;
+            };
+            if stop.run_until_cancelled(wait).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// One fetch; says whether it gave keys.
+    pub(super) async fn fetch_once(&self) -> bool {
+        let fetched = self.source.fetch().await;
+        let confirmed_ms = self.clock.boot_ms();
+        let good = fetched.is_ok();
+        self.known.send_modify(|known| match fetched {
+            Ok(keys) => {
+                *known = Known {
+                    keys,
+                    confirmed_ms: Some(confirmed_ms),
+                    failure: None,
+                }
+            }
+            Err(cause) => {
+                warn!(cause, "keys to verify tokens with were not fetched");
+                known.failure = Some(cause);
+            }
+        });
+        good
+    }
+
+    /// What the last fetch failed with.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.known.borrow().failure.clone()
+    }
+}
+
+impl Source {
+    async fn fetch(&self) -> Result<KeySet, String> {
+        let (from, text, wanted) = match self {
+            Self::Issuer { issuer, fetcher } => {
+                let (from, text) = fetch_issuer(issuer, fetcher).await?;
+                (from, text, Use::Signature)
+            }
+            Self::Bundle(path) => {
+                let shown = path.display().to_string();
+                let read = tokio::fs::read(path).await;
+                let text = read.map_err(|error| format!("can't read `{shown}`: {error}"))?;
+                (shown, text, Use::JwtSvid)
+            }
+        };
+        let keys = KeySet::parse(&text, wanted).map_err(|error| format!("`{from}`: {error}"))?;
+        if keys.is_empty() {
+            return Err(format!("`{from}` lists no key that can be used"));
+        }
+        Ok(keys)
+    }
+}
+
+async fn fetch_issuer(issuer: &str, fetcher: &Fetcher) -> Result<(String, Vec<u8>), String> {
+    let get = async |url: String| match fetcher.get(&url).await {
+        Ok(document) => Ok((url, document)),
+        Err(error) => Err(format!("`{url}`: {error}")),
+    };
+    let url = format!(
+        "{}/.well-known/openid-configuration",
+        issuer.trim_end_matches('/')
+    );
+    let (url, document) = get(url).await?;
+    let discovery: Discovery = serde_json::from_slice(&document)
+        .map_err(|_| format!("`{url}` is not an OIDC discovery document"))?;
+    if discovery.issuer != issuer {
+        return Err(format!(
+            "`{url}` is of another issuer; write --oidc-issuer exactly as that document does"
+        ));
+    }
+    let (url, keys) = get(discovery.jwks_uri).await?;
+    Ok((url, keys.to_vec()))
+}

@@ -1,0 +1,145 @@
+//! A stand-in for an OIDC issuer and for the authority of a SPIFFE trust domain: it signs what a test asks for, and answers
+//! the two documents by plain HTTP on the loopback. It signs nobody in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use checkrein_shared::{Clock, SystemClock};
+use ring::hmac;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A key that signs tokens by ES256.
+pub(crate) struct Signer {
+    id: &'static str,
+    key: EcdsaKeyPair,
+}
+
+/// A running stand-in.
+pub(crate) struct Issuer {
+    pub(crate) url: String,
+    pub(crate) signer: Signer,
+    /// Whether it also lists its second key, as after a rotation.
+    pub(crate) rotated: Arc<AtomicBool>,
+    pub(crate) second: Signer,
+}
+
+impl Signer {
+    pub(crate) fn new(id: &'static str) -> Self {
+        let random = SystemRandom::new();
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap();
+        Self { id, key }
+    }
+
+    /// The public key as a set lists it.
+    pub(crate) fn public(&self, used: &str) -> Value {
+        let point = self.key.public_key().as_ref();
+        let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        json!({"kty": "EC", "crv": "P-256", "kid": self.id, "use": used, "x": number(&point[1..33]), "y": number(&point[33..])})
+    }
+
+    pub(crate) fn header(&self) -> Value {
+        json!({"alg": "ES256", "kid": self.id, "typ": "JWT"})
+    }
+
+    pub(crate) fn sign(&self, claims: &Value) -> String {
+        self.sign_as(&self.header(), claims)
+    }
+
+    /// Signed by ES256, whatever the header says.
+    pub(crate) fn sign_as(&self, header: &Value, claims: &Value) -> String {
+        joined(header, claims, |message| {
+            let signature = self.key.sign(&SystemRandom::new(), message).unwrap();
+            signature.as_ref().to_vec()
+        })
+    }
+
+    /// The oldest trick: the public key as the secret of a symmetric algorithm.
+    pub(crate) fn sign_with_the_public_key_as_secret(&self, claims: &Value) -> String {
+        let header = json!({"alg": "HS256", "kid": self.id, "typ": "JWT"});
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.public_key().as_ref());
+        joined(&header, claims, |message| {
+            hmac::sign(&key, message).as_ref().to_vec()
+        })
+    }
+
+    /// Signed by nobody.
+    pub(crate) fn unsigned(&self, claims: &Value) -> String {
+        let header = json!({"alg": "none", "kid": self.id, "typ": "JWT"});
+        joined(&header, claims, |_| Vec::new())
+    }
+}
+
+impl Issuer {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (signer, second) = (Signer::new("first"), Signer::new("second"));
+        let rotated = Arc::new(AtomicBool::new(false));
+        let discovery = json!({"issuer": url, "jwks_uri": format!("{url}/keys")}).to_string();
+        let before = json!({"keys": [signer.public("sig")]}).to_string();
+        let after = json!({"keys": [second.public("sig")]}).to_string();
+        let has_rotated = Arc::clone(&rotated);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let keys = if has_rotated.load(Ordering::SeqCst) {
+                    &after
+                } else {
+                    &before
+                };
+                answer(stream, &discovery, keys).await;
+            }
+        });
+        Self {
+            url,
+            signer,
+            rotated,
+            second,
+        }
+    }
+
+    /// Claims of a person that are good for a few minutes.
+    pub(crate) fn claims(&self, name: &str, groups: &[&str]) -> Value {
+        json!({
+            "iss": self.url, "aud": ["checkrein", "other"], "sub": "0815", "preferred_username": name, "groups": groups,
+            "iat": now_s(), "exp": now_s() + 300,
+        })
+    }
+}
+
+pub(crate) fn now_s() -> u64 {
+    SystemClock.wall_ms() / 1_000
+}
+
+fn joined(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", part(header), part(claims));
+    let signature = URL_SAFE_NO_PAD.encode(sign(message.as_bytes()));
+    format!("{message}.{signature}")
+}
+
+async fn answer(mut stream: TcpStream, discovery: &str, keys: &str) {
+    let (mut request, mut buffer) = (Vec::new(), [0; 1_024]);
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut buffer).await {
+            Ok(read) if read > 0 => request.extend_from_slice(&buffer[..read]),
+            _ => return,
+        }
+    }
+    let document = if request.starts_with(b"GET /keys ") {
+        keys
+    } else {
+        discovery
+    };
+    let length = document.len();
+    let answer =
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{document}");
+    let _gone = stream.write_all(answer.as_bytes()).await;
+}
