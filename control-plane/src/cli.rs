@@ -71,6 +71,15 @@ struct Global {
         hide_env_values = true
     )]
     config: Option<PathBuf>,
+    /// Sign in with the bearer token in this file, and not with the certificate of the config
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "CHECKREIN_TOKEN_FILE",
+        hide_env_values = true
+    )]
+    token_file: Option<PathBuf>,
     /// Print one JSON document, for scripts
     #[arg(long, global = true)]
     json: bool,
@@ -105,7 +114,8 @@ enum Command {
 pub async fn run(cli: Cli, clock: SharedClock) -> ExitCode {
     let global = cli.global;
     let color = !global.no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let invocation = Invocation::new(global.config, global.json, color, clock, Streams::standard());
+    let invocation = Invocation::new(global.config, global.json, color, clock, Streams::standard())
+        .with_token(global.token_file);
     let result = match cli.command {
         Command::Serve(args) => serve::run(*args, &invocation).await,
         Command::Demo => demo::run(&invocation).await,

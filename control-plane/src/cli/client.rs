@@ -1,6 +1,6 @@
-//! Which control plane to talk to, and as whom: a small TOML file and the mTLS channel it describes.
+//! Which control plane to talk to, and as whom: a small TOML file and the TLS channel it describes.
 //!
-//! **Invariant**: the connection is mutually authenticated or there is none; the control plane's certificate must chain to
+//! **Invariant**: the connection is of a client with a certificate or a token, never both, or there is none; the control plane's certificate must chain to
 //! the CA named in the file, and carry the role of a control plane.
 
 use std::env;
@@ -16,7 +16,11 @@ use checkrein_shared::id::random_bytes;
 use checkrein_shared::identity::ControlPlaneVerifier;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Request, Status};
 use uuid::Builder;
 
 use super::identity::{CA_FILE, CERTIFICATE_FILE, KEY_FILE, RootKey};
@@ -37,15 +41,27 @@ const KEEPALIVE_WAIT_MAX: Duration = Duration::from_secs(10);
 pub struct ClientConfig {
     /// `https://host:port` of each replica, or of what stands before them; tried in order.
     pub control_plane: Vec<String>,
-    /// This identity's certificate, PEM.
-    pub certificate: PathBuf,
+    /// This identity's certificate, PEM; none: whom the token names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
     /// Its private key, PEM.
-    pub key: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// A bearer token in place of certificate and key; read again for every call, so that it may be renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_file: Option<PathBuf>,
     /// The CA that certifies the control plane, PEM.
     pub ca: PathBuf,
     /// The root key that enforcers registered with this config will pin.
     pub root_key: RootKey,
 }
+
+/// A channel that says in every call who calls.
+pub type Connection = InterceptedService<Channel, Bearer>;
+
+/// What is sent beside a call: the token of a file, if there is one.
+#[derive(Debug, Clone)]
+pub struct Bearer(Option<PathBuf>);
 
 /// A client config that can't be used.
 #[derive(Debug, Error)]
@@ -83,6 +99,11 @@ pub enum ConfigError {
         /// How many there are.
         found: usize,
     },
+    /// Nobody, or perhaps two.
+    #[error(
+        "`{0}` must name either `certificate` and `key` or `token_file`; --token-file on the command line goes before both"
+    )]
+    Credential(PathBuf),
     /// A config that can't be written as TOML.
     #[error("can't write the config as TOML")]
     Encode(#[from] toml::ser::Error),
@@ -133,8 +154,9 @@ impl ClientConfig {
     pub fn beside(control_plane: Vec<String>, root_key: RootKey) -> Self {
         Self {
             control_plane,
-            certificate: CERTIFICATE_FILE.into(),
-            key: KEY_FILE.into(),
+            certificate: Some(CERTIFICATE_FILE.into()),
+            key: Some(KEY_FILE.into()),
+            token_file: None,
             ca: CA_FILE.into(),
             root_key,
         }
@@ -150,8 +172,8 @@ impl ClientConfig {
         Ok(base.join("checkrein/client.toml"))
     }
 
-    /// Reads a config and resolves its paths.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+    /// Reads a config and resolves its paths; a token given beside it stands in place of what it names.
+    pub fn load(path: &Path, token_file: Option<&Path>) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => ConfigError::Missing(path.to_owned()),
             _ => ConfigError::Unreadable {
@@ -171,10 +193,19 @@ impl ClientConfig {
             });
         }
         let directory = path.parent().unwrap_or(Path::new(""));
-        for file in [&mut config.certificate, &mut config.key, &mut config.ca] {
+        config.ca = directory.join(&config.ca);
+        let files = [&mut config.certificate, &mut config.key, &mut config.token_file];
+        for file in files.into_iter().flatten() {
             *file = directory.join(&*file);
         }
-        Ok(config)
+        if let Some(token_file) = token_file {
+            (config.certificate, config.key) = (None, None);
+            config.token_file = Some(token_file.to_owned());
+        }
+        match (&config.certificate, &config.key, &config.token_file) {
+            (Some(_), Some(_), None) | (None, None, Some(_)) => Ok(config),
+            _ => Err(ConfigError::Credential(path.to_owned())),
+        }
     }
 
     /// As TOML.
@@ -183,12 +214,18 @@ impl ClientConfig {
     }
 
     /// Connects to the first address that answers.
-    pub async fn connect(&self) -> Result<Channel, super::Error> {
+    pub async fn connect(&self) -> Result<Connection, super::Error> {
+        if let Some(token_file) = &self.token_file {
+            read(token_file)?;
+        }
         let (tls, verifier) = (self.tls()?, Arc::new(self.verifier()?));
         let mut failures: Vec<(&str, String)> = Vec::new();
         for address in &self.control_plane {
             match endpoint(address, tls.clone(), &verifier)?.connect().await {
-                Ok(channel) => return Ok(channel),
+                Ok(channel) => {
+                    let bearer = Bearer(self.token_file.clone());
+                    return Ok(InterceptedService::new(channel, bearer));
+                }
                 Err(error) => failures.push((address, innermost(&error))),
             }
         }
@@ -209,10 +246,13 @@ impl ClientConfig {
     }
 
     fn tls(&self) -> Result<ClientTlsConfig, ConfigError> {
-        let identity = Identity::from_pem(read(&self.certificate)?, read(&self.key)?);
-        Ok(ClientTlsConfig::new()
-            .identity(identity)
-            .timeout(CONNECT_WAIT_MAX))
+        let tls = ClientTlsConfig::new().timeout(CONNECT_WAIT_MAX);
+        Ok(match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => {
+                tls.identity(Identity::from_pem(read(certificate)?, read(key)?))
+            }
+            _ => tls,
+        })
     }
 
     /// The server is verified by the host of its URL, the CA and its role.
@@ -221,6 +261,21 @@ impl ClientConfig {
         Ok(verifier.map_err(|error| ConnectError::Credentials {
             cause: error.to_string(),
         })?)
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let Some(path) = &self.0 else {
+            return Ok(request);
+        };
+        let unusable = || Status::unauthenticated(format!("there is no token in `{}`", path.display()));
+        let text = fs::read_to_string(path).map_err(|_| unusable())?;
+        let value = format!("Bearer {}", text.trim());
+        let mut value: AsciiMetadataValue = value.parse().map_err(|_| unusable())?;
+        value.set_sensitive(true);
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
     }
 }
 

@@ -9,13 +9,13 @@ use checkrein_proto::decision::v1::{self as wire, CountRequest, SearchRequest, S
 use checkrein_shared::decision::Verdict;
 use clap::Subcommand;
 use serde_json::json;
-use tonic::transport::Channel;
 
 use super::client::ANSWER_BYTES_MAX;
 use super::output::{Fields, Style};
 use super::pages::Rows;
 use super::values::{self, LIMIT_DEFAULT, When};
 use super::{Error, Invocation, Outcome};
+use crate::cli::client::Connection;
 use view::DecisionView;
 
 /// `checkrein decision`
@@ -116,7 +116,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
 }
 
 async fn search(
-    client: DecisionServiceClient<Channel>,
+    client: DecisionServiceClient<Connection>,
     args: SearchArgs,
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {
@@ -135,7 +135,7 @@ async fn search(
 }
 
 async fn newest(
-    client: &DecisionServiceClient<Channel>,
+    client: &DecisionServiceClient<Connection>,
     request: &SearchRequest,
     limit: u32,
 ) -> Result<Rows<StoredDecision>, Error> {
@@ -153,7 +153,7 @@ async fn newest(
 }
 
 async fn show_one(
-    mut client: DecisionServiceClient<Channel>,
+    mut client: DecisionServiceClient<Connection>,
     decision_id: String,
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {
@@ -167,7 +167,7 @@ async fn show_one(
 }
 
 async fn count(
-    mut client: DecisionServiceClient<Channel>,
+    mut client: DecisionServiceClient<Connection>,
     task_id: String,
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {

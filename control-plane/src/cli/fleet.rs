@@ -9,10 +9,10 @@ use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_proto::fleet::v1::{Enforcer, ListRequest, ShowRequest};
 use clap::Subcommand;
 use serde_json::json;
-use tonic::transport::Channel;
 
 use super::client::ANSWER_BYTES_MAX;
 use super::{Error, Invocation, Outcome};
+use crate::cli::client::Connection;
 pub(super) use show::{is_behind, stage_word};
 use view::{EnforcerView, ShownView};
 
@@ -82,7 +82,7 @@ async fn list(invocation: &Invocation) -> Result<Outcome, Error> {
 }
 
 /// Every page of the register, and the newest generation.
-pub(super) async fn all(client: &mut FleetServiceClient<Channel>) -> Result<(Vec<Enforcer>, u64), Error> {
+pub(super) async fn all(client: &mut FleetServiceClient<Connection>) -> Result<(Vec<Enforcer>, u64), Error> {
     let mut enforcers = Vec::new();
     let mut request = ListRequest::default();
     loop {
@@ -96,6 +96,6 @@ pub(super) async fn all(client: &mut FleetServiceClient<Channel>) -> Result<(Vec
 }
 
 /// The client of the register.
-pub(super) fn client(channel: Channel) -> FleetServiceClient<Channel> {
+pub(super) fn client(channel: Connection) -> FleetServiceClient<Connection> {
     FleetServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
 }

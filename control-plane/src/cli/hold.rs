@@ -13,13 +13,13 @@ use checkrein_shared::hold::State;
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
-use tonic::transport::Channel;
 
 use super::client::ANSWER_BYTES_MAX;
 use super::output::{Cell, Paint, Style, Table, relative};
 use super::pages::Rows;
 use super::values::LIMIT_DEFAULT;
 use super::{Error, Invocation, Outcome};
+use crate::cli::client::Connection;
 use view::HoldView;
 pub(super) use vote::VoteError;
 
@@ -120,13 +120,13 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     }
 }
 
-async fn find(mut client: HoldServiceClient<Channel>, hold_id: String) -> Result<wire::Hold, Error> {
+async fn find(mut client: HoldServiceClient<Connection>, hold_id: String) -> Result<wire::Hold, Error> {
     let shown = client.show(ShowRequest { hold_id }).await?.into_inner();
     shown.hold.ok_or(Error::Incomplete("hold"))
 }
 
 async fn list(
-    client: HoldServiceClient<Channel>,
+    client: HoldServiceClient<Connection>,
     args: ListArgs,
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {

@@ -6,17 +6,18 @@ use std::path::PathBuf;
 use checkrein_shared::SharedClock;
 use serde::Serialize;
 use serde_json::json;
-use tonic::transport::Channel;
 
 use super::Error;
 use super::client::{ClientConfig, idempotency_key};
 use super::output::{Paint, Style, visible_lines};
 use super::streams::Streams;
+use crate::cli::client::Connection;
 
 /// What every verb needs to know of how it was called.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     config: Option<PathBuf>,
+    token_file: Option<PathBuf>,
     json: bool,
     paint: Paint,
     paint_notes: Paint,
@@ -35,12 +36,20 @@ impl Invocation {
     ) -> Self {
         Self {
             config,
+            token_file: None,
             json,
             paint: Paint::new(color && streams.answers_are_read),
             paint_notes: Paint::new(color && streams.notes_are_read),
             clock,
             streams,
         }
+    }
+
+    /// Calls as whom this token names, if there is one.
+    #[must_use]
+    pub fn with_token(mut self, token_file: Option<PathBuf>) -> Self {
+        self.token_file = token_file;
+        self
     }
 
     /// Whether a script reads the answer.
@@ -74,11 +83,11 @@ impl Invocation {
             Some(path) => path.clone(),
             None => ClientConfig::default_path()?,
         };
-        Ok(ClientConfig::load(&path)?)
+        Ok(ClientConfig::load(&path, self.token_file.as_deref())?)
     }
 
     /// A channel to the control plane.
-    pub async fn connect(&self) -> Result<Channel, Error> {
+    pub async fn connect(&self) -> Result<Connection, Error> {
         self.client_config()?.connect().await
     }
 

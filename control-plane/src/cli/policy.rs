@@ -16,12 +16,12 @@ use checkrein_proto::policy::v1::ListRequest;
 use checkrein_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use clap::Subcommand;
 use serde_json::json;
-use tonic::transport::Channel;
 
 use super::client::ANSWER_BYTES_MAX;
 use super::pages::Rows;
 use super::values::{self, LIMIT_DEFAULT};
 use super::{Error, Invocation, Outcome};
+use crate::cli::client::Connection;
 use crate::config::TRUST_DOMAIN_DEFAULT;
 pub(super) use directory::PackError;
 use view::RevisionView;
@@ -167,7 +167,7 @@ async fn list(pack: String, limit: u32, invocation: &Invocation) -> Result<Outco
     Ok(Outcome::Done)
 }
 
-fn client(channel: Channel) -> PolicyServiceClient<Channel> {
+fn client(channel: Connection) -> PolicyServiceClient<Connection> {
     PolicyServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
 }
 

@@ -10,13 +10,13 @@ use checkrein_proto::task::v1::{EndRequest, ListRequest, RevokeRequest, ShowRequ
 use checkrein_shared::identity::SpiffeId;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
-use tonic::transport::Channel;
 
 use super::client::ANSWER_BYTES_MAX;
 use super::output::{Style, visible};
 use super::pages::Rows;
 use super::values::{self, LIMIT_DEFAULT};
 use super::{Error, Invocation, Outcome};
+use crate::cli::client::Connection;
 use show::{card, table};
 use view::TaskView;
 
@@ -162,7 +162,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
 }
 
 async fn start(
-    mut client: TaskServiceClient<Channel>,
+    mut client: TaskServiceClient<Connection>,
     args: StartArgs,
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {
@@ -198,7 +198,7 @@ async fn start(
 }
 
 async fn list(
-    client: TaskServiceClient<Channel>,
+    client: TaskServiceClient<Connection>,
     args: ListArgs,
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {

@@ -17,7 +17,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
 use super::{CommandError, DemoError};
-use crate::cli::client::ClientConfig;
+use crate::cli::client::{ClientConfig, Connection};
 use crate::postgres::{self, Durability, PrivatePostgres, Progress};
 use part::{Part, START_MAX, forget_settings};
 
@@ -36,9 +36,9 @@ pub(super) struct Stage {
     /// Two, each with a connection of its agent's.
     pub(super) enforcers: Vec<Enforcer>,
     /// The operator's connection.
-    pub(super) operator: Channel,
+    pub(super) operator: Connection,
     /// The approver's connection.
-    pub(super) approver: Channel,
+    pub(super) approver: Connection,
     // Last: it stops after everything that uses it.
     postgres: PrivatePostgres,
 }
@@ -203,8 +203,8 @@ async fn checkrein(config: &Path, arguments: &[&str]) -> Result<(), DemoError> {
     })
 }
 
-async fn connect(config: &Path) -> Result<Channel, DemoError> {
-    let config = ClientConfig::load(config).map_err(|error| Box::new(CommandError::from(error)))?;
+async fn connect(config: &Path) -> Result<Connection, DemoError> {
+    let config = ClientConfig::load(config, None).map_err(|error| Box::new(CommandError::from(error)))?;
     Ok(config.connect().await.map_err(Box::new)?)
 }
 

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use checkrein_control_plane::caller::CALLERS;
+use checkrein_control_plane::cli::client::ClientConfig;
 use checkrein_control_plane::config::{JwtSvidSettings, OidcSettings};
+use checkrein_proto::hold::v1::ListRequest;
+use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
 use checkrein_shared::identity::Role;
 use checkrein_tests::{World, WorldOptions};
 use serde_json::{Value, json};
@@ -302,4 +305,28 @@ async fn a_control_plane_that_was_told_of_no_issuer_takes_no_token() {
     let token = issuer.signer.sign(&issuer.claims("olga", &["ops"]));
     let reason = expect_refused(&channel, "no issuer", &token).await;
     assert!(reason.contains("--oidc-issuer"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_signs_in_with_the_token_in_a_file_and_with_the_one_that_replaced_it() {
+    let scene = Scene::start().await;
+    let (issuer, directory) = (&scene.issuer, scene.world.path());
+    let (config, token) = (directory.join("client.toml"), directory.join("token"));
+    let text = format!(
+        "control_plane = [\"https://{}\"]\nca = \"data/keys/ca.pem\"\nroot_key = \"{}\"\ntoken_file = \"token\"\n",
+        scene.world.address(0),
+        "0".repeat(64)
+    );
+    std::fs::write(&config, text).unwrap();
+    let signed = |groups: &[&str]| format!("{}\n", issuer.signer.sign(&issuer.claims("olga", groups)));
+    std::fs::write(&token, signed(&["ops"])).unwrap();
+    let config = ClientConfig::load(&config, None).unwrap();
+    let mut holds = HoldServiceClient::new(config.connect().await.unwrap());
+    holds.list(ListRequest::default()).await.unwrap();
+    std::fs::write(&token, signed(&["staff"])).unwrap();
+    let refused = holds.list(ListRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    std::fs::remove_file(&token).unwrap();
+    let refused = holds.list(ListRequest::default()).await.unwrap_err();
+    assert!(refused.message().contains("no token in"), "{refused:?}");
 }

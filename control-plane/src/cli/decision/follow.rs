@@ -8,10 +8,10 @@ use checkrein_proto::decision::v1::{SearchRequest, SearchResponse, StoredDecisio
 use serde_json::json;
 use tokio::signal;
 use tokio::time::sleep;
-use tonic::transport::Channel;
 
 use super::view::DecisionView;
 use super::{TailArgs, newest, show};
+use crate::cli::client::Connection;
 use crate::cli::output::Style;
 use crate::cli::values::PAGE_ROWS_MAX;
 use crate::cli::{Error, Invocation, Outcome};
@@ -20,7 +20,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Asks again and again.
 struct Follower<'a> {
-    client: DecisionServiceClient<Channel>,
+    client: DecisionServiceClient<Connection>,
     invocation: &'a Invocation,
     cursor: Cursor,
 }
@@ -36,7 +36,7 @@ pub(super) struct Cursor {
 
 /// Prints the latest decisions, oldest first.
 pub(super) async fn tail(
-    client: DecisionServiceClient<Channel>,
+    client: DecisionServiceClient<Connection>,
     args: TailArgs,
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {

@@ -9,10 +9,10 @@ use checkrein_shared::identity::{Role, SpiffeId};
 use serde::Serialize;
 use serde_json::json;
 use tonic::Code;
-use tonic::transport::Channel;
 
 use super::client;
 use super::view::EnforcerView;
+use crate::cli::client::Connection;
 use crate::cli::identity::{
     CA_FILE, CERTIFICATE_FILE, Credentials, IdentityError, KEY_FILE, RootKey, generate_request,
     refuse_existing, write_identity,
@@ -131,7 +131,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
 /// The enforcer is in the register, and its key and certificate are to be replaced: an answer that was lost, a key that was, or a
 /// certificate near its end. What the register says of it stays; one asked for with other labels or agents is another enforcer.
 async fn certify_again(
-    client: &mut FleetServiceClient<Channel>,
+    client: &mut FleetServiceClient<Connection>,
     asked: RegisterRequest,
     root_key: RootKey,
 ) -> Result<RegisterResponse, Error> {

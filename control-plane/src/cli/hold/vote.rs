@@ -5,11 +5,11 @@ use checkrein_proto::hold::v1::{self as wire, VoteRequest};
 use checkrein_shared::action::{InvalidArguments, InvalidSha256, Sha256};
 use checkrein_shared::wire::InvalidMessage;
 use thiserror::Error;
-use tonic::transport::Channel;
 
 use super::action::ShownAction;
 use super::view::{HoldView, state_word};
 use super::{find, show};
+use crate::cli::client::Connection;
 use crate::cli::output::{Paint, Style, relative, style_of, visible};
 use crate::cli::{Error, Invocation, Outcome};
 
@@ -61,7 +61,7 @@ pub enum VoteError {
 
 /// Shows a hold, and votes if the hash is right and the person says so.
 pub(super) async fn cast(
-    mut client: HoldServiceClient<Channel>,
+    mut client: HoldServiceClient<Connection>,
     id: String,
     word: Word,
     yes: bool,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::{
     CLIENT_FILE, Credentials, IdentityError, KEY_FILE, RootKey, generate_request, refuse_existing,
@@ -62,10 +63,38 @@ fn a_config_written_is_the_config_read_with_paths_beside_it() {
     let config = ClientConfig::beside(vec!["https://127.0.0.1:7443".into()], RootKey([1; 32]));
     let text = config.encode().unwrap();
     write_identity(home.path(), &credentials("key"), (CLIENT_FILE, &text), false).unwrap();
-    let read = ClientConfig::load(&home.path().join(CLIENT_FILE)).unwrap();
-    assert_eq!(read.key, home.path().join(KEY_FILE));
+    let read = ClientConfig::load(&home.path().join(CLIENT_FILE), None).unwrap();
+    assert_eq!(read.key, Some(home.path().join(KEY_FILE)));
     assert_eq!(
         (read.control_plane, read.root_key),
         (config.control_plane, config.root_key)
     );
+}
+
+#[test]
+fn a_client_is_a_certificate_or_a_token_and_never_both_or_neither() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join(CLIENT_FILE);
+    let load = |credentials: &str, token: Option<&Path>| {
+        let root = "0".repeat(64);
+        let rest =
+            format!("control_plane = [\"https://localhost:1\"]\nca = \"ca.pem\"\nroot_key = \"{root}\"\n");
+        fs::write(&path, rest + credentials).unwrap();
+        ClientConfig::load(&path, token)
+    };
+    let certificate = "certificate = \"certificate.pem\"\nkey = \"key.pem\"\n";
+    let token = "token_file = \"token\"\n";
+    assert_eq!(load(certificate, None).unwrap().token_file, None);
+    let by_token = load(token, None).unwrap();
+    assert_eq!(by_token.token_file, Some(home.path().join("token")));
+    for refused in [
+        "",
+        "certificate = \"certificate.pem\"\n",
+        &format!("{certificate}{token}"),
+    ] {
+        assert!(load(refused, None).is_err(), "{refused}");
+    }
+    let over = load(certificate, Some(Path::new("/run/token"))).unwrap();
+    assert_eq!((over.certificate, over.key), (None, None));
+    assert_eq!(over.token_file, Some("/run/token".into()));
 }

@@ -3,12 +3,12 @@
 use checkrein_proto::policy::v1::{Finding, PackFile, PackRevision, PushRequest, RollbackRequest};
 use serde::Serialize;
 use serde_json::json;
-use tonic::transport::Channel;
 
 use super::local::Rehearsal;
 use super::view::{FindingView, RevisionView};
 use super::wait::{self, Rollout};
 use super::{PushArgs, RollbackArgs, client, local, show};
+use crate::cli::client::Connection;
 use crate::cli::output::{Paint, Style, visible};
 use crate::cli::{Error, Invocation, Outcome};
 
@@ -101,7 +101,7 @@ impl Published {
     /// Says what is in force, and with `--wait` when every enforcer runs it.
     async fn announce(
         self,
-        channel: Channel,
+        channel: Connection,
         waits: bool,
         invocation: &Invocation,
     ) -> Result<Outcome, Error> {

@@ -6,8 +6,8 @@ use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_proto::fleet::v1::{Enforcer, NackReport, ShowRequest};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
-use tonic::transport::Channel;
 
+use crate::cli::client::Connection;
 use crate::cli::fleet::{self, is_behind, stage_word};
 use crate::cli::output::{Paint, Style, visible};
 use crate::cli::{Error, Invocation};
@@ -43,7 +43,7 @@ pub(super) struct Refused {
 
 /// Polls until no connected enforcer is behind, all that are have refused, or time is up.
 pub(super) async fn until_enforced(
-    channel: Channel,
+    channel: Connection,
     generation: u64,
     invocation: &Invocation,
 ) -> Result<Rollout, Error> {
@@ -74,7 +74,7 @@ pub(super) async fn until_enforced(
 
 /// What those that lag have to say for themselves.
 async fn ask_laggards(
-    client: &mut FleetServiceClient<Channel>,
+    client: &mut FleetServiceClient<Connection>,
     enforcers: &[Enforcer],
     generation: u64,
 ) -> Result<Vec<(String, NackReport)>, Error> {
