@@ -83,6 +83,9 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ("/checkrein.fleet.v1.FleetService/Show", &[Operator, Approver]),
 ];
 
+/// What takes a certificate: a token that is good for minutes must not become a certificate that is good for days.
+pub const BY_CERTIFICATE_ONLY: &[&str] = &["/checkrein.fleet.v1.FleetService/Renew"];
+
 /// An authenticated caller whose role may call the RPC it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -164,9 +167,10 @@ where
                 // The one that said it is ready is the one that is called.
                 let fresh = self.inner.clone();
                 let mut inner = std::mem::replace(&mut self.inner, fresh);
+                let has_certificate = peer.is_some();
                 return Either::Right(Box::pin(async move {
                     let ids = gatekeeper.identify(peer, &token).await;
-                    match ids.and_then(|ids| gatekeeper.authorize(ids, &path)) {
+                    match ids.and_then(|ids| gatekeeper.authorize(ids, has_certificate, &path)) {
                         Ok(caller) => {
                             request.extensions_mut().insert(caller);
                             inner.call(request).await
@@ -175,7 +179,7 @@ where
                     }
                 }));
             }
-            Ok((Some(id), None)) => self.gatekeeper.authorize(vec![id], &path),
+            Ok((Some(id), None)) => self.gatekeeper.authorize(vec![id], true, &path),
             Ok((None, None)) => Err(Status::unauthenticated(
                 "a client certificate or a bearer token is needed",
             )),
@@ -209,7 +213,12 @@ impl Gatekeeper {
     }
 
     /// The first of these whom the RPC's row names.
-    fn authorize(&self, ids: Vec<SpiffeId>, path: &str) -> Result<Caller, Status> {
+    fn authorize(&self, ids: Vec<SpiffeId>, has_certificate: bool, path: &str) -> Result<Caller, Status> {
+        if !has_certificate && BY_CERTIFICATE_ONLY.contains(&path) {
+            return Err(Status::unauthenticated(
+                "this takes a certificate, and not a token",
+            ));
+        }
         let trust_domain = &self.trust_domain;
         let mut known: Vec<Caller> = Vec::with_capacity(ids.len());
         for id in ids {

@@ -29,6 +29,9 @@ pub enum Error {
     /// Keys and certificates on this machine.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Who signs in by token has nothing to renew here.
+    #[error("you sign in with a token, and its issuer renews that; `identity renew` renews a certificate")]
+    NoCertificate,
     /// A policy directory.
     #[error(transparent)]
     Pack(#[from] PackError),
@@ -64,7 +67,7 @@ impl Error {
             Self::Config(_) => "invalid_config",
             Self::Connect(_) => "unreachable",
             Self::Refused(refusal) => refusal.code(),
-            Self::Identity(_) => "identity",
+            Self::Identity(_) | Self::NoCertificate => "identity",
             Self::Pack(_) => "invalid_pack",
             Self::Vote(_) => "not_voted",
             Self::Settings(_) => "invalid_settings",

@@ -23,7 +23,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Replace the certificate in use by one that holds for a day; the key stays
+    /// Replace the certificate in use by a new one; the key stays
     #[command(after_help = "Example:\n  checkrein --config approver-bob/client.toml identity renew")]
     Renew,
 }
@@ -32,27 +32,27 @@ enum Command {
 pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
     let Command::Renew = args.command;
     let config = invocation.client_config()?;
+    let (Some(certificate), Some(key)) = (&config.certificate, &config.key) else {
+        return Err(Error::NoCertificate);
+    };
     let request = RenewRequest {
-        certificate_request: request_for(&config.key)?,
+        certificate_request: request_for(key)?,
     };
     let renewed = fleet::client(config.connect().await?)
         .renew(request)
         .await?
         .into_inner();
-    replace(&config.certificate, &renewed.certificate)?;
+    replace(certificate, &renewed.certificate)?;
     let until = rfc3339(renewed.not_after_unix_ms);
     let document = json!({
         "spiffe_id": renewed.spiffe_id,
-        "certificate": config.certificate,
+        "certificate": certificate,
         "not_after": until,
     });
     invocation.answer(&document, |paint| {
         let who = paint.apply(Style::Strong, &visible(&renewed.spiffe_id));
         let until = until.as_deref().unwrap_or_default();
-        format!(
-            "{who} is certified until {until}, in {}\n",
-            config.certificate.display()
-        )
+        format!("{who} is certified until {until}, in {}\n", certificate.display())
     })?;
     Ok(Outcome::Done)
 }
