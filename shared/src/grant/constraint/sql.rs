@@ -11,6 +11,7 @@
 
 mod script;
 mod walk;
+mod words;
 
 use serde_json::{Value, json};
 use sqlparser::dialect::{self, PostgreSqlDialect, SQLiteDialect};
@@ -146,7 +147,7 @@ impl Sql {
     }
 
     fn may_call(&self, function: &str) -> bool {
-        walk::COMPUTES.contains(&function) || self.functions.iter().any(|listed| listed == function)
+        words::COMPUTES.contains(&function) || self.functions.iter().any(|listed| listed == function)
     }
 }
 

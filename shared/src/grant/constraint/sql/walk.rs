@@ -11,42 +11,11 @@ use sqlparser::ast::{
 use sqlparser::parser::Parser;
 
 use super::super::Refused;
+use super::words::RESERVED;
 use super::{Dialect, Sql, StatementKind, is_name};
 
 /// Expressions and subqueries may nest this deep.
 const DEPTH_MAX: usize = 24;
-/// Functions that only compute, in every dialect that has them.
-pub(super) const COMPUTES: [&str; 29] = [
-    "abs",
-    "avg",
-    "ceil",
-    "coalesce",
-    "concat",
-    "count",
-    "current_date",
-    "current_time",
-    "current_timestamp",
-    "date",
-    "dense_rank",
-    "extract",
-    "floor",
-    "greatest",
-    "least",
-    "length",
-    "lower",
-    "max",
-    "min",
-    "mod",
-    "now",
-    "nullif",
-    "rank",
-    "replace",
-    "round",
-    "row_number",
-    "sum",
-    "trim",
-    "upper",
-];
 
 const UNKNOWN: Refused = Refused("the statement has a part that is not understood here");
 const KIND: Refused = Refused("a statement of this kind is not allowed");
@@ -239,6 +208,11 @@ impl Visitor for Walk<'_> {
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refused> {
         flow(self.expression(expr))
+    }
+
+    fn pre_visit_ident(&mut self, ident: &Ident) -> ControlFlow<Refused> {
+        let is_reserved = RESERVED.iter().any(|word| ident.value.eq_ignore_ascii_case(word));
+        flow(known(ident.quote_style.is_some() || !is_reserved))
     }
 
     fn pre_visit_value(&mut self, value: &sqlparser::ast::ValueWithSpan) -> ControlFlow<Refused> {

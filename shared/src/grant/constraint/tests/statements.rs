@@ -163,6 +163,7 @@ fn each_dialect_has_its_own_ways_and_none_is_admitted() {
             "HANDLER orders OPEN",
             "SELECT * FROM orders LOCK IN SHARE MODE",
             "SELECT _utf8'x'",
+            "SELECT a * SELECT * FROM users",
             "SELECT * FROM users",
             "INSERT INTO orders SET a = 1",
         ],
