@@ -12,6 +12,9 @@ use miette::{
 
 /// How wide a rendered finding may be.
 const RENDERED_COLUMNS: usize = 110;
+/// A file with a longer line is named and not drawn: nobody reads that, and `miette` panics where a caret stands past
+/// column 65535.
+const DRAWN_LINE_BYTES_MAX: usize = 4_096;
 
 /// Whether a finding refuses the pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,7 +167,8 @@ impl<'a> Place<'a> {
         let (line, column) = at.as_ref().map_or((0, 0), |at| self.line_and_column(at.start));
         let span = at.unwrap_or_default();
         let span = self.clamp(span.start)..self.clamp(span.end.max(span.start));
-        let source = (line > 0).then(|| NamedSource::new(self.file, self.text.to_owned()));
+        let is_drawn = line > 0 && self.text.lines().all(|line| line.len() <= DRAWN_LINE_BYTES_MAX);
+        let source = is_drawn.then(|| NamedSource::new(self.file, self.text.to_owned()));
         let drawing = Drawing {
             severity,
             message,
@@ -172,7 +176,10 @@ impl<'a> Place<'a> {
             source,
             span: span.into(),
         };
-        let rendered = drawing.render(self.file);
+        let rendered = match line {
+            0 => drawing.render(self.file),
+            _ => drawing.render(&format!("{}:{line}:{column}", self.file)),
+        };
         let Drawing { message, help, .. } = drawing;
         Finding {
             severity,
@@ -206,15 +213,15 @@ impl<'a> Place<'a> {
 }
 
 impl Drawing {
-    fn render(&self, file: &str) -> String {
+    fn render(&self, place: &str) -> String {
         let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
             .with_width(RENDERED_COLUMNS)
             .with_links(false);
         let mut rendered = String::new();
         if handler.render_report(&mut rendered, self).is_err() {
-            rendered = format!("{file}: {}\n", self.message);
+            rendered = format!("{place}: {}\n", self.message);
         } else if self.source.is_none() {
-            rendered.extend(["  in ", file, "\n"]);
+            rendered.extend(["  in ", place, "\n"]);
         }
         rendered
     }

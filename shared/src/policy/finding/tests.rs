@@ -47,3 +47,13 @@ fn a_finding_about_a_whole_file_names_it() {
         within.rendered
     );
 }
+
+#[test]
+fn a_line_that_nobody_reads_is_named_and_not_drawn() {
+    for line in ["x".repeat(100_000), "\t".repeat(40_000), "界".repeat(40_000)] {
+        let at = line.len();
+        let finding = Place::new("bank.json", &line).error(at..at, "it ends", "");
+        let place = format!("in bank.json:1:{}", line.chars().count() + 1);
+        assert!(finding.rendered.contains(&place), "{}", finding.rendered);
+    }
+}
