@@ -249,7 +249,7 @@ impl Fleet {
     }
 
     async fn check_registered(&self, name: &str) -> Result<(), FleetError> {
-        let known = self.database.transact("fleet.recertify", |tx| async move {
+        let known = self.database.transact("fleet.check_registered", |tx| async move {
             let known = store::is_registered(&tx, name).await?;
             Ok((tx, known))
         });

@@ -87,9 +87,7 @@ impl Pem {
             ca: read_pem(&files.ca, "certificate", "CERTIFICATE")?,
         })
     }
-}
 
-impl Pem {
     /// The same key and CA under another certificate.
     pub(crate) fn with_certificate(self, certificate: String) -> Self {
         Self { certificate, ..self }

@@ -102,10 +102,11 @@ impl Keyring {
         (keyring, follower)
     }
 
-    /// Verifies a token's signature; waits within a bound if its key is not known yet.
-    pub(super) async fn verify(&self, token: &Token) -> Result<Claims, Disbelief> {
+    /// What a token says, if it is signed by one of these keys, for this audience and for now; waits within a bound if its key is
+    /// not known yet.
+    pub(super) async fn verify(&self, token: &Token, audience: &str) -> Result<Claims, Disbelief> {
         let mut known = self.known.clone();
-        let first = self.try_verify(token, &known.borrow_and_update());
+        let first = self.try_verify(token, audience, &known.borrow_and_update());
         let unknown = matches!(
             first,
             Err(Disbelief::Token(InvalidToken::UnknownKey) | Disbelief::NoKeys(_))
@@ -116,10 +117,10 @@ impl Keyring {
         self.wanted.notify_one();
         // Late or gone, the answer is that of what is known.
         let _fetched = timeout(UNKNOWN_KEY_WAIT_MAX, known.changed()).await;
-        self.try_verify(token, &known.borrow())
+        self.try_verify(token, audience, &known.borrow())
     }
 
-    fn try_verify(&self, token: &Token, known: &Known) -> Result<Claims, Disbelief> {
+    fn try_verify(&self, token: &Token, audience: &str, known: &Known) -> Result<Claims, Disbelief> {
         let age_ms = known
             .confirmed_ms
             .map(|at| self.clock.boot_ms().saturating_sub(at));
@@ -129,7 +130,7 @@ impl Keyring {
             let cause = cause.unwrap_or_else(|| "they were not fetched yet".to_owned());
             return Err(Disbelief::NoKeys(cause));
         }
-        Ok(token.verify(&known.keys)?)
+        Ok(token.verify(&known.keys, audience, self.clock.wall_ms())?)
     }
 }
 
@@ -222,3 +223,6 @@ async fn fetch_issuer(issuer: &str, fetcher: &Fetcher) -> Result<(String, Vec<u8
     let (url, keys) = get(discovery.jwks_uri).await?;
     Ok((url, keys.to_vec()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,3 +196,6 @@ fn rsa(algorithm: &str) -> Option<&'static RsaParameters> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,8 +128,9 @@ impl Token {
         self.header.get("alg").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// What the token says, if one of these keys vouches for it. Keys that the token brings along are nobody's.
-    pub(super) fn verify(&self, keys: &KeySet) -> Result<Claims, InvalidToken> {
+    /// What the token says, if one of these keys vouches for it and it is for this audience and for now. Keys that the token
+    /// brings along are nobody's.
+    pub(super) fn verify(&self, keys: &KeySet, audience: &str, now_ms: u64) -> Result<Claims, InvalidToken> {
         let id = self.header.get("kid").and_then(Value::as_str);
         let id = id.ok_or(InvalidToken::KeyNotNamed)?;
         keys.verify(id, self.algorithm(), &self.signed, &self.signature)
@@ -138,13 +139,15 @@ impl Token {
                 Unverified::Algorithm => InvalidToken::Algorithm,
                 Unverified::Signature => InvalidToken::Signature,
             })?;
-        Ok(Claims(self.claims.clone()))
+        let claims = Claims(self.claims.clone());
+        claims.check(audience, now_ms)?;
+        Ok(claims)
     }
 }
 
 impl Claims {
     /// Refuses claims that are for somebody else, or not for now.
-    pub(super) fn expect(&self, audience: &str, now_ms: u64) -> Result<(), InvalidToken> {
+    fn check(&self, audience: &str, now_ms: u64) -> Result<(), InvalidToken> {
         if !self.texts("aud").contains(&audience) {
             return Err(InvalidToken::Audience(audience.to_owned()));
         }

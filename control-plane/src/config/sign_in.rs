@@ -235,3 +235,6 @@ impl JwtSvidSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
