@@ -333,6 +333,12 @@ pub fn not_after_ms(certificate: &str) -> Result<u64, AuthorityError> {
     Ok(Certificate::parse(certificate, "a certificate")?.not_after_ms)
 }
 
+/// Which key a certificate certifies, PEM: SHA-256 of the public key.
+pub fn key_sha256(certificate: &str) -> Result<Sha256, AuthorityError> {
+    let certificate = Certificate::parse(certificate, "a certificate")?;
+    Ok(Sha256::of(&certificate.public_key))
+}
+
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Authority")

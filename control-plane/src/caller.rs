@@ -5,7 +5,7 @@
 //! two roles is, in each RPC, whichever its row names first. What an RPC's comment says ("Caller: …") is what this table says;
 //! a test holds the two together.
 //!
-//! **Invariant**: an RPC that is not in the table is refused to everyone; a token goes no further than here.
+//! **Invariant**: an RPC that is neither in the table nor open is refused to everyone; a token goes no further than here.
 
 mod bearer;
 mod fetch;
@@ -20,6 +20,7 @@ use std::task::{Context, Poll};
 
 use checkrein_shared::identity::{Role, SpiffeId};
 use futures_util::future::Either;
+use http_body_util::Limited;
 use tonic::body::Body;
 use tonic::codegen::http::header::AUTHORIZATION;
 use tonic::codegen::http::{Request, Response};
@@ -81,10 +82,17 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ),
     ("/checkrein.fleet.v1.FleetService/List", &[Operator, Approver]),
     ("/checkrein.fleet.v1.FleetService/Show", &[Operator, Approver]),
+    ("/checkrein.fleet.v1.FleetService/Invite", &[Operator]),
 ];
 
 /// What takes a certificate: a token that is good for minutes must not become a certificate that is good for days.
 pub const BY_CERTIFICATE_ONLY: &[&str] = &["/checkrein.fleet.v1.FleetService/Renew"];
+
+/// What anyone may call, with a certificate or without: the request itself proves what it must.
+pub const OPEN: &[&str] = &["/checkrein.fleet.v1.FleetService/Join"];
+
+/// A request that anyone may send has at most this many bytes.
+const OPEN_BYTES_MAX: usize = 16 << 10;
 
 /// An authenticated caller whose role may call the RPC it is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +168,11 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let path = request.uri().path().to_owned();
+        if OPEN.contains(&path.as_str()) {
+            request.headers_mut().remove(AUTHORIZATION);
+            let bounded = request.map(|body| Body::new(Limited::new(body, OPEN_BYTES_MAX)));
+            return Either::Left(self.inner.call(bounded));
+        }
         let credentials = peer(&request).and_then(|peer| Ok((peer, take_bearer(&mut request)?)));
         let decided = match credentials {
             Ok((peer, Some(token))) => {

@@ -9,6 +9,7 @@
 
 mod api;
 mod beats;
+mod join;
 mod offer;
 mod revocations;
 mod session;
@@ -31,6 +32,7 @@ use crate::hold::HoldNews;
 use crate::policy::{Labels, Policies, PolicyError, PublishedFeed};
 use crate::task::RevocationLog;
 use beats::Beats;
+pub use join::{Invite, Joined};
 
 /// So many beats may be missed: a stream that is silent for longer ends, and its enforcer is not shown as connected.
 const BEATS_MISSED_MAX: u64 = 3;
@@ -159,6 +161,15 @@ pub enum FleetError {
     /// The agent is not an agent.
     #[error("`{0}` is not an agent: expected `spiffe://<domain>/agent/<name>`")]
     NotAnAgent(SpiffeId),
+    /// No place was kept under this secret.
+    #[error("the join token is not known here: ask an operator for a new one")]
+    NotInvited,
+    /// Too late.
+    #[error("the join token has expired: ask an operator for a new one")]
+    InvitationExpired,
+    /// Another key was faster.
+    #[error("the join token has been used: if not by you, tell an operator; ask for a new one")]
+    InvitationUsed,
     /// Certificates.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -208,13 +219,7 @@ impl Fleet {
         key: &str,
         register: &Register,
     ) -> Result<(SpiffeId, String), FleetError> {
-        if let Some(other) = register
-            .agents
-            .iter()
-            .find(|agent| agent.role() != Some(Role::Agent))
-        {
-            return Err(FleetError::NotAnAgent(other.clone()));
-        }
+        check_agents(register)?;
         let request = &register.certificate_request;
         let (id, certificate) =
             self.authority
@@ -257,6 +262,15 @@ impl Fleet {
             return Err(FleetError::NotRegistered(name.to_owned()));
         }
         Ok(())
+    }
+}
+
+/// An enforcer speaks for agents, and for nobody else.
+fn check_agents(register: &Register) -> Result<(), FleetError> {
+    let mut agents = register.agents.iter();
+    match agents.find(|agent| agent.role() != Some(Role::Agent)) {
+        Some(other) => Err(FleetError::NotAnAgent(other.clone())),
+        None => Ok(()),
     }
 }
 

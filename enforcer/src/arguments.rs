@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use checkrein_enforcer::Config;
+use checkrein_shared::identity::JoinToken;
 use clap::{Args, Parser, Subcommand};
 use toml::{Table, Value};
 
@@ -23,6 +24,23 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Guards until it is told to stop (SIGTERM or SIGINT)
     Serve(Serve),
+    /// Get an identity with a token from `checkrein fleet enrol`; writes key, certificate and config
+    #[command(
+        after_help = "Example:\n  checkrein-enforcer join checkrein-join-1.eyJpZCI6…\n  checkrein-enforcer serve --config edge-1/enforcer.toml\n\nThe token is used once. If the answer was lost, type the same again."
+    )]
+    Join(Join),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Join {
+    /// What `checkrein fleet enrol` printed
+    pub(crate) token: JoinToken,
+    /// Where to write [default: a directory of the enforcer's name]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,7 @@
 //! | `snapshot`, `freshness` | what decides, and how old it is |
 //! | `directory`, `last_known_good` | what survives a restart |
 //! | `control_plane`, `identity`, `tls` | whom to ask, as whom, over what |
+//! | `join` | how it gets its identity with a token |
 //! | `surface` | protocols; each only translates |
 //! | `measure` | for benchmarks, in no ordinary build |
 //!
@@ -35,6 +36,7 @@ mod freshness;
 mod gate;
 mod hold;
 mod identity;
+mod join;
 mod journal;
 mod last_known_good;
 #[cfg(feature = "measure")]
@@ -56,6 +58,7 @@ pub use gate::{
     Answer, CALL_ID_BYTES_MAX, CompleteError, Decided, Denied, Gate, GateError, Held, Permit, Request,
     RunError, TOOL_BYTES_MAX, WAIT_MAX,
 };
+pub use join::{JoinError, join};
 pub use journal::JournalError;
 pub use last_known_good::LastKnownGoodError;
 #[cfg(feature = "measure")]

@@ -2,6 +2,7 @@
 
 mod arguments;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,14 +13,16 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use arguments::{Arguments, Command, Serve};
+use arguments::{Arguments, Command, Join, Serve};
 
 fn main() -> ExitCode {
-    let Arguments {
-        command: Command::Serve(serve),
-    } = Arguments::parse();
+    let Arguments { command } = Arguments::parse();
     start_logging();
-    match run(&serve) {
+    let ended = match command {
+        Command::Serve(serve) => run(&serve),
+        Command::Join(join) => take_place(&join),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("checkrein-enforcer: {error:#}");
@@ -36,6 +39,31 @@ fn run(serve: &Serve) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(enforce(config, serve.json))
+}
+
+/// Joins, and says how to start.
+fn take_place(join: &Join) -> anyhow::Result<()> {
+    let directory = join.directory.clone();
+    let directory = directory.unwrap_or_else(|| PathBuf::from(join.token.id.name()));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let config = runtime.block_on(checkrein_enforcer::join(&join.token, &directory))?;
+    let (id, config) = (&join.token.id, config.display());
+    if join.json {
+        let document = serde_json::json!({
+            "spiffe_id": id,
+            "directory": directory,
+            "config": config.to_string(),
+        });
+        println!("{document}");
+    } else {
+        println!(
+            "{id} has joined; its key, certificate and config are in {}\n  checkrein-enforcer serve --config {config}",
+            directory.display()
+        );
+    }
+    Ok(())
 }
 
 async fn enforce(config: Config, json: bool) -> anyhow::Result<()> {

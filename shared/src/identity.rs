@@ -3,6 +3,7 @@
 //! `spiffe://<domain>/<role>/<name>`: the first path segment is the role, the rest the name.
 
 mod certificate;
+mod join;
 mod verifier;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use certificate::{InvalidSvid, Svid};
+pub use join::{InvalidJoinToken, JoinToken, WrongCertificate};
 pub use verifier::{ControlPlaneVerifier, InvalidCa};
 
 use crate::text::shown;

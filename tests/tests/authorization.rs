@@ -15,7 +15,7 @@ mod issuer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use checkrein_control_plane::caller::CALLERS;
+use checkrein_control_plane::caller::{CALLERS, OPEN};
 use checkrein_proto::fleet::v1::{Hello, SessionRequest, session_request};
 use checkrein_shared::SystemClock;
 use checkrein_shared::id::InstanceId;
@@ -55,9 +55,9 @@ fn read_services(noun: &str, text: &str, contract: &mut Contract) {
                 .rsplit_once("Caller: ")
                 .map(|(_, callers)| callers.trim_end_matches('.'));
             let callers = callers.unwrap_or_else(|| panic!("{service}/{rpc} does not say who may call it"));
-            let roles = callers
-                .split(", ")
-                .map(|role| role.parse().unwrap_or_else(|_| panic!("{rpc}: {role}")));
+            // What anyone may call takes no role.
+            let roles = callers.split(", ").filter(|role| *role != "anyone");
+            let roles = roles.map(|role| role.parse().unwrap_or_else(|_| panic!("{rpc}: {role}")));
             contract.insert(format!("/checkrein.{noun}.v1.{service}/{rpc}"), roles.collect());
             comment.clear();
         } else {
@@ -86,6 +86,8 @@ fn the_table_says_what_the_contract_says() {
         .iter()
         .map(|(rpc, roles)| ((*rpc).to_owned(), roles.iter().copied().collect()))
         .collect();
+    let open = OPEN.iter().map(|rpc| ((*rpc).to_owned(), BTreeSet::new()));
+    let table: Contract = table.into_iter().chain(open).collect();
     // The gate is the enforcer's to serve, and agents' to call.
     let contract: Contract = contract()
         .into_iter()
@@ -162,12 +164,17 @@ async fn who_is_of_another_trust_domain_or_has_no_role_is_refused_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_no_certificate_is_refused_everything() {
+async fn who_has_no_certificate_is_refused_everything_but_to_join() {
     let world = World::start().await.unwrap();
     let channel = world.connect(None, 0).await.unwrap();
     for (rpc, _) in CALLERS {
         let answered = call(channel.clone(), rpc).await;
         assert_eq!(answered, Some(Code::Unauthenticated), "{rpc}");
+    }
+    // Let in, and told that an empty message has no secret.
+    for rpc in OPEN {
+        let answered = call(channel.clone(), rpc).await;
+        assert_eq!(answered, Some(Code::InvalidArgument), "{rpc}");
     }
 }
 

@@ -9,6 +9,7 @@ mod flows {
     mod demo;
     mod fleet;
     mod hold;
+    mod join;
     mod packs;
     mod policy;
     mod quickstart;

@@ -208,6 +208,14 @@ impl ClientConfig {
         }
     }
 
+    /// The CA that certifies the control plane, PEM.
+    pub fn ca_certificate(&self) -> Result<String, ConfigError> {
+        fs::read_to_string(&self.ca).map_err(|source| ConfigError::Unreadable {
+            path: self.ca.clone(),
+            source,
+        })
+    }
+
     /// As TOML.
     pub fn encode(&self) -> Result<String, ConfigError> {
         Ok(toml::to_string(self)?)

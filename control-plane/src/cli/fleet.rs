@@ -1,6 +1,7 @@
 //! `checkrein fleet`: who is registered, and what each enforcer runs now.
 
 mod add;
+mod enrol;
 mod identity;
 mod show;
 mod view;
@@ -28,6 +29,9 @@ enum Command {
     /// Register an enforcer; writes its key, certificate and config
     #[command(after_help = ADD_EXAMPLE)]
     Add(add::Args),
+    /// Let an enforcer on another machine join, once; prints the command to type there
+    #[command(after_help = ENROL_EXAMPLE)]
+    Enrol(enrol::Args),
     /// Enforcers, and what each runs
     #[command(after_help = "Example:\n  checkrein fleet list")]
     List,
@@ -48,6 +52,12 @@ Example:
   checkrein-enforcer serve --config billing/enforcer.toml
   checkrein fleet add bank-1 --in-process spiffe://acme.example/agent/billing    # for a service that embeds it";
 
+const ENROL_EXAMPLE: &str = "\
+Example:
+  checkrein fleet enrol edge-1 --agent spiffe://acme.example/agent/billing --expires-in 10m
+  checkrein-enforcer join checkrein-join-1.eyJpZCI6…    # on the other machine: makes the key there
+  checkrein-enforcer serve --config edge-1/enforcer.toml";
+
 const IDENTITY_EXAMPLE: &str = "\
 Example:
   checkrein fleet identity approver bob
@@ -57,6 +67,7 @@ Example:
 pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
     match args.command {
         Command::Add(args) => add::run(args, invocation).await,
+        Command::Enrol(args) => enrol::run(args, invocation).await,
         Command::Identity(args) => identity::run(args, invocation).await,
         Command::List => list(invocation).await,
         Command::Show { name } => {

@@ -3,14 +3,17 @@
 use bytes::Bytes;
 use checkrein_proto::fleet::v1 as wire;
 use checkrein_proto::fleet::v1::fleet_service_server::FleetService;
+use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::Role;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::session::{self, MESSAGES_WAITING_MAX};
-use super::{Enforcer, Fleet, FleetError, Instance, Journal, Nack, Register, store};
-use crate::api::{bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, text};
+use super::{Enforcer, Fleet, FleetError, Instance, Invite, Journal, Nack, Register, store};
+use crate::api::{
+    bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition, text,
+};
 use crate::authority::{AuthorityError, not_after_ms};
 use crate::caller::Caller;
 use crate::database::FeedName;
@@ -21,6 +24,10 @@ const NAME_BYTES_MAX: usize = 63;
 const ENFORCERS_PER_PAGE_MAX: u32 = 200;
 /// An enforcer has at most this many labels, and may speak for as many agents.
 const LABELS_MAX: usize = 64;
+/// An invitation lives as long as this if nobody says.
+const INVITATION_MS_DEFAULT: u64 = 10 * 60 * 1_000;
+/// And no longer than this.
+const INVITATION_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 
 #[tonic::async_trait]
 impl FleetService for Fleet {
@@ -137,6 +144,35 @@ impl FleetService for Fleet {
             journals: journals.iter().map(Into::into).collect(),
         }))
     }
+
+    async fn invite(
+        &self,
+        request: Request<wire::InviteRequest>,
+    ) -> Result<Response<wire::InviteResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let invite = parse_invite(request.into_inner())?;
+        let (spiffe_id, expires_unix_ms) = self.invite(&caller.id, &invite).await?;
+        Ok(Response::new(wire::InviteResponse {
+            spiffe_id: spiffe_id.to_string(),
+            expires_unix_ms,
+        }))
+    }
+
+    async fn join(
+        &self,
+        request: Request<wire::JoinRequest>,
+    ) -> Result<Response<wire::JoinResponse>, Status> {
+        let request = request.into_inner();
+        let secret: &[u8; 32] = (&*request.secret)
+            .try_into()
+            .map_err(|_| bad_field("secret", "expected 32 bytes"))?;
+        let joined = self.join(secret, &request.certificate_request).await?;
+        Ok(Response::new(wire::JoinResponse {
+            spiffe_id: joined.id.to_string(),
+            certificate: joined.certificate,
+            agents: joined.agents.iter().map(ToString::to_string).collect(),
+        }))
+    }
 }
 
 impl Fleet {
@@ -167,6 +203,9 @@ impl From<FleetError> for Status {
         match error {
             FleetError::Taken(_) => Self::already_exists(message),
             FleetError::NotRegistered(_) => Self::not_found(message),
+            FleetError::NotInvited => Self::permission_denied(message),
+            FleetError::InvitationExpired => precondition("INVITATION_EXPIRED", message),
+            FleetError::InvitationUsed => precondition("INVITATION_USED", message),
             FleetError::NotAnAgent(_) => bad_field("agents", message),
             FleetError::Authority(AuthorityError::Request(_)) => bad_field("certificate_request", message),
             FleetError::Authority(AuthorityError::Name(_)) => bad_field("name", message),
@@ -259,6 +298,39 @@ fn parse_register(request: wire::RegisterRequest) -> Result<Register, Status> {
         labels,
         agents: agents.map_err(|error| bad_field("agents", format!("{error}")))?,
         certificate_request: request.certificate_request,
+    })
+}
+
+fn parse_invite(request: wire::InviteRequest) -> Result<Invite, Status> {
+    let role: Role = request
+        .role
+        .parse()
+        .map_err(|error| bad_field("role", format!("{error}")))?;
+    if role == Role::ControlPlane {
+        return Err(bad_field("role", "replicas are certified by their own keys"));
+    }
+    let is_bare = request.labels.is_empty() && request.agents.is_empty();
+    if role != Role::Enforcer && !is_bare {
+        return Err(bad_field("labels", "only an enforcer has labels and agents"));
+    }
+    let life_ms = match request.life_ms {
+        0 => INVITATION_MS_DEFAULT,
+        asked if asked <= INVITATION_MS_MAX => asked,
+        _ => return Err(bad_field("life_ms", "an invitation lives at most 24 hours")),
+    };
+    let secret = Sha256::try_from(&*request.secret_sha256)
+        .map_err(|_| bad_field("secret_sha256", "expected 32 bytes"))?;
+    let register = parse_register(wire::RegisterRequest {
+        name: request.name,
+        labels: request.labels,
+        agents: request.agents,
+        ..wire::RegisterRequest::default()
+    })?;
+    Ok(Invite {
+        role,
+        register,
+        secret,
+        life_ms,
     })
 }
 

@@ -1,5 +1,6 @@
 //! The register, and what each enforcer last said, in Postgres.
 
+mod invitation;
 mod read;
 
 use std::collections::HashSet;
@@ -14,6 +15,7 @@ use super::{Nack, Register};
 use crate::database::{DatabaseError, Transaction, signed, unsigned};
 use crate::policy::INSTANCE_DAYS_MAX;
 
+pub(super) use invitation::{find_invitation, keep_place, take_place};
 pub(super) use read::{find, list};
 
 /// A stream, as its rows know it.
@@ -276,7 +278,7 @@ pub(super) async fn close_stream(tx: &Transaction, stream: &Stream) -> Result<()
     Ok(())
 }
 
-/// Deletes refusals of bundles that are gone, and instances that have been silent for long and owe no records.
+/// Deletes refusals of bundles that are gone, instances that have been silent for long and owe no records, and old invitations.
 pub(super) async fn retire(tx: &Transaction) -> Result<(), DatabaseError> {
     let nacks = "-- fleet.retire_nacks
         DELETE FROM nack WHERE refused_at < clock_timestamp() - $1::bigint * interval '1 day'
@@ -284,7 +286,9 @@ pub(super) async fn retire(tx: &Transaction) -> Result<(), DatabaseError> {
     let instances = "-- fleet.retire_instances
         DELETE FROM enforcer_instance
         WHERE last_seen_at < clock_timestamp() - $1::bigint * interval '1 day' AND journal_pending = 0";
-    for statement in [nacks, instances] {
+    let invitations = "-- invitation.retire
+        DELETE FROM invitation WHERE expires_at < clock_timestamp() - $1::bigint * interval '1 day'";
+    for statement in [nacks, instances, invitations] {
         tx.execute(statement, &[&INSTANCE_DAYS_MAX])
             .await
             .map_err(|source| tx.failed(source))?;

@@ -209,6 +209,17 @@ impl FleetService for State {
         Err(Status::unavailable("nobody is renewed here"))
     }
 
+    async fn invite(
+        &self,
+        _: Request<fleet::InviteRequest>,
+    ) -> Result<Response<fleet::InviteResponse>, Status> {
+        Err(Status::unavailable("nobody is invited here"))
+    }
+
+    async fn join(&self, _: Request<fleet::JoinRequest>) -> Result<Response<fleet::JoinResponse>, Status> {
+        Err(Status::unavailable("nobody joins here"))
+    }
+
     async fn list(&self, _: Request<fleet::ListRequest>) -> Result<Response<fleet::ListResponse>, Status> {
         Ok(Response::new(fleet::ListResponse::default()))
     }

@@ -1,0 +1,81 @@
+//! `fleet enrol`: a place kept for an enforcer on another machine, and the one word that takes it.
+//!
+//! **Invariant**: the secret is made here and shown once; the control plane is told its digest.
+
+use std::time::Duration;
+
+use checkrein_proto::fleet::v1::InviteRequest;
+use checkrein_shared::action::Sha256;
+use checkrein_shared::id::random_bytes;
+use checkrein_shared::identity::{JoinToken, Role, SpiffeId};
+use serde_json::json;
+
+use super::client;
+use crate::cli::output::{Paint, Style, rfc3339, visible};
+use crate::cli::values::{self, millis};
+use crate::cli::{Error, Invocation, Outcome};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Lower-case letters, digits and dashes
+    name: String,
+    /// `key=value`; decides which packs it gets; repeat for more
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = values::key_value)]
+    labels: Vec<String>,
+    /// An agent it may speak for; repeat for more
+    #[arg(long = "agent", value_name = "SPIFFE-ID", required = true)]
+    agents: Vec<SpiffeId>,
+    /// How long the token may be used; at most 24 hours
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "10m")]
+    expires_in: Duration,
+}
+
+pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
+    let config = invocation.client_config()?;
+    let ca = config.ca_certificate()?;
+    let secret = random_bytes::<32>();
+    let request = InviteRequest {
+        role: Role::Enforcer.to_string(),
+        name: args.name,
+        labels: args.labels,
+        agents: args.agents.iter().map(ToString::to_string).collect(),
+        secret_sha256: Sha256::of(&secret).0.to_vec().into(),
+        life_ms: millis(args.expires_in),
+    };
+    let invited = client(config.connect().await?)
+        .invite(request)
+        .await?
+        .into_inner();
+    let id = invited
+        .spiffe_id
+        .parse()
+        .map_err(|_| Error::Incomplete("spiffe_id"))?;
+    let token = JoinToken {
+        id,
+        control_plane: config.control_plane,
+        ca,
+        root_key: config.root_key.0,
+        secret,
+    };
+    let expires_at = rfc3339(invited.expires_unix_ms);
+    let command = format!("checkrein-enforcer join {token}");
+    let document = json!({
+        "spiffe_id": token.id,
+        "token": token.to_string(),
+        "expires_at": expires_at,
+        "command": command,
+    });
+    invocation.answer(&document, |paint| {
+        invited_text(&token.id, expires_at.as_deref(), &command, paint)
+    })?;
+    Ok(Outcome::Done)
+}
+
+fn invited_text(id: &SpiffeId, expires_at: Option<&str>, command: &str, paint: Paint) -> String {
+    let heading = paint.apply(Style::Strong, &visible(id.as_str()));
+    let until = expires_at.unwrap_or("its end");
+    let next = paint.next(&[command]);
+    format!(
+        "{heading} may join once, until {until}: whoever has this command can, so hand it over in private\n{next}"
+    )
+}

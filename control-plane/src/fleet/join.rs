@@ -1,0 +1,131 @@
+//! Places kept for identities whose keys are made elsewhere, and how one is taken.
+//!
+//! ```text
+//! invite --> a place: role, name, labels, agents, until when, and the digest of a secret
+//! join   --> whoever knows the secret: the register entry and a certificate, once
+//! ```
+//!
+//! **Invariant**: a place is taken by one key, once, before it expires by the database's clock; taking it and registering the
+//! enforcer are one transaction. Who knows no secret learns nothing, and costs one indexed read.
+
+use checkrein_shared::action::Sha256;
+use checkrein_shared::identity::{Role, SpiffeId};
+
+use super::{Fleet, FleetError, Register, check_agents, store};
+use crate::authority;
+
+/// An identity to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invite {
+    /// As what.
+    pub role: Role,
+    /// Its name; of an enforcer also its labels and agents. There is no certificate request yet.
+    pub register: Register,
+    /// SHA-256 of what will be shown.
+    pub secret: Sha256,
+    /// From now.
+    pub life_ms: u64,
+}
+
+/// A place that was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Invitation {
+    pub(super) role: Role,
+    pub(super) register: Register,
+    pub(super) by: SpiffeId,
+    pub(super) has_expired: bool,
+    /// The key that took it.
+    pub(super) key: Option<Sha256>,
+}
+
+/// A place that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Who joined.
+    pub id: SpiffeId,
+    /// Its certificate, PEM.
+    pub certificate: String,
+    /// Whom it may speak for.
+    pub agents: Vec<SpiffeId>,
+}
+
+impl Fleet {
+    /// Keeps a place; returns for whom, and until when.
+    pub async fn invite(&self, by: &SpiffeId, invite: &Invite) -> Result<(SpiffeId, u64), FleetError> {
+        let name = &invite.register.name;
+        let id = SpiffeId::of(&self.authority.trust_domain, invite.role, name)
+            .map_err(authority::AuthorityError::from)?;
+        check_agents(&invite.register)?;
+        let kept = self.database.transact("fleet.invite", |tx| async move {
+            let is_taken = invite.role == Role::Enforcer && store::is_registered(&tx, name).await?;
+            let until = if is_taken {
+                None
+            } else {
+                Some(store::keep_place(&tx, by, invite).await?)
+            };
+            Ok((tx, until))
+        });
+        match kept.await? {
+            Some(until_ms) => Ok((id, until_ms)),
+            None => Err(FleetError::Taken(name.clone())),
+        }
+    }
+
+    /// Takes the place that this secret opens, for the key of this certificate request. The key that took it may ask again.
+    pub async fn join(&self, secret: &[u8; 32], request: &str) -> Result<Joined, FleetError> {
+        let secret = Sha256::of(secret);
+        let found = self.database.transact("fleet.find_invitation", |tx| async move {
+            let found = store::find_invitation(&tx, &secret).await?;
+            Ok((tx, found))
+        });
+        let invitation = found.await?.ok_or(FleetError::NotInvited)?;
+        if invitation.has_expired {
+            return Err(FleetError::InvitationExpired);
+        }
+        let (role, register) = (invitation.role, &invitation.register);
+        let (id, certificate) = self
+            .authority
+            .certify(&*self.clock, role, &register.name, request)?;
+        let key = authority::key_sha256(&certificate)?;
+        match invitation.key {
+            Some(taker) if taker == key => {}
+            Some(_) => return Err(FleetError::InvitationUsed),
+            None => self.take_place(&secret, &key, &id, &invitation).await?,
+        }
+        Ok(Joined {
+            id,
+            certificate,
+            agents: register.agents.clone(),
+        })
+    }
+
+    async fn take_place(
+        &self,
+        secret: &Sha256,
+        key: &Sha256,
+        id: &SpiffeId,
+        invitation: &Invitation,
+    ) -> Result<(), FleetError> {
+        let register = &invitation.register;
+        if invitation.role != Role::Enforcer {
+            let taking = self.database.transact("fleet.join", |tx| async move {
+                let is_ours = store::take_place(&tx, secret, key).await?;
+                Ok((tx, is_ours))
+            });
+            return if taking.await? {
+                Ok(())
+            } else {
+                Err(FleetError::InvitationUsed)
+            };
+        }
+        let registration = self.policies.begin_registration(&register.labels).await?;
+        let tx = &registration.tx;
+        if !store::take_place(tx, secret, key).await? {
+            return Err(FleetError::InvitationUsed);
+        }
+        if !store::insert(tx, id, &invitation.by, register, &registration.audience).await? {
+            return Err(FleetError::Taken(register.name.clone()));
+        }
+        Ok(self.policies.commit_registration(registration).await?)
+    }
+}

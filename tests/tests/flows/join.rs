@@ -1,0 +1,171 @@
+//! Joining by a token: once, in time, and only towards the control plane that the token names.
+
+use std::time::Duration;
+
+use checkrein_control_plane::cli::identity::generate_request;
+use checkrein_enforcer::{Config, Enforcer, JoinError, join};
+use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
+use checkrein_proto::fleet::v1::{InviteRequest, JoinRequest, ListRequest};
+use checkrein_shared::action::Sha256;
+use checkrein_shared::identity::JoinToken;
+use checkrein_tests::{WAIT_MAX, World};
+use tonic::Code;
+
+const AGENT: &str = "spiffe://acme.example/agent/billing";
+const MINUTE_MS: u64 = 60_000;
+
+fn invite(name: &str, secret: [u8; 32], life_ms: u64) -> InviteRequest {
+    InviteRequest {
+        role: "enforcer".to_owned(),
+        name: name.to_owned(),
+        labels: vec!["team=payments".to_owned()],
+        agents: vec![AGENT.to_owned()],
+        secret_sha256: Sha256::of(&secret).0.to_vec().into(),
+        life_ms,
+    }
+}
+
+fn asking(secret: [u8; 32]) -> JoinRequest {
+    JoinRequest {
+        secret: secret.to_vec().into(),
+        certificate_request: generate_request("edge").unwrap().request,
+    }
+}
+
+/// A token for `edge`, whose place may or may not have been kept.
+fn token(world: &World, secret: [u8; 32]) -> JoinToken {
+    JoinToken {
+        id: "spiffe://acme.example/enforcer/edge".parse().unwrap(),
+        control_plane: vec![format!("https://{}", world.address(0))],
+        ca: std::fs::read_to_string(world.path().join("data/keys/ca.pem")).unwrap(),
+        root_key: std::fs::read(world.path().join("data/keys/root.pub"))
+            .unwrap()
+            .try_into()
+            .unwrap(),
+        secret,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_with_a_token_starts_from_what_was_written_and_nobody_joins_with_it_again() {
+    let mut world = World::start().await.unwrap();
+    let mut fleet = world.operator().await.unwrap().fleet();
+    fleet.invite(invite("edge", [1; 32], MINUTE_MS)).await.unwrap();
+    // A place outlives the replica that kept it.
+    world.stop_replica(0).await;
+    world.restart_replica(0).await.unwrap();
+    let (token, home) = (token(&world, [1; 32]), world.path().join("joined"));
+    let config = join(&token, &home).await.unwrap();
+    let enforcer = Enforcer::connect(Config::load(&config).unwrap()).await.unwrap();
+    enforcer
+        .wait_until(checkrein_enforcer::Status::connected, WAIT_MAX)
+        .await
+        .unwrap();
+    enforcer.shutdown().await;
+
+    let stolen = join(&token, &world.path().join("stolen")).await.unwrap_err();
+    assert!(
+        matches!(&stolen, JoinError::Refused(why) if why.contains("has been used")),
+        "{stolen}"
+    );
+    assert!(!world.path().join("stolen/certificate.pem").exists());
+    // The answer was lost: the same key asks again.
+    for file in ["certificate.pem", "ca.pem", "enforcer.toml"] {
+        std::fs::remove_file(home.join(file)).unwrap();
+    }
+    join(&token, &home).await.unwrap();
+    let mut fleet = world.operator().await.unwrap().fleet();
+    let listed = fleet.list(ListRequest::default()).await.unwrap().into_inner();
+    let [edge] = &*listed.enforcers else {
+        panic!("{listed:?}")
+    };
+    assert_eq!(
+        (&*edge.name, &*edge.labels),
+        ("edge", &["team=payments".to_owned()][..])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_join_at_once_one_does() {
+    let world = World::start().await.unwrap();
+    let mut fleet = world.operator().await.unwrap().fleet();
+    fleet.invite(invite("edge", [2; 32], MINUTE_MS)).await.unwrap();
+    let joining = (0..4).map(|_| async {
+        let mut nobody = FleetServiceClient::new(world.connect(None, 0).await.unwrap());
+        nobody.join(asking([2; 32])).await.map_err(|status| status.code())
+    });
+    let mut joined = futures_join(joining).await;
+    joined.sort_by_key(Result::is_err);
+    assert!(joined[0].is_ok(), "{joined:?}");
+    for refused in &joined[1..] {
+        assert_eq!(refused.as_ref().unwrap_err(), &Code::FailedPrecondition);
+    }
+}
+
+async fn futures_join<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut all: Vec<_> = all.map(Box::pin).collect();
+    let mut done: Vec<Option<T>> = all.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        for (future, done) in all.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
+            if let std::task::Poll::Ready(value) = future.as_mut().poll(context) {
+                *done = Some(value);
+            }
+        }
+        if done.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_token_and_one_that_nobody_gave_are_refused() {
+    let world = World::start().await.unwrap();
+    let mut fleet = world.operator().await.unwrap().fleet();
+    fleet.invite(invite("edge", [3; 32], MINUTE_MS)).await.unwrap();
+    let expire = "UPDATE invitation SET expires_at = clock_timestamp()";
+    world.sql().await.unwrap().execute(expire, &[]).await.unwrap();
+    let mut nobody = FleetServiceClient::new(world.connect(None, 0).await.unwrap());
+    let expired = nobody.join(asking([3; 32])).await.unwrap_err();
+    assert_eq!(expired.code(), Code::FailedPrecondition, "{expired:?}");
+    let unknown = nobody.join(asking([4; 32])).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::PermissionDenied, "{unknown:?}");
+    assert!(!unknown.message().contains("edge"), "{unknown:?}");
+    let long = Duration::from_hours(25).as_millis().try_into().unwrap();
+    let refused = fleet.invite(invite("other", [5; 32], long)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    let listed = fleet.list(ListRequest::default()).await.unwrap().into_inner();
+    assert!(listed.enforcers.is_empty(), "{listed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_a_nobody_is_small() {
+    let world = World::start().await.unwrap();
+    let mut nobody = FleetServiceClient::new(world.connect(None, 0).await.unwrap());
+    let mut large = asking([6; 32]);
+    large.certificate_request = "x".repeat(17 << 10);
+    let refused = nobody.join(large).await.unwrap_err();
+    assert_ne!(refused.code(), Code::PermissionDenied, "it was read: {refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_of_another_ca_is_shown_no_secret() {
+    let (world, other) = (World::start().await.unwrap(), World::start().await.unwrap());
+    // The other would take the secret: it keeps a place under it.
+    let mut fleet = other.operator().await.unwrap().fleet();
+    fleet.invite(invite("edge", [7; 32], MINUTE_MS)).await.unwrap();
+    let astray = JoinToken {
+        control_plane: vec![format!("https://{}", other.address(0))],
+        ..token(&world, [7; 32])
+    };
+    let home = world.path().join("astray");
+    let refused = join(&astray, &home).await.unwrap_err();
+    assert!(matches!(refused, JoinError::Unreachable { .. }), "{refused}");
+    assert!(!home.exists());
+    let taken = "SELECT count(*) FROM invitation WHERE joined_at IS NOT NULL";
+    let row = other.sql().await.unwrap().query_one(taken, &[]).await.unwrap();
+    assert_eq!(row.get::<_, i64>(0), 0);
+}
