@@ -29,7 +29,7 @@ const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "certificate.pem";
 const CA: &str = "ca.pem";
 /// Longest wait for the answer: the control plane may have policies to compose.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
 const MODE_PRIVATE: u32 = 0o600;
 const MODE_PUBLIC: u32 = 0o644;
 
