@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 
 # Passed on to `checkrein demo`, as in: make demo DEMO_ARGS=--json
 DEMO_ARGS ?=
+# How many inputs each parser gets, as in: make fuzz FUZZ_CASES=1000000
+FUZZ_CASES ?= 100000
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := .cache/tools/bin
 
@@ -17,13 +19,14 @@ BUILD_MAX := 2700
 TEST_MAX := 3600
 DEMO_MAX := 300
 BENCH_MAX := 3600
+FUZZ_MAX := 7200
 FORMAT_MAX := 120
 within = timeout --foreground --kill-after=30 $(1)
 
 # Standard output belongs to the program that a target runs, and to nobody else.
 say = @printf '== %s\n' '$(1)' >&2
 
-.PHONY: help demo test check bench format lint tests docs dependencies contract
+.PHONY: help demo test check bench fuzz format lint tests docs dependencies contract
 
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +50,12 @@ bench: ## Prints the figures and stores them under target/bench/
 	@.ci/setup build >&2
 	$(call say,running the benchmarks)
 	@$(call within,$(BENCH_MAX)) cargo bench --locked -p checkrein-tests
+
+fuzz: ## Throws many hostile inputs at every parser (FUZZ_CASES=100000)
+	@.ci/setup build >&2
+	$(call say,fuzzing the parsers with $(FUZZ_CASES) inputs each)
+	@PROPTEST_CASES=$(FUZZ_CASES) $(call within,$(FUZZ_MAX)) cargo test --locked -p checkrein-tests --test fuzz
+	@PROPTEST_CASES=$(FUZZ_CASES) $(call within,$(FUZZ_MAX)) cargo test --locked -p checkrein-enforcer -p checkrein-control-plane --lib fuzz
 
 format: ## Checks the format
 	$(call say,checking the format)

@@ -301,3 +301,6 @@ fn take_bearer(request: &mut Request<Body>) -> Result<Option<String>, Status> {
         )),
     }
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -284,6 +284,8 @@ impl Shared {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,8 @@ use crate::text::shown;
 
 /// A SPIFFE ID may have at most this many bytes (SPIFFE-ID, section 2.4).
 const SPIFFE_ID_BYTES_MAX: usize = 2_048;
+/// A trust domain may have at most this many (SPIFFE-ID, section 2.1).
+const TRUST_DOMAIN_BYTES_MAX: usize = 255;
 
 /// A SPIFFE ID: `spiffe://acme.example/agent/billing`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,7 +53,8 @@ pub enum InvalidSpiffeId {
     Scheme(String),
     /// The trust domain is empty or has a character it may not have.
     #[error(
-        "`{0}` has an invalid trust domain: lower-case letters, digits, dots, dashes and underscores only"
+        "`{0}` has an invalid trust domain: at most {TRUST_DOMAIN_BYTES_MAX} lower-case letters, digits, dots, dashes and \
+         underscores, and not `.` or `..`"
     )]
     TrustDomain(String),
     /// The path is missing, or a segment is empty, a dot or has a character it may not have.
@@ -123,7 +126,8 @@ impl FromStr for SpiffeId {
             .split_once('/')
             .ok_or_else(|| InvalidSpiffeId::Path(whole()))?;
         let domain_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
-        if domain.is_empty() || !domain.chars().all(domain_char) {
+        let is_path = matches!(domain, "" | "." | "..");
+        if is_path || domain.len() > TRUST_DOMAIN_BYTES_MAX || !domain.chars().all(domain_char) {
             return Err(InvalidSpiffeId::TrustDomain(whole()));
         }
         let path_char = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
