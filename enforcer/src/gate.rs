@@ -32,7 +32,7 @@ use thiserror::Error;
 pub use answer::{Answer, Decided, Denied, Held, Permit};
 pub(crate) use case::{Case, Weighed};
 use confirm::Confirmed;
-use grants::VerifiedGrants;
+pub(crate) use grants::VerifiedGrants;
 pub use permits::CompleteError;
 use permits::Permits;
 

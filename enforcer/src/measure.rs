@@ -2,17 +2,34 @@
 //!
 //! A swap is rare where enforcers run, and each new policy is decoded first, so that neither its cost to those who decide
 //! meanwhile nor a verdict between two policies would ever be seen. Here decoded policies take turns as fast as one likes,
-//! by the very step the follower takes.
+//! by the very step the follower takes. What a grant costs is a small part of a decision, and is seen alone.
 //!
 //! **Invariant**: only what this enforcer verified and decoded itself is installed. What is given up is that a lower
 //! generation never returns, and therefore no ordinary build has this.
 
+use std::sync::Arc;
+
+use checkrein_shared::grant::{Grant, InvalidGrant};
+use checkrein_shared::key::KeySet;
+
 use crate::Enforcer;
+use crate::gate::VerifiedGrants;
 use crate::snapshot::Policy;
 
 /// A policy that decided in this enforcer.
 #[derive(Debug, Clone)]
 pub struct Decoded(Policy);
+
+/// What a gate remembers of the grants it has seen.
+#[derive(Debug, Default)]
+pub struct SeenGrants(VerifiedGrants);
+
+impl SeenGrants {
+    /// The grant of a token, as a decision looks it up.
+    pub fn verify(&self, token: &str, keys: &KeySet) -> Result<Arc<Grant>, InvalidGrant> {
+        self.0.verify(token, keys)
+    }
+}
 
 impl Enforcer {
     /// The policy that decides now; none before the first.
