@@ -5,6 +5,8 @@
 //! two roles is, in each RPC, whichever its row names first. What an RPC's comment says ("Caller: …") is what this table says;
 //! a test holds the two together.
 //!
+//! Whoever was removed is refused whatever certificate or token they still have.
+//!
 //! **Invariant**: an RPC that is neither in the table nor open is refused to everyone; a token goes no further than here.
 
 mod bearer;
@@ -13,6 +15,7 @@ mod keyring;
 mod keys;
 mod token;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use std::task::{Context, Poll};
 use checkrein_shared::identity::{Role, SpiffeId};
 use futures_util::future::Either;
 use http_body_util::Limited;
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::http::header::AUTHORIZATION;
 use tonic::codegen::http::{Request, Response};
@@ -83,6 +87,7 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ("/checkrein.fleet.v1.FleetService/List", &[Operator, Approver]),
     ("/checkrein.fleet.v1.FleetService/Show", &[Operator, Approver]),
     ("/checkrein.fleet.v1.FleetService/Invite", &[Operator]),
+    ("/checkrein.fleet.v1.FleetService/Remove", &[Operator]),
 ];
 
 /// What takes a certificate: a token that is good for minutes must not become a certificate that is good for days.
@@ -118,6 +123,7 @@ pub struct Authorized<S> {
 struct Gatekeeper {
     trust_domain: String,
     bearers: Bearers,
+    removed: watch::Receiver<Arc<HashSet<SpiffeId>>>,
 }
 
 impl Caller {
@@ -132,11 +138,16 @@ impl Caller {
 }
 
 impl Authorize {
-    /// Accepts identities of this trust domain only.
-    pub(crate) fn new(trust_domain: String, bearers: Bearers) -> Self {
+    /// Accepts identities of this trust domain only, and none that was removed.
+    pub(crate) fn new(
+        trust_domain: String,
+        bearers: Bearers,
+        removed: watch::Receiver<Arc<HashSet<SpiffeId>>>,
+    ) -> Self {
         Self(Arc::new(Gatekeeper {
             trust_domain,
             bearers,
+            removed,
         }))
     }
 }
@@ -239,6 +250,9 @@ impl Gatekeeper {
                 return Err(Status::unauthenticated(format!(
                     "`{id}` is not of trust domain `{trust_domain}`"
                 )));
+            }
+            if self.removed.borrow().contains(&id) {
+                return Err(Status::permission_denied(format!("`{id}` was removed")));
             }
             let role = id
                 .role()

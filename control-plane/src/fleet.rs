@@ -3,6 +3,7 @@
 //! ```text
 //! register --> row, certificate, the bundle of its labels
 //! session  <-> enforcer: what is newest, what it runs, what has been revoked, what people said
+//! remove   --> refused everywhere, for ever
 //! ```
 //!
 //! **Invariant**: an enforcer is what the register says of its identity, never what its Hello says.
@@ -11,6 +12,7 @@ mod api;
 mod beats;
 mod join;
 mod offer;
+mod removal;
 mod revocations;
 mod session;
 mod store;
@@ -33,6 +35,7 @@ use crate::policy::{Labels, Policies, PolicyError, PublishedFeed};
 use crate::task::RevocationLog;
 use beats::Beats;
 pub use join::{Invite, Joined};
+pub use removal::{Removal, Removed, RemovedFeed, is_removed, load_removed};
 
 /// So many beats may be missed: a stream that is silent for longer ends, and its enforcer is not shown as connected.
 const BEATS_MISSED_MAX: u64 = 3;
@@ -61,6 +64,8 @@ pub struct Feeds {
     pub revocations: watch::Receiver<Arc<RevocationLog>>,
     /// What has become of holds.
     pub holds: watch::Receiver<Arc<HoldNews>>,
+    /// Whom to refuse.
+    pub removed: RemovedFeed,
 }
 
 /// How a replica talks to enforcers.
@@ -161,6 +166,15 @@ pub enum FleetError {
     /// The agent is not an agent.
     #[error("`{0}` is not an agent: expected `spiffe://<domain>/agent/<name>`")]
     NotAnAgent(SpiffeId),
+    /// The name is spent.
+    #[error("`{0}` was removed; what was certified for it may be out there, so choose another name")]
+    Removed(SpiffeId),
+    /// Somebody would be left outside.
+    #[error("`{0}` can't remove itself; another operator can")]
+    RemovesItself(SpiffeId),
+    /// Not one that can be.
+    #[error("`{0}` can't be removed: expected an agent, an enforcer or a person of this trust domain")]
+    NotRemovable(SpiffeId),
     /// No place was kept under this secret.
     #[error("the join token is not known here: ask an operator for a new one")]
     NotInvited,
@@ -226,6 +240,9 @@ impl Fleet {
                 .certify(&*self.clock, Role::Enforcer, &register.name, request)?;
         let registration = self.policies.begin_registration(&register.labels).await?;
         let tx = &registration.tx;
+        if is_removed(tx, &id).await? {
+            return Err(FleetError::Removed(id));
+        }
         if store::registered_under(tx, by, key, register).await? {
             return Ok((id, certificate));
         }
@@ -237,12 +254,22 @@ impl Fleet {
         Ok((id, certificate))
     }
 
+    /// Certifies a key of somebody who is in no register.
+    pub async fn certify(
+        &self,
+        role: Role,
+        name: &str,
+        request: &str,
+    ) -> Result<(SpiffeId, String), FleetError> {
+        let certified = self.authority.certify(&*self.clock, role, name, request)?;
+        self.check_not_removed(&certified.0).await?;
+        Ok(certified)
+    }
+
     /// Certifies a new key of an enforcer that is in the register, as its certificate nears its end or its key is lost.
     pub async fn recertify(&self, name: &str, request: &str) -> Result<(SpiffeId, String), FleetError> {
         self.check_registered(name).await?;
-        Ok(self
-            .authority
-            .certify(&*self.clock, Role::Enforcer, name, request)?)
+        self.certify(Role::Enforcer, name, request).await
     }
 
     /// Certifies a key of the caller's own. Whoever left the register is not renewed.

@@ -30,7 +30,7 @@ use crate::config::{JwtSvid, Oidc};
 use crate::database::{Database, DatabaseError, FeedName};
 use crate::decision::{Decisions, Retention, keep_partitions};
 use crate::feed::{follow_revisions, spawn_feed};
-use crate::fleet::{self, Feeds, Fleet, FleetOptions};
+use crate::fleet::{self, Feeds, Fleet, FleetOptions, Removed};
 use crate::hold::{self, HoldNews, Holds};
 use crate::policy::{self, Policies, Published, Segments};
 use crate::task::{self, RevocationLog, Tasks};
@@ -134,6 +134,7 @@ pub async fn run(
     let feeds = feeds(&database, &clock, &stop).await?;
     keep_house(&database, retention, &stop);
 
+    let authorize = Authorize::new(authority.trust_domain.clone(), bearers, feeds.removed.clone());
     let policies = Policies::new(
         database.clone(),
         Arc::clone(&authority),
@@ -158,7 +159,7 @@ pub async fn run(
         fleet_options,
     );
     let server = builder()
-        .layer(Authorize::new(authority.trust_domain.clone(), bearers))
+        .layer(authorize)
         .add_service(PolicyServiceServer::new(policies).max_decoding_message_size(MESSAGE_BYTES_MAX))
         .add_service(BundleServiceServer::new(segments))
         .add_service(TaskServiceServer::new(tasks))
@@ -223,8 +224,16 @@ async fn feeds(
         stop.clone(),
         load,
     );
+    let of = database.clone();
+    let load = move |_| {
+        let database = of.clone();
+        async move { fleet::load_removed(&database).await }
+    };
+    let first = Removed::default();
+    let mut removed = spawn_feed(&[FeedName::Fleet], first, pulse.clone(), stop.clone(), load);
     let all = async {
         let loaded = [
+            removed.changed().await,
             published.changed().await,
             revocations.changed().await,
             holds.changed().await,
@@ -237,6 +246,7 @@ async fn feeds(
             published,
             revocations,
             holds,
+            removed,
         }),
         _ => Err(RunError::NoFirstRead),
     }

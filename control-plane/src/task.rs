@@ -165,6 +165,11 @@ pub enum TaskError {
         /// What it started.
         task: TaskId,
     },
+    /// The agent is let in nowhere.
+    #[error(
+        "agent `{0}` was removed; `checkrein fleet remove` can't be undone, so the task needs another agent"
+    )]
+    AgentRemoved(SpiffeId),
     /// The enforcer has no business in the task.
     #[error("enforcer `{enforcer}` may not speak for `{agent}`; `checkrein fleet add --agent` says for whom")]
     OtherAgent {
@@ -208,6 +213,9 @@ impl Tasks {
             return Err(TaskError::SelfStarted(start.agent));
         }
         let tx = self.database.begin("task.start").await?;
+        if fleet::is_removed(&tx, &start.agent).await? {
+            return Err(TaskError::AgentRemoved(start.agent));
+        }
         let task = if let Some(task) = store::started_under(&tx, caller, key).await? {
             if !task.was_started_with(&start) {
                 let (key, task) = (key.to_owned(), task.id);
@@ -241,10 +249,7 @@ impl Tasks {
         if matches!(task.state, TaskState::Closed { .. }) {
             return Ok(task);
         }
-        let closed = store::close(&tx, id, how, caller, reason).await?;
-        hold::cancel_all(&tx, id, &format!("the task was {}", how.as_str())).await?;
-        let sequence = tx.raise(FeedName::Task).await?;
-        store::insert_revocation(&tx, sequence, &closed, how).await?;
+        let closed = close_locked(&tx, id, how, caller, reason).await?;
         tx.commit().await?;
         Ok(closed)
     }
@@ -310,6 +315,35 @@ impl Closing {
             Self::Revoked => "revoked",
         }
     }
+}
+
+/// Revokes every live task of an agent, which the caller keeps from starting more. Returns how many there were.
+pub async fn revoke_all_of(
+    tx: &Transaction,
+    agent: &SpiffeId,
+    by: &SpiffeId,
+    reason: &str,
+) -> Result<u64, DatabaseError> {
+    let live = store::lock_live_of(tx, agent).await?;
+    for id in &live {
+        close_locked(tx, *id, Closing::Revoked, by, reason).await?;
+    }
+    Ok(live.len() as u64)
+}
+
+/// Closes a live task whose row is locked.
+async fn close_locked(
+    tx: &Transaction,
+    id: TaskId,
+    how: Closing,
+    by: &SpiffeId,
+    reason: &str,
+) -> Result<Task, DatabaseError> {
+    let closed = store::close(tx, id, how, by, reason).await?;
+    hold::cancel_all(tx, id, &format!("the task was {}", how.as_str())).await?;
+    let sequence = tx.raise(FeedName::Task).await?;
+    store::insert_revocation(tx, sequence, &closed, how).await?;
+    Ok(closed)
 }
 
 /// Loads what was added to the log since `before`, and forgets what no grant can outlive any more.

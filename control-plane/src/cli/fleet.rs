@@ -3,6 +3,7 @@
 mod add;
 mod enrol;
 mod identity;
+mod remove;
 mod show;
 mod view;
 
@@ -44,6 +45,9 @@ enum Command {
     /// Certify a person, an orchestrator or an agent; writes its key, certificate and client config
     #[command(after_help = IDENTITY_EXAMPLE)]
     Identity(identity::Args),
+    /// Let an agent, an enforcer or a person in nowhere any more; for good
+    #[command(after_help = REMOVE_EXAMPLE)]
+    Remove(remove::Args),
 }
 
 const ADD_EXAMPLE: &str = "\
@@ -63,12 +67,20 @@ Example:
   checkrein fleet identity approver bob
   checkrein --config approver-bob/client.toml hold list";
 
+const REMOVE_EXAMPLE: &str = "\
+Example:
+  checkrein fleet remove spiffe://acme.example/agent/billing --reason 'replaced by billing-2'
+
+An agent's live tasks are revoked, an enforcer's sessions end, and nothing that was certified for the name is taken anywhere.
+That can't be undone, and the name can't be used again.";
+
 /// Runs it.
 pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
     match args.command {
         Command::Add(args) => add::run(args, invocation).await,
         Command::Enrol(args) => enrol::run(args, invocation).await,
         Command::Identity(args) => identity::run(args, invocation).await,
+        Command::Remove(args) => remove::run(args, invocation).await,
         Command::List => list(invocation).await,
         Command::Show { name } => {
             let mut client = client(invocation.connect().await?);

@@ -10,7 +10,7 @@ use deadpool_postgres::ClientWrapper;
 use super::DatabaseError;
 
 /// Every migration, in order; the version is the place in the list.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../migrations/0001_revision.sql"),
     include_str!("../../migrations/0002_policy.sql"),
     include_str!("../../migrations/0003_fleet.sql"),
@@ -18,6 +18,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../../migrations/0005_decision.sql"),
     include_str!("../../migrations/0006_hold.sql"),
     include_str!("../../migrations/0007_invitation.sql"),
+    include_str!("../../migrations/0008_removal.sql"),
 ];
 
 /// Names the lock that keeps two replicas from migrating at once; any number would do.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use checkrein_proto::fleet::v1 as wire;
 use checkrein_proto::fleet::v1::fleet_service_server::FleetService;
 use checkrein_shared::action::Sha256;
-use checkrein_shared::identity::Role;
+use checkrein_shared::identity::{Role, SpiffeId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -76,10 +76,7 @@ impl FleetService for Fleet {
                 return Err(bad_field("role", "replicas are certified by their own keys"));
             }
             Role::Enforcer => self.recertify(name, &request.certificate_request).await?,
-            _ => self
-                .authority
-                .certify(&*self.clock, role, name, &request.certificate_request)
-                .map_err(FleetError::Authority)?,
+            _ => self.certify(role, name, &request.certificate_request).await?,
         };
         Ok(Response::new(wire::CertifyResponse {
             spiffe_id: spiffe_id.to_string(),
@@ -173,6 +170,26 @@ impl FleetService for Fleet {
             agents: joined.agents.iter().map(ToString::to_string).collect(),
         }))
     }
+
+    async fn remove(
+        &self,
+        request: Request<wire::RemoveRequest>,
+    ) -> Result<Response<wire::RemoveResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        idempotency_key(&request.idempotency_key)?;
+        let id = request.spiffe_id.parse();
+        let id: SpiffeId = id.map_err(|error| bad_field("spiffe_id", format!("{error}")))?;
+        let reason = text("reason", &request.reason)?;
+        let removal = self.remove(&caller.id, &id, reason).await?;
+        Ok(Response::new(wire::RemoveResponse {
+            spiffe_id: removal.id.to_string(),
+            removed_by: removal.by.to_string(),
+            removed_unix_ms: removal.at_ms,
+            reason: removal.reason,
+            tasks_revoked: removal.tasks_revoked,
+        }))
+    }
 }
 
 impl Fleet {
@@ -203,7 +220,9 @@ impl From<FleetError> for Status {
         match error {
             FleetError::Taken(_) => Self::already_exists(message),
             FleetError::NotRegistered(_) => Self::not_found(message),
-            FleetError::NotInvited => Self::permission_denied(message),
+            FleetError::Removed(_) => precondition("REMOVED", message),
+            FleetError::NotRemovable(_) => bad_field("spiffe_id", message),
+            FleetError::RemovesItself(_) | FleetError::NotInvited => Self::permission_denied(message),
             FleetError::InvitationExpired => precondition("INVITATION_EXPIRED", message),
             FleetError::InvitationUsed => precondition("INVITATION_USED", message),
             FleetError::NotAnAgent(_) => bad_field("agents", message),

@@ -56,6 +56,7 @@ impl Fleet {
         let id = SpiffeId::of(&self.authority.trust_domain, invite.role, name)
             .map_err(authority::AuthorityError::from)?;
         check_agents(&invite.register)?;
+        self.check_not_removed(&id).await?;
         let kept = self.database.transact("fleet.invite", |tx| async move {
             let is_taken = invite.role == Role::Enforcer && store::is_registered(&tx, name).await?;
             let until = if is_taken {
@@ -86,6 +87,7 @@ impl Fleet {
         let (id, certificate) = self
             .authority
             .certify(&*self.clock, role, &register.name, request)?;
+        self.check_not_removed(&id).await?;
         let key = authority::key_sha256(&certificate)?;
         match invitation.key {
             Some(taker) if taker == key => {}

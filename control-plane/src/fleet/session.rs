@@ -17,6 +17,7 @@ use checkrein_proto::fleet::v1 as wire;
 use checkrein_proto::fleet::v1::session_request::Body as Up;
 use checkrein_proto::fleet::v1::session_response::Body as Down;
 use checkrein_shared::id::HoldId;
+use checkrein_shared::identity::Role;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -85,6 +86,7 @@ impl Session {
                 () = taken_over.cancelled() => {
                     break Err(Status::aborted("another stream has taken this instance over"));
                 }
+                Ok(()) = self.feeds.removed.changed() => self.check_not_removed(),
                 Ok(()) = self.feeds.revocations.changed() => self.send_revocations().await,
                 Ok(()) = self.feeds.holds.changed() => self.send_hold_news().await,
                 message = timeout_at(heard + silence_max, up.message()) => match message {
@@ -105,6 +107,20 @@ impl Session {
         };
         self.close().await;
         ended
+    }
+
+    fn check_not_removed(&mut self) -> Result<(), Status> {
+        let removed = self.feeds.removed.borrow_and_update();
+        if removed
+            .iter()
+            .any(|id| id.role() == Some(Role::Enforcer) && id.name() == self.stream.enforcer)
+        {
+            let enforcer = &self.stream.enforcer;
+            return Err(Status::permission_denied(format!(
+                "enforcer `{enforcer}` was removed"
+            )));
+        }
+        Ok(())
     }
 
     async fn receive(&mut self, message: wire::SessionRequest) -> Result<(), Status> {

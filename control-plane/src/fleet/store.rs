@@ -2,6 +2,7 @@
 
 mod invitation;
 mod read;
+mod removal;
 
 use std::collections::HashSet;
 
@@ -17,6 +18,7 @@ use crate::policy::INSTANCE_DAYS_MAX;
 
 pub(super) use invitation::{find_invitation, keep_place, take_place};
 pub(super) use read::{find, list};
+pub(super) use removal::{find_removal, insert_removal, lock_identity, removed, share_identity};
 
 /// A stream, as its rows know it.
 #[derive(Debug, Clone)]
@@ -68,7 +70,8 @@ pub(super) async fn speaks_for(
     agent: &SpiffeId,
 ) -> Result<bool, DatabaseError> {
     let read = "-- fleet.speaks_for
-        SELECT EXISTS (SELECT FROM enforcer WHERE name = $1 AND $2 = ANY (agents))";
+        SELECT EXISTS (SELECT FROM enforcer WHERE name = $1 AND $2 = ANY (agents)
+            AND NOT EXISTS (SELECT FROM removed_identity WHERE removed_identity.spiffe_id = enforcer.spiffe_id))";
     let row = tx
         .query_one(read, &[&enforcer, &agent.as_str()])
         .await

@@ -12,7 +12,8 @@ use tonic::{Request, Response, Status};
 use super::store::{self, Filter};
 use super::{Closing, Start, TASK_LIFE_MAX, Task, TaskError, TaskState, Tasks};
 use crate::api::{
-    bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, stored_text, text,
+    bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition, stored_text,
+    text,
 };
 use crate::caller::Caller;
 
@@ -126,6 +127,7 @@ impl From<TaskError> for Status {
             TaskError::SelfStarted(_) | TaskError::OtherAgent { .. } => {
                 Self::permission_denied(error.to_string())
             }
+            TaskError::AgentRemoved(_) => precondition("AGENT_REMOVED", error.to_string()),
             TaskError::KeyReused { .. } => Self::already_exists(error.to_string()),
             TaskError::GrantTooLong(_) => bad_field("named", error.to_string()),
             TaskError::Unsigned(_) => Self::internal(error.to_string()),

@@ -109,6 +109,18 @@ pub(super) async fn lock(tx: &Transaction, id: TaskId) -> Result<Option<Task>, D
     row.as_ref().map(decode).transpose()
 }
 
+/// The live tasks of an agent, locked in the order of their ids. One that has expired is ended by its time already.
+pub(super) async fn lock_live_of(tx: &Transaction, agent: &SpiffeId) -> Result<Vec<TaskId>, DatabaseError> {
+    let lock = "-- task.lock_live_of
+        SELECT id FROM task WHERE agent = $1 AND state = 'live' AND expires_at > clock_timestamp()
+        ORDER BY id FOR UPDATE";
+    let rows = tx
+        .query(lock, &[&agent.as_str()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(rows.iter().map(|row| TaskId::from_uuid(row.get("id"))).collect())
+}
+
 /// The row is locked first and the clock read afterwards, however long the lock took.
 pub(super) async fn share(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
     let share = "-- task.share

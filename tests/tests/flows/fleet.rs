@@ -1,5 +1,6 @@
 //! The register: who is in it, and how an enforcer keeps its identity.
 
+mod removal;
 mod renewal;
 
 use checkrein_control_plane::authority::{Authority, not_after_ms};

@@ -216,6 +216,13 @@ impl FleetService for State {
         Err(Status::unavailable("nobody is invited here"))
     }
 
+    async fn remove(
+        &self,
+        _: Request<fleet::RemoveRequest>,
+    ) -> Result<Response<fleet::RemoveResponse>, Status> {
+        Err(Status::unavailable("nobody is removed here"))
+    }
+
     async fn join(&self, _: Request<fleet::JoinRequest>) -> Result<Response<fleet::JoinResponse>, Status> {
         Err(Status::unavailable("nobody joins here"))
     }
