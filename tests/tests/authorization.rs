@@ -11,6 +11,8 @@
 mod bearer;
 #[path = "authorization/issuer.rs"]
 mod issuer;
+#[path = "authorization/provider.rs"]
+mod provider;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 
 use super::issuer::{Issuer, Signer, now_s};
 
-const LIST: &str = "/checkrein.policy.v1.PolicyService/List";
+pub(super) const LIST: &str = "/checkrein.policy.v1.PolicyService/List";
 
 /// A world that takes tokens of this issuer and of this workload authority.
 struct Scene {
@@ -70,7 +70,7 @@ fn svid(id: &str) -> Value {
     json!({"sub": id, "aud": "checkrein", "exp": now_s() + 300})
 }
 
-async fn call(channel: &Channel, path: &str, token: &str) -> Option<Status> {
+pub(super) async fn call(channel: &Channel, path: &str, token: &str) -> Option<Status> {
     let mut client = tonic::client::Grpc::new(channel.clone());
     client.ready().await.unwrap();
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
@@ -82,7 +82,7 @@ async fn call(channel: &Channel, path: &str, token: &str) -> Option<Status> {
 }
 
 /// Every RPC lets a bearer in who is one of these, and nobody else; without naming the token.
-async fn expect_roles(channel: &Channel, token: &str, roles: &[Role]) {
+pub(super) async fn expect_roles(channel: &Channel, token: &str, roles: &[Role]) {
     for (rpc, row) in CALLERS {
         let allowed = row.iter().any(|role| roles.contains(role));
         // An enforcer that is not in the register is let in by role, and refused by name.
@@ -102,7 +102,7 @@ async fn expect_roles(channel: &Channel, token: &str, roles: &[Role]) {
 }
 
 /// No RPC takes this token.
-async fn expect_refused(channel: &Channel, what: &str, token: &str) -> String {
+pub(super) async fn expect_refused(channel: &Channel, what: &str, token: &str) -> String {
     let mut reasons = BTreeSet::new();
     for (rpc, _) in CALLERS {
         let refused = call(channel, rpc, token).await;

@@ -1,0 +1,92 @@
+// A real OpenID provider for a test: oidc-provider on the loopback, with one client for each person who signs in.
+//
+//   node issuer.mjs <directory of node_modules>
+//
+// Says its address on the first line. Then it obeys: `token <person> <resource>` prints a token that the provider itself gave
+// over HTTP, and `rotate` gives it a new signing key. It ends with its standard input.
+//
+// A person signs in with a client's credentials here, because there is nobody at a browser; what the token is, who signs it
+// and where its keys are listed is the provider's own doing.
+
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+
+const installed = join(resolve(process.argv[2]), 'node_modules/oidc-provider/lib/index.js');
+const { default: Provider } = await import(pathToFileURL(installed));
+
+// Standard output is the test's.
+console.log = console.info = console.warn = console.error;
+
+const PEOPLE = { olga: ['ops', 'staff'], bob: ['risk'], eve: ['staff'] };
+const SECRET = 'not a secret: it opens a provider that lives as long as a test';
+
+const clients = Object.keys(PEOPLE).map((person) => ({
+  client_id: person,
+  client_secret: SECRET,
+  grant_types: ['client_credentials'],
+  redirect_uris: [],
+  response_types: [],
+}));
+
+function provider(issuer) {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const key = { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'ES256' };
+  return new Provider(issuer, {
+    clients,
+    jwks: { keys: [key] },
+    clientDefaults: { id_token_signed_response_alg: 'ES256' },
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (_, resource) => ({
+          scope: '',
+          audience: resource.replace('urn:', ''),
+          accessTokenFormat: 'jwt',
+          accessTokenTTL: 300,
+          jwt: { sign: { alg: 'ES256' } },
+        }),
+      },
+    },
+    extraTokenClaims: (_, token) => ({
+      preferred_username: token.clientId,
+      groups: PEOPLE[token.clientId],
+    }),
+  });
+}
+
+let answer;
+const server = createServer((request, response) => answer(request, response));
+server.listen(0, '127.0.0.1', () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  answer = provider(issuer).callback();
+  process.stdout.write(`${issuer}\n`);
+  obey(issuer);
+});
+
+async function obey(issuer) {
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [verb, person, resource] = line.split(' ');
+    if (verb === 'rotate') {
+      answer = provider(issuer).callback();
+      process.stdout.write('rotated\n');
+    } else {
+      process.stdout.write(`${await token(issuer, person, resource)}\n`);
+    }
+  }
+  process.exit(0);
+}
+
+async function token(issuer, person, resource) {
+  const found = await fetch(`${issuer}/.well-known/openid-configuration`);
+  const { token_endpoint: endpoint } = await found.json();
+  const form = { grant_type: 'client_credentials', client_id: person, client_secret: SECRET, resource };
+  const given = await fetch(endpoint, { method: 'POST', body: new URLSearchParams(form) });
+  const body = await given.json();
+  if (!body.access_token) throw new Error(`${given.status}: ${JSON.stringify(body)}`);
+  return body.access_token;
+}
