@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
-use checkrein_control_plane::caller::{BY_CERTIFICATE_ONLY, CALLERS};
+use checkrein_control_plane::caller::{BY_CERTIFICATE_ONLY, CALLERS, OPEN};
 use checkrein_control_plane::cli::client::ClientConfig;
 use checkrein_control_plane::config::{JwtSvidSettings, OidcSettings};
 use checkrein_proto::hold::v1::ListRequest;
@@ -15,6 +15,7 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
+use super::certified;
 use super::issuer::{Issuer, Signer, now_s};
 
 pub(super) const LIST: &str = "/checkrein.policy.v1.PolicyService/List";
@@ -71,12 +72,19 @@ fn svid(id: &str) -> Value {
 }
 
 pub(super) async fn call(channel: &Channel, path: &str, token: &str) -> Option<Status> {
+    call_with(channel, path, &[format!("Bearer {token}")]).await
+}
+
+/// With each of these as an `authorization`.
+async fn call_with(channel: &Channel, path: &str, authorizations: &[String]) -> Option<Status> {
     let mut client = tonic::client::Grpc::new(channel.clone());
     client.ready().await.unwrap();
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
     let mut request = tonic::Request::new(());
-    let value = format!("Bearer {token}").parse().unwrap();
-    request.metadata_mut().insert("authorization", value);
+    for authorization in authorizations {
+        let value = authorization.parse().unwrap();
+        request.metadata_mut().append("authorization", value);
+    }
     let path = PathAndQuery::try_from(path).unwrap();
     client.unary(request, path, codec).await.err()
 }
@@ -124,6 +132,45 @@ pub(super) async fn expect_refused(channel: &Channel, what: &str, token: &str) -
 fn with(mut claims: Value, name: &str, value: Value) -> Value {
     claims[name] = value;
     claims
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_anyone_may_call_answers_alike_whatever_certificate_or_token_comes_with_it() {
+    let scene = Scene::start().await;
+    let world = &scene.world;
+    let mut channels = vec![("nobody".to_owned(), scene.nobody().await)];
+    for role in Role::ALL {
+        let person = world.person(role, "somebody", 0).await.unwrap();
+        channels.push((role.to_string(), person.channel()));
+    }
+    for id in [
+        "spiffe://other.example/operator/olga",
+        "spiffe://acme.example/visitor/olga",
+    ] {
+        let identity = Some(certified(world, id));
+        channels.push((id.to_owned(), world.connect(identity, 0).await.unwrap()));
+    }
+    let issuer = &scene.issuer;
+    let olga = format!("Bearer {}", issuer.signer.sign(&issuer.claims("olga", &["ops"])));
+    let authorizations = [
+        vec![],
+        vec![olga.clone()],
+        vec![olga.clone(), olga],
+        vec!["Bearer nonsense".to_owned()],
+        vec!["Basic b2xnYTpvbGdh".to_owned()],
+    ];
+    for rpc in OPEN {
+        let mut answers = BTreeSet::new();
+        for (who, channel) in &channels {
+            for authorization in &authorizations {
+                let refused = call_with(channel, rpc, authorization).await.unwrap();
+                // Let in, and told that an empty message has no secret.
+                assert_eq!(refused.code(), Code::InvalidArgument, "{who} {authorization:?}");
+                answers.insert(refused.message().to_owned());
+            }
+        }
+        assert_eq!(answers.len(), 1, "{answers:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
