@@ -13,6 +13,7 @@ mod fleet;
 mod hold;
 pub mod identity;
 mod invocation;
+mod join;
 pub(crate) mod output;
 mod pages;
 mod policy;
@@ -108,6 +109,9 @@ enum Command {
     Fleet(fleet::Args),
     /// Renew the certificate in use
     Identity(renew::Args),
+    /// Get an identity with a token from `fleet enrol`; writes key, certificate and client config
+    #[command(after_help = join::EXAMPLE)]
+    Join(join::Args),
 }
 
 /// Runs a command and says on standard error what went wrong, if anything did.
@@ -125,6 +129,7 @@ pub async fn run(cli: Cli, clock: SharedClock) -> ExitCode {
         Command::Decision(args) => decision::run(args, &invocation).await,
         Command::Fleet(args) => fleet::run(args, &invocation).await,
         Command::Identity(args) => renew::run(args, &invocation).await,
+        Command::Join(args) => join::run(args, &invocation).await,
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

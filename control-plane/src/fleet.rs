@@ -23,7 +23,7 @@ use checkrein_shared::SharedClock;
 use checkrein_shared::id::InstanceId;
 use checkrein_shared::identity::{Role, SpiffeId};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::{Authority, AuthorityError};
@@ -51,6 +51,7 @@ pub struct Fleet {
     stop: CancellationToken,
     options: FleetOptions,
     beats: Beats,
+    joining: Arc<Semaphore>,
 }
 
 /// What every session listens to.
@@ -178,6 +179,9 @@ pub enum FleetError {
     /// No place was kept under this secret.
     #[error("the join token is not known here: ask an operator for a new one")]
     NotInvited,
+    /// Nobody waits to be answered, who may be nobody.
+    #[error("too many are joining at this moment: try again")]
+    TooManyJoin,
     /// Too late.
     #[error("the join token has expired: ask an operator for a new one")]
     InvitationExpired,
@@ -215,6 +219,7 @@ impl Fleet {
     ) -> Self {
         Self {
             beats: Beats::spawn(database.clone()),
+            joining: Arc::new(Semaphore::new(join::JOINS_AT_ONCE_MAX)),
             database,
             authority,
             policies,

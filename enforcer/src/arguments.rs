@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use checkrein_enforcer::Config;
-use checkrein_shared::identity::JoinToken;
+use checkrein_shared::identity::JoinWord;
 use clap::{Args, Parser, Subcommand};
 use toml::{Table, Value};
 
@@ -26,15 +26,16 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Get an identity with a token from `checkrein fleet enrol`; writes key, certificate and config
     #[command(
-        after_help = "Example:\n  checkrein-enforcer join checkrein-join-1.eyJpZCI6…\n  checkrein-enforcer serve --config edge-1/enforcer.toml\n\nThe token is used once. If the answer was lost, type the same again."
+        after_help = "Example:\n  checkrein-enforcer join checkrein-join-1.eyJpZCI6…\n  checkrein-enforcer serve --config edge-1/enforcer.toml\n\nThe token is used once. If the answer was lost, type the same again.\nThe list of processes shows what is typed here; `-` in its place reads the token from standard input."
     )]
     Join(Join),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Join {
-    /// What `checkrein fleet enrol` printed
-    pub(crate) token: JoinToken,
+    /// What `checkrein fleet enrol` printed; `-`: read it from standard input
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) token: JoinWord,
     /// Where to write [default: a directory of the enforcer's name]
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,

@@ -1,28 +1,27 @@
 //! How an enforcer gets its identity with a token: a key made here, a place taken there, a directory to start from.
 //!
 //! **Invariant**: the secret is sent to nobody but a control plane that the token's own CA certified; the key never leaves
-//! this machine; a certificate is written only if it is for this key and this identity.
+//! this machine; a certificate is written only if it is for this key and this identity; the directory is there whole or not
+//! at all, and a try that got no answer is finished by the same command.
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_proto::fleet::v1::{JoinRequest, JoinResponse};
+use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::{
-    ControlPlaneVerifier, InvalidCa, JoinToken, Role, SpiffeId, WrongCertificate,
+    ControlPlaneVerifier, Draft, DraftError, InvalidCa, JoinToken, Role, SpiffeId, WrongCertificate,
 };
 use rcgen::{CertificateParams, KeyPair};
 use thiserror::Error;
 use toml::{Table, Value};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Status};
 
 use crate::control_plane::CONNECT_DEADLINE;
-use crate::directory::sync_directory;
 
 const CONFIG: &str = "enforcer.toml";
 const KEY: &str = "key.pem";
@@ -30,26 +29,16 @@ const CERTIFICATE: &str = "certificate.pem";
 const CA: &str = "ca.pem";
 /// Longest wait for the answer: the control plane may have policies to compose.
 const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
-const MODE_PRIVATE: u32 = 0o600;
-const MODE_PUBLIC: u32 = 0o644;
 
-/// Why an enforcer could not join. Nothing but its key was written.
+/// Why an enforcer could not join. Its directory is not there; only where no answer came, the key is kept for the next try.
 #[derive(Debug, Error)]
 pub enum JoinError {
     /// The token is for somebody else.
-    #[error("the token is for `{0}`, which is no enforcer")]
+    #[error("the token is for `{0}`, which is no enforcer; type `checkrein join` instead")]
     NotAnEnforcer(SpiffeId),
-    /// Something is there already.
-    #[error("`{}` exists already; choose another directory with --directory", .0.display())]
-    Exists(PathBuf),
-    /// The disk said no.
-    #[error("can't use `{}`", path.display())]
-    Io {
-        /// What was touched.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// The directory.
+    #[error(transparent)]
+    Directory(#[from] DraftError),
     /// The key.
     #[error("can't make or read the key")]
     Key(#[from] rcgen::Error),
@@ -65,6 +54,9 @@ pub enum JoinError {
     /// It said no.
     #[error("the control plane refused: {0}")]
     Refused(String),
+    /// It said nothing, or that it can't say now.
+    #[error("the control plane gave no answer ({0}); type the same command again")]
+    Unanswered(String),
     /// What it gave is not for us.
     #[error("the control plane gave a certificate that can't be used; nothing was written")]
     Certificate(#[from] WrongCertificate),
@@ -81,30 +73,60 @@ pub async fn join(token: &JoinToken, directory: &Path) -> Result<PathBuf, JoinEr
     if token.id.role() != Some(Role::Enforcer) {
         return Err(JoinError::NotAnEnforcer(token.id.clone()));
     }
-    let written = [CONFIG, CERTIFICATE, CA].map(|name| directory.join(name));
-    if let Some(path) = written.into_iter().find(|path| path.symlink_metadata().is_ok()) {
-        return Err(JoinError::Exists(path));
-    }
+    Draft::check_vacant(directory)?;
     let channel = connect(token).await?;
-    let key = key(directory)?;
+    let draft = Draft::open(directory, &Sha256::of(&token.secret))?;
+    let key = KeyPair::from_pem(&draft.keep_key(&KeyPair::generate()?.serialize_pem())?)?;
+    let (joined, config) = match take_place(token, channel, &key).await {
+        Ok(taken) => taken,
+        // The place may have been taken for this key.
+        Err(unanswered @ JoinError::Unanswered(_)) => return Err(unanswered),
+        Err(refused) => {
+            draft.discard()?;
+            return Err(refused);
+        }
+    };
+    let files = [
+        (CERTIFICATE, &*joined.certificate),
+        (CA, &*token.ca),
+        (CONFIG, &*config),
+    ];
+    draft.publish(&files)?;
+    Ok(directory.join(CONFIG))
+}
+
+/// What the control plane says of this key, if it may be written, and the configuration that goes with it.
+async fn take_place(
+    token: &JoinToken,
+    channel: Channel,
+    key: &KeyPair,
+) -> Result<(JoinResponse, String), JoinError> {
     let request = JoinRequest {
         secret: token.secret.to_vec().into(),
-        certificate_request: CertificateParams::default().serialize_request(&key)?.pem()?,
+        certificate_request: CertificateParams::default().serialize_request(key)?.pem()?,
     };
     let joined = FleetServiceClient::new(channel)
         .join(request)
         .await
-        .map_err(|status| JoinError::Refused(status.message().to_owned()))?
+        .map_err(|status| refused(&status))?
         .into_inner();
     token.check_certificate(&joined.certificate, key.public_key_raw())?;
     let config = config(token, &joined)?;
-    write_new(&directory.join(CERTIFICATE), &joined.certificate, MODE_PUBLIC)?;
-    write_new(&directory.join(CA), &token.ca, MODE_PUBLIC)?;
-    // Last: a directory that has it is whole.
-    let path = directory.join(CONFIG);
-    write_new(&path, &config, MODE_PUBLIC)?;
-    sync_directory(directory).map_err(failed(directory))?;
-    Ok(path)
+    Ok((joined, config))
+}
+
+/// Whether a no is one that stays.
+fn refused(status: &Status) -> JoinError {
+    let message = status.message().to_owned();
+    match status.code() {
+        Code::InvalidArgument
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::PermissionDenied
+        | Code::Unauthenticated
+        | Code::Unimplemented => JoinError::Refused(message),
+        _ => JoinError::Unanswered(message),
+    }
 }
 
 /// Connects to the first address where a control plane of the token's CA answers.
@@ -128,25 +150,6 @@ async fn connect(token: &JoinToken) -> Result<Channel, JoinError> {
     }
     let tried = tried.join(", ");
     Err(JoinError::Unreachable { tried })
-}
-
-/// The key in the directory, made if there is none. One that is there was made by an earlier try, whose answer may have been
-/// lost: only that key is given its certificate again.
-fn key(directory: &Path) -> Result<KeyPair, JoinError> {
-    let path = directory.join(KEY);
-    match fs::read_to_string(&path) {
-        Ok(pem) => return Ok(KeyPair::from_pem(&pem)?),
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            return Err(JoinError::Io { path, source });
-        }
-        Err(_) => {}
-    }
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder.create(directory).map_err(failed(directory))?;
-    let key = KeyPair::generate()?;
-    write_new(&path, &key.serialize_pem(), MODE_PRIVATE)?;
-    Ok(key)
 }
 
 /// What `serve` reads: a socket for each agent, everything else beside the file.
@@ -183,22 +186,6 @@ fn socket(agent: &str) -> Result<Value, JoinError> {
     let socket = [("path", path), ("agent", id.to_string())];
     let socket = socket.map(|(name, value)| (name.to_owned(), Value::String(value)));
     Ok(Value::Table(Table::from_iter(socket)))
-}
-
-fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), JoinError> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .map_err(failed(path))?;
-    file.write_all(text.as_bytes()).map_err(failed(path))?;
-    file.sync_all().map_err(failed(path))
-}
-
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> JoinError {
-    let path = path.to_owned();
-    move |source| JoinError::Io { path, source }
 }
 
 /// What a chain of errors began with: the part that tells a person something.

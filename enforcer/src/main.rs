@@ -43,13 +43,14 @@ fn run(serve: &Serve) -> anyhow::Result<()> {
 
 /// Joins, and says how to start.
 fn take_place(join: &Join) -> anyhow::Result<()> {
+    let token = join.token.read(std::io::stdin())?;
     let directory = join.directory.clone();
-    let directory = directory.unwrap_or_else(|| PathBuf::from(join.token.id.name()));
+    let directory = directory.unwrap_or_else(|| PathBuf::from(token.id.name()));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let config = runtime.block_on(checkrein_enforcer::join(&join.token, &directory))?;
-    let (id, config) = (&join.token.id, config.display());
+    let config = runtime.block_on(checkrein_enforcer::join(&token, &directory))?;
+    let (id, config) = (&token.id, config.display());
     if join.json {
         let document = serde_json::json!({
             "spiffe_id": id,

@@ -3,6 +3,7 @@
 //! `spiffe://<domain>/<role>/<name>`: the first path segment is the role, the rest the name.
 
 mod certificate;
+mod draft;
 mod join;
 mod verifier;
 
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use certificate::{InvalidSvid, Svid};
-pub use join::{InvalidJoinToken, JoinToken, WrongCertificate};
+pub use draft::{Draft, DraftError};
+pub use join::{InvalidJoinToken, JoinToken, JoinWord, WrongCertificate};
 pub use verifier::{ControlPlaneVerifier, InvalidCa};
 
 use crate::text::shown;

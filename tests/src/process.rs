@@ -50,9 +50,14 @@ impl Binaries {
         unprejudiced(&self.0.join("checkrein"))
     }
 
+    /// `checkrein-enforcer`, told as little.
+    pub fn checkrein_enforcer(&self) -> Command {
+        unprejudiced(&self.0.join("checkrein-enforcer"))
+    }
+
     /// `checkrein-enforcer serve` on the config in this directory, once it says that it listens.
     pub async fn enforcer(&self, directory: &Path) -> Result<Process> {
-        let mut command = unprejudiced(&self.0.join("checkrein-enforcer"));
+        let mut command = self.checkrein_enforcer();
         command
             .args(["serve", "--json", "--config"])
             .arg(directory.join("enforcer.toml"));

@@ -24,6 +24,7 @@ use tonic::{Request, Status};
 use uuid::Builder;
 
 use super::identity::{CA_FILE, CERTIFICATE_FILE, KEY_FILE, RootKey};
+use super::join::JoinError;
 
 /// At most this many addresses are tried.
 pub const ADDRESSES_MAX: usize = 16;
@@ -322,6 +323,26 @@ fn endpoint(
         .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_WAIT_MAX)
         .keep_alive_while_idle(true))
+}
+
+/// Connects to the first address where a control plane of this CA, PEM, answers; who calls shows no certificate.
+pub(super) async fn connect_as_nobody(addresses: &[String], ca: &[u8]) -> Result<Channel, super::Error> {
+    let verifier = ControlPlaneVerifier::new(ca).map_err(|error| ConnectError::Credentials {
+        cause: error.to_string(),
+    })?;
+    let (tls, verifier) = (
+        ClientTlsConfig::new().timeout(CONNECT_WAIT_MAX),
+        Arc::new(verifier),
+    );
+    let mut tried = Vec::new();
+    for address in addresses {
+        match endpoint(address, tls.clone(), &verifier)?.connect().await {
+            Ok(channel) => return Ok(channel),
+            Err(error) => tried.push(format!("`{address}` ({})", innermost(&error))),
+        }
+    }
+    let tried = tried.join(", ");
+    Err(JoinError::Unreachable { tried }.into())
 }
 
 /// What a chain of errors began with: the part that tells a person something.

@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::client::{ConfigError, ConnectError};
 use super::hold::VoteError;
 use super::identity::IdentityError;
+use super::join::JoinError;
 use super::policy::PackError;
 use super::status::Refusal;
 use crate::config::InvalidConfig;
@@ -29,6 +30,9 @@ pub enum Error {
     /// Keys and certificates on this machine.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Nobody joined.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// Who signs in by token has nothing to renew here.
     #[error("you sign in with a token, and its issuer renews that; `identity renew` renews a certificate")]
     NoCertificate,
@@ -68,6 +72,7 @@ impl Error {
             Self::Connect(_) => "unreachable",
             Self::Refused(refusal) => refusal.code(),
             Self::Identity(_) | Self::NoCertificate => "identity",
+            Self::Join(_) => "not_joined",
             Self::Pack(_) => "invalid_pack",
             Self::Vote(_) => "not_voted",
             Self::Settings(_) => "invalid_settings",

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::client::ANSWER_BYTES_MAX;
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
+pub(super) use identity::certified_text;
 pub(super) use show::{is_behind, stage_word};
 use view::{EnforcerView, ShownView};
 
@@ -30,7 +31,7 @@ enum Command {
     /// Register an enforcer; writes its key, certificate and config
     #[command(after_help = ADD_EXAMPLE)]
     Add(add::Args),
-    /// Let an enforcer on another machine join, once; prints the command to type there
+    /// Let an enforcer, a person or an agent on another machine join, once; prints the command to type there
     #[command(after_help = ENROL_EXAMPLE)]
     Enrol(enrol::Args),
     /// Enforcers, and what each runs
@@ -60,7 +61,8 @@ const ENROL_EXAMPLE: &str = "\
 Example:
   checkrein fleet enrol edge-1 --agent spiffe://acme.example/agent/billing --expires-in 10m
   checkrein-enforcer join checkrein-join-1.eyJpZCI6…    # on the other machine: makes the key there
-  checkrein-enforcer serve --config edge-1/enforcer.toml";
+  checkrein-enforcer serve --config edge-1/enforcer.toml
+  checkrein fleet enrol bob --role approver    # for people and agents: `checkrein join` takes the token";
 
 const IDENTITY_EXAMPLE: &str = "\
 Example:

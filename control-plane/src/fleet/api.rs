@@ -223,6 +223,7 @@ impl From<FleetError> for Status {
             FleetError::Removed(_) => precondition("REMOVED", message),
             FleetError::NotRemovable(_) => bad_field("spiffe_id", message),
             FleetError::RemovesItself(_) | FleetError::NotInvited => Self::permission_denied(message),
+            FleetError::TooManyJoin => Self::resource_exhausted(message),
             FleetError::InvitationExpired => precondition("INVITATION_EXPIRED", message),
             FleetError::InvitationUsed => precondition("INVITATION_USED", message),
             FleetError::NotAnAgent(_) => bad_field("agents", message),

@@ -6,13 +6,18 @@
 //! ```
 //!
 //! **Invariant**: a place is taken by one key, once, before it expires by the database's clock; taking it and registering the
-//! enforcer are one transaction. Who knows no secret learns nothing, and costs one indexed read.
+//! enforcer are one transaction. Who knows no secret learns nothing, and costs one indexed read, of which few run at once. What is
+//! looked up and compared is the digest: how long that takes says nothing of a secret.
 
 use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::{Role, SpiffeId};
 
 use super::{Fleet, FleetError, Register, check_agents, store};
 use crate::authority;
+
+/// So many are answered at once, of those who have shown nothing yet; others are told to try again, and nobody waits. Whoever
+/// has a certificate is not kept from the database by who has none.
+pub(super) const JOINS_AT_ONCE_MAX: usize = 4;
 
 /// An identity to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +79,7 @@ impl Fleet {
 
     /// Takes the place that this secret opens, for the key of this certificate request. The key that took it may ask again.
     pub async fn join(&self, secret: &[u8; 32], request: &str) -> Result<Joined, FleetError> {
+        let _permit = self.joining.try_acquire().map_err(|_| FleetError::TooManyJoin)?;
         let secret = Sha256::of(secret);
         let found = self.database.transact("fleet.find_invitation", |tx| async move {
             let found = store::find_invitation(&tx, &secret).await?;

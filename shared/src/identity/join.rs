@@ -4,9 +4,11 @@
 //! tells a word that was cut or mistyped from one that is unknown. The digest is no signature: whoever can change a token
 //! could also hand over another.
 //!
-//! **Invariant**: a [`JoinToken`] that was read is whole; its secret is shown by nothing but its text.
+//! **Invariant**: a [`JoinToken`] that was read is whole; its secret is shown by nothing but its text, and no error repeats it.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::io::Read;
 use std::str::FromStr;
 
 use base64::Engine;
@@ -47,6 +49,11 @@ pub struct JoinToken {
     pub secret: [u8; 32],
 }
 
+/// What was typed where a token belongs: the token, or `-` for standard input, where neither the list of processes nor the
+/// history of a shell shows it. It is read later than other words, so that nobody repeats it in an error.
+#[derive(Clone)]
+pub struct JoinWord(String);
+
 /// A text that is no join token.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidJoinToken {
@@ -61,6 +68,9 @@ pub enum InvalidJoinToken {
     /// Cut or changed on the way.
     #[error("the join token is damaged: copy it whole, or ask for a new one")]
     Damaged,
+    /// It does not come.
+    #[error("can't read the join token from standard input")]
+    Unreadable,
 }
 
 /// A certificate that is not what was asked for.
@@ -96,6 +106,37 @@ impl JoinToken {
             return Err(WrongCertificate::Key);
         }
         Ok(())
+    }
+}
+
+impl JoinWord {
+    /// The token, from `input` if the word says so.
+    pub fn read(&self, input: impl Read) -> Result<JoinToken, InvalidJoinToken> {
+        if self.0 != "-" {
+            return self.0.parse();
+        }
+        let mut text = String::new();
+        // One line end more than a token may have, so that a longer one is seen to be.
+        let bytes_max = u64::try_from(TOKEN_BYTES_MAX + 2).unwrap_or(u64::MAX);
+        input
+            .take(bytes_max)
+            .read_to_string(&mut text)
+            .map_err(|_| InvalidJoinToken::Unreadable)?;
+        text.trim().parse()
+    }
+}
+
+impl FromStr for JoinWord {
+    type Err = Infallible;
+
+    fn from_str(word: &str) -> Result<Self, Infallible> {
+        Ok(Self(word.to_owned()))
+    }
+}
+
+impl fmt::Debug for JoinWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JoinWord")
     }
 }
 

@@ -1,5 +1,9 @@
 //! Joining by a token: once, in time, and only towards the control plane that the token names.
 
+mod impostor;
+mod typed;
+
+use std::path::Path;
 use std::time::Duration;
 
 use checkrein_control_plane::cli::identity::generate_request;
@@ -7,8 +11,9 @@ use checkrein_enforcer::{Config, Enforcer, JoinError, join};
 use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_proto::fleet::v1::{InviteRequest, JoinRequest, ListRequest};
 use checkrein_shared::action::Sha256;
-use checkrein_shared::identity::JoinToken;
+use checkrein_shared::identity::{Draft, JoinToken};
 use checkrein_tests::{WAIT_MAX, World};
+use rcgen::{CertificateParams, KeyPair};
 use tonic::Code;
 
 const AGENT: &str = "spiffe://acme.example/agent/billing";
@@ -68,12 +73,9 @@ async fn who_joins_with_a_token_starts_from_what_was_written_and_nobody_joins_wi
         matches!(&stolen, JoinError::Refused(why) if why.contains("has been used")),
         "{stolen}"
     );
-    assert!(!world.path().join("stolen/certificate.pem").exists());
-    // The answer was lost: the same key asks again.
-    for file in ["certificate.pem", "ca.pem", "enforcer.toml"] {
-        std::fs::remove_file(home.join(file)).unwrap();
-    }
-    join(&token, &home).await.unwrap();
+    assert_eq!(left(world.path(), "stolen"), [""; 0]);
+    let again = join(&token, &home).await.unwrap_err();
+    assert!(matches!(again, JoinError::Directory(_)), "{again}");
     let mut fleet = world.operator().await.unwrap().fleet();
     let listed = fleet.list(ListRequest::default()).await.unwrap().into_inner();
     let [edge] = &*listed.enforcers else {
@@ -85,40 +87,102 @@ async fn who_joins_with_a_token_starts_from_what_was_written_and_nobody_joins_wi
     );
 }
 
+/// What begins with a name or a dot and the name, in a directory.
+fn left(directory: &Path, name: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names
+        .filter(|found| found.trim_start_matches('.').starts_with(name))
+        .collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_who_join_at_once_one_does() {
+async fn who_lost_the_answer_or_had_none_joins_by_the_same_command_with_the_same_key() {
+    let mut world = World::start().await.unwrap();
+    let mut fleet = world.operator().await.unwrap().fleet();
+    fleet.invite(invite("edge", [8; 32], MINUTE_MS)).await.unwrap();
+    let (token, home) = (token(&world, [8; 32]), world.path().join("lost"));
+    // As a process that died after it had asked: its key is on the disk, and the place is taken.
+    let draft = Draft::open(&home, &Sha256::of(&token.secret)).unwrap();
+    let key = KeyPair::generate().unwrap();
+    draft.keep_key(&key.serialize_pem()).unwrap();
+    drop(draft);
+    let request = CertificateParams::default().serialize_request(&key).unwrap();
+    let asked = JoinRequest {
+        secret: token.secret.to_vec().into(),
+        certificate_request: request.pem().unwrap(),
+    };
+    let mut nobody = FleetServiceClient::new(world.connect(None, 0).await.unwrap());
+    nobody.join(asked).await.unwrap();
+    // Nobody is there for a while.
+    world.stop_replica(0).await;
+    let unreachable = join(&token, &home).await.unwrap_err();
+    assert!(
+        matches!(unreachable, JoinError::Unreachable { .. }),
+        "{unreachable}"
+    );
+    assert!(!home.exists());
+    world.restart_replica(0).await.unwrap();
+    let config = join(&token, &home).await.unwrap();
+    assert_eq!(
+        std::fs::read_to_string(home.join("key.pem")).unwrap(),
+        key.serialize_pem()
+    );
+    let enforcer = Enforcer::connect(Config::load(&config).unwrap()).await.unwrap();
+    enforcer
+        .wait_until(checkrein_enforcer::Status::connected, WAIT_MAX)
+        .await
+        .unwrap();
+    enforcer.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_machines_that_take_one_token_at_once_one_has_an_identity_and_the_other_nothing() {
+    let world = World::start().await.unwrap();
+    let mut fleet = world.operator().await.unwrap().fleet();
+    for round in 0..8_u8 {
+        let name = format!("edge-{round}");
+        let secret = [100 + round; 32];
+        fleet.invite(invite(&name, secret, MINUTE_MS)).await.unwrap();
+        let token = JoinToken {
+            id: format!("spiffe://acme.example/enforcer/{name}").parse().unwrap(),
+            ..token(&world, secret)
+        };
+        let homes = ["one", "two"].map(|machine| world.path().join(format!("{machine}-{round}")));
+        let (one, two) = tokio::join!(join(&token, &homes[0]), join(&token, &homes[1]));
+        let (winner, loser, refused) = match (one, two) {
+            (Ok(_), Err(refused)) => (&homes[0], &homes[1], refused),
+            (Err(refused), Ok(_)) => (&homes[1], &homes[0], refused),
+            both => panic!("{both:?}"),
+        };
+        assert!(
+            matches!(&refused, JoinError::Refused(why) if why.contains("has been used")),
+            "{refused}"
+        );
+        assert!(winner.join("enforcer.toml").exists());
+        let name = loser.file_name().unwrap().to_str().unwrap();
+        assert_eq!(left(world.path(), name), [""; 0]);
+    }
+    let listed = fleet.list(ListRequest::default()).await.unwrap().into_inner();
+    assert_eq!(listed.enforcers.len(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_four_who_join_at_once_one_does() {
     let world = World::start().await.unwrap();
     let mut fleet = world.operator().await.unwrap().fleet();
     fleet.invite(invite("edge", [2; 32], MINUTE_MS)).await.unwrap();
-    let joining = (0..4).map(|_| async {
+    let joining = async || {
         let mut nobody = FleetServiceClient::new(world.connect(None, 0).await.unwrap());
         nobody.join(asking([2; 32])).await.map_err(|status| status.code())
-    });
-    let mut joined = futures_join(joining).await;
+    };
+    let joined = tokio::join!(joining(), joining(), joining(), joining());
+    let mut joined = [joined.0, joined.1, joined.2, joined.3];
     joined.sort_by_key(Result::is_err);
     assert!(joined[0].is_ok(), "{joined:?}");
     for refused in &joined[1..] {
         assert_eq!(refused.as_ref().unwrap_err(), &Code::FailedPrecondition);
     }
-}
-
-async fn futures_join<T>(all: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
-    let mut all: Vec<_> = all.map(Box::pin).collect();
-    let mut done: Vec<Option<T>> = all.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        for (future, done) in all.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
-            if let std::task::Poll::Ready(value) = future.as_mut().poll(context) {
-                *done = Some(value);
-            }
-        }
-        if done.iter().all(Option::is_some) {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,7 +228,7 @@ async fn the_server_of_another_ca_is_shown_no_secret() {
     let home = world.path().join("astray");
     let refused = join(&astray, &home).await.unwrap_err();
     assert!(matches!(refused, JoinError::Unreachable { .. }), "{refused}");
-    assert!(!home.exists());
+    assert_eq!(left(world.path(), "astray"), [""; 0]);
     let taken = "SELECT count(*) FROM invitation WHERE joined_at IS NOT NULL";
     let row = other.sql().await.unwrap().query_one(taken, &[]).await.unwrap();
     assert_eq!(row.get::<_, i64>(0), 0);

@@ -1,4 +1,4 @@
-//! `fleet enrol`: a place kept for an enforcer on another machine, and the one word that takes it.
+//! `fleet enrol`: a place kept for somebody on another machine, and the one word that takes it.
 //!
 //! **Invariant**: the secret is made here and shown once; the control plane is told its digest.
 
@@ -8,6 +8,7 @@ use checkrein_proto::fleet::v1::InviteRequest;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::id::random_bytes;
 use checkrein_shared::identity::{JoinToken, Role, SpiffeId};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
 use super::client;
@@ -19,11 +20,19 @@ use crate::cli::{Error, Invocation, Outcome};
 pub(super) struct Args {
     /// Lower-case letters, digits and dashes
     name: String,
-    /// `key=value`; decides which packs it gets; repeat for more
+    /// Who it will be
+    #[arg(long, default_value = "enforcer", value_parser = role())]
+    role: Role,
+    /// Of an enforcer: `key=value`; decides which packs it gets; repeat for more
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = values::key_value)]
     labels: Vec<String>,
-    /// An agent it may speak for; repeat for more
-    #[arg(long = "agent", value_name = "SPIFFE-ID", required = true)]
+    /// Of an enforcer: an agent it may speak for; repeat for more
+    #[arg(
+        long = "agent",
+        value_name = "SPIFFE-ID",
+        required_unless_present = "role",
+        required_if_eq("role", "enforcer")
+    )]
     agents: Vec<SpiffeId>,
     /// How long the token may be used; at most 24 hours
     #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "10m")]
@@ -35,7 +44,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     let ca = config.ca_certificate()?;
     let secret = random_bytes::<32>();
     let request = InviteRequest {
-        role: Role::Enforcer.to_string(),
+        role: args.role.to_string(),
         name: args.name,
         labels: args.labels,
         agents: args.agents.iter().map(ToString::to_string).collect(),
@@ -58,7 +67,11 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         secret,
     };
     let expires_at = rfc3339(invited.expires_unix_ms);
-    let command = format!("checkrein-enforcer join {token}");
+    let program = match args.role {
+        Role::Enforcer => "checkrein-enforcer",
+        _ => "checkrein",
+    };
+    let command = format!("{program} join {token}");
     let document = json!({
         "spiffe_id": token.id,
         "token": token.to_string(),
@@ -69,6 +82,12 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         invited_text(&token.id, expires_at.as_deref(), &command, paint)
     })?;
     Ok(Outcome::Done)
+}
+
+/// Everybody who can be invited: replicas have their own keys.
+fn role() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(["enforcer", "operator", "approver", "orchestrator", "agent"])
+        .try_map(|word| word.parse::<Role>())
 }
 
 fn invited_text(id: &SpiffeId, expires_at: Option<&str>, command: &str, paint: Paint) -> String {

@@ -70,7 +70,8 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     Ok(Outcome::Done)
 }
 
-fn certified_text(spiffe_id: &str, role: Role, out: &Path, paint: Paint) -> String {
+/// Who is certified now, and what to type next.
+pub(in crate::cli) fn certified_text(spiffe_id: &str, role: Role, out: &Path, paint: Paint) -> String {
     let config = out.join(CLIENT_FILE);
     let next = match role {
         Role::Approver => format!("checkrein --config {} hold list", config.display()),

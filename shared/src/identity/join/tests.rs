@@ -63,3 +63,16 @@ fn the_secret_is_not_in_the_debug_text() {
         "JoinToken(spiffe://acme.example/enforcer/edge-1)"
     );
 }
+
+#[test]
+fn a_dash_stands_for_standard_input_and_anything_else_for_itself() {
+    let (text, dash) = (token().to_string(), JoinWord("-".to_owned()));
+    let typed: JoinWord = text.parse().unwrap();
+    assert_eq!(typed.read(&b"other"[..]), Ok(token()));
+    assert_eq!(dash.read(format!("{text}\n").as_bytes()), Ok(token()));
+    assert_eq!(dash.read(&b""[..]), Err(InvalidJoinToken::Foreign));
+    assert_eq!(dash.read(&b"\xff"[..]), Err(InvalidJoinToken::Unreadable));
+    let long = format!("{PREFIX}{}", "A".repeat(2 * TOKEN_BYTES_MAX));
+    assert_eq!(dash.read(long.as_bytes()), Err(InvalidJoinToken::Damaged));
+    assert_eq!(format!("{typed:?}"), "JoinWord");
+}
