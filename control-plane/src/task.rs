@@ -16,10 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_shared::SharedClock;
-use checkrein_shared::grant::{Grant, Scope, TOKEN_BYTES_MAX};
+use checkrein_shared::grant::{Grant, Limits, Scope, TOKEN_BYTES_MAX};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::database::{Database, DatabaseError, FeedName, Transaction};
@@ -53,6 +54,10 @@ pub struct Task {
     pub agent: SpiffeId,
     /// What it may use.
     pub scope: Scope,
+    /// How much of it.
+    pub limits: Limits,
+    /// How many calls were charged.
+    pub calls_used: u64,
     /// Values the user named.
     pub named: Vec<String>,
     /// What the user wants.
@@ -107,6 +112,8 @@ pub struct Start {
     pub agent: SpiffeId,
     /// What it may use.
     pub scope: Scope,
+    /// How much of it.
+    pub limits: Limits,
     /// Values the user named.
     pub named: Vec<String>,
     /// What the user wants.
@@ -146,6 +153,34 @@ pub struct Confirmation {
     pub generation: u64,
     /// The newest revocation sequence.
     pub revocation_sequence: u64,
+    /// What became of the budget.
+    pub charge: Charge,
+}
+
+/// What a release does to the budget of its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charge {
+    /// Nothing: it was not to be charged.
+    None,
+    /// Nothing: the task's calls are not counted.
+    Uncounted,
+    /// One call is charged to it.
+    Charged,
+    /// There is no call left.
+    Exhausted,
+}
+
+/// A release that an enforcer wants confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirm {
+    /// In which task.
+    pub task: TaskId,
+    /// Under which grant.
+    pub grant: GrantId,
+    /// What the action was judged under.
+    pub generation: u64,
+    /// The enforcer's name for the release; none: nothing is charged.
+    pub release: Option<Uuid>,
 }
 
 /// Why a verb on tasks failed.
@@ -254,22 +289,30 @@ impl Tasks {
         Ok(closed)
     }
 
-    /// What the primary says now, to an enforcer that may speak for the task's agent.
-    pub async fn confirm(
-        &self,
-        enforcer: &str,
-        id: TaskId,
-        grant: GrantId,
-    ) -> Result<Confirmation, TaskError> {
+    /// What the primary says now, to an enforcer that may speak for the task's agent. A release that may go ahead is charged
+    /// to the budget in the same transaction.
+    pub async fn confirm(&self, enforcer: &str, ask: Confirm) -> Result<Confirmation, TaskError> {
         let tx = self.database.begin("task.confirm").await?;
-        let (agent, confirmation) = store::confirm(&tx, id, grant)
+        let (agent, mut confirmation) = store::confirm(&tx, ask.task, ask.grant)
             .await?
-            .ok_or(TaskError::NotFound(id))?;
+            .ok_or(TaskError::NotFound(ask.task))?;
         if !fleet::speaks_for(&tx, enforcer, &agent).await? {
             let enforcer = enforcer.to_owned();
             return Err(TaskError::OtherAgent { enforcer, agent });
         }
-        tx.commit().await?;
+        // What is to be judged again under newer policy is charged when it comes back.
+        let may_go = confirmation.state == TaskState::Live && ask.generation >= confirmation.generation;
+        if let Some(release) = ask.release.filter(|_| may_go) {
+            confirmation.charge = charge(&tx, ask.task, release).await?;
+        }
+        if confirmation.charge != Charge::Exhausted {
+            tx.commit().await?;
+            return Ok(confirmation);
+        }
+        // Nothing is left behind: the use was written before the call was counted. A task that was closed meanwhile says so.
+        if let Some(task) = store::find(&tx, ask.task).await? {
+            confirmation.state = task.state;
+        }
         Ok(confirmation)
     }
 
@@ -285,6 +328,7 @@ impl Task {
         self.user == start.user
             && self.agent == start.agent
             && self.scope == start.scope
+            && self.limits == start.limits
             && self.named == start.named
             && self.intent == start.intent
             && self.environment == start.environment
@@ -298,6 +342,7 @@ impl Task {
             agent: self.agent.clone(),
             user: self.user.clone(),
             scope: self.scope.clone(),
+            limits: self.limits,
             named: self.named.clone(),
             intent: self.intent.clone(),
             environment: self.environment.clone(),
@@ -388,6 +433,29 @@ pub async fn share(tx: &Transaction, id: TaskId) -> Result<Option<Task>, Databas
 /// Locks the task alone: nothing is opened, used or closed in it until the transaction ends.
 pub async fn lock(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
     store::lock(tx, id).await
+}
+
+/// Locks what a release of this task needs to be charged: the task alone if its calls are counted, so that two releases never
+/// wait for each other, and shared with others if not.
+pub async fn lock_to_release(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
+    match store::find(tx, id).await? {
+        // The limits of a task never change.
+        Some(task) if task.limits.calls.is_some() => store::lock(tx, id).await,
+        Some(_) => store::share(tx, id).await,
+        None => Ok(None),
+    }
+}
+
+/// Charges a release to the budget of its task: once, however often it is asked for. After [`Charge::Exhausted`] the
+/// transaction must not be committed.
+pub async fn charge(tx: &Transaction, id: TaskId, release: Uuid) -> Result<Charge, DatabaseError> {
+    store::charge(tx, id, release).await
+}
+
+/// What an agent is told whose budget is used up.
+pub fn exhausted(task: &Task) -> String {
+    let calls = task.limits.calls.unwrap_or_default();
+    format!("the task has made all of the {calls} calls it may make; start another task for more")
 }
 
 /// Whether the task is live at this moment: to be asked last, because whoever waits for a lock grows older.

@@ -57,6 +57,8 @@ pub(crate) trait Authority: Send + Sync + std::fmt::Debug {
 /// Which task, judged under what.
 #[derive(Debug, Clone)]
 pub(crate) struct Confirm {
+    /// The release that is charged to the budget, once however often it is asked for.
+    pub(crate) release: DecisionId,
     pub(crate) task: TaskId,
     pub(crate) grant: GrantId,
     pub(crate) generation: Generation,
@@ -68,6 +70,18 @@ pub(crate) struct Confirm {
 pub(crate) struct Confirmation {
     pub(crate) live: bool,
     pub(crate) generation: Generation,
+    pub(crate) charge: Charge,
+}
+
+/// What became of the budget of calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Charge {
+    /// Nothing was charged.
+    None,
+    /// One call was, for this release.
+    Charged,
+    /// There is no call left.
+    Exhausted,
 }
 
 /// The action that shall wait.

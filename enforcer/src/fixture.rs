@@ -11,7 +11,7 @@ use checkrein_proto::fleet::v1::SignedKeySet;
 use checkrein_proto::policy::v1::SignedManifest;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Record;
-use checkrein_shared::grant::{Grant, Scope};
+use checkrein_shared::grant::{Grant, Limits, Scope};
 use checkrein_shared::hold::State;
 use checkrein_shared::id::{GrantId, HoldId, InstanceId, TaskId};
 use checkrein_shared::identity::SpiffeId;
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 pub(crate) use ca::Ca;
 
 use crate::control_plane::{
-    AskError, Authority, Confirm, Confirmation, Consume, Consumption, HoldNotice, OpenHold, Opened,
+    AskError, Authority, Charge, Confirm, Confirmation, Consume, Consumption, HoldNotice, OpenHold, Opened,
 };
 use crate::freshness::Freshness;
 use crate::gate::{Caller, Core, Gate, Request};
@@ -277,12 +277,17 @@ impl Bench {
     }
 
     pub(crate) fn grant_of(&self, agent: &str, task: TaskId) -> String {
+        self.grant_with(agent, task, Limits::default())
+    }
+
+    pub(crate) fn grant_with(&self, agent: &str, task: TaskId, limits: Limits) -> String {
         let grant = Grant {
             id: GrantId::new(&self.clock),
             task,
             agent: agent.parse().unwrap(),
             user: "alice".into(),
             scope: Scope::parse(["bank/*".into()]).unwrap(),
+            limits,
             named: Vec::new(),
             intent: "pay the rent".into(),
             environment: "production".into(),
@@ -330,6 +335,7 @@ impl Scripted {
                 Ok(Confirmation {
                     live: true,
                     generation: ask.generation,
+                    charge: Charge::None,
                 })
             }),
             open: Box::new(|_| Err(AskError::NotConnected)),

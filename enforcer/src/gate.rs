@@ -3,6 +3,7 @@
 //! ```text
 //! Request -> weigh (one pinned snapshot) -> deny ------------------------> journal -> answer
 //!                                           permit, static or light -----> journal -> answer
+//!                                           permit, counted -> confirm --> journal -> answer
 //!                                           permit, full -> confirm -----> journal -> fdatasync -> answer
 //!                                           hold -> open, wait, consume -> journal -> fdatasync -> answer
 //! ```
@@ -273,13 +274,20 @@ impl Core {
 
     async fn authorize(self: &Arc<Self>, case: Arc<Case>) -> Answer {
         let mut weighed = self.weigh(&case);
+        // One for the whole call: whatever has to be asked twice is charged once.
+        let release = DecisionId::new(&*self.clock);
         for _ in 0..TRIES_MAX {
             match (weighed.verdict, weighed.tier) {
                 (Verdict::Deny, _) => return self.deny(&case, weighed),
                 (Verdict::Hold, _) => return hold(self, case, weighed).await,
-                (Verdict::Permit, Tier::Static | Tier::Light) => return self.permit(&case, weighed),
-                (Verdict::Permit, Tier::Full) => match self.confirm(&weighed).await {
-                    Confirmed::Yes => return self.release(&case, weighed, None).await,
+                (Verdict::Permit, Tier::Static | Tier::Light) if !weighed.is_counted() => {
+                    return self.permit(&case, weighed);
+                }
+                (Verdict::Permit, tier) => match self.confirm(&weighed, release).await {
+                    Confirmed::Yes if tier == Tier::Full => {
+                        return self.release(&case, weighed, None).await;
+                    }
+                    Confirmed::Yes => return self.permit(&case, weighed),
                     Confirmed::No(refusal) => return self.deny(&case, weighed.denied(refusal)),
                     Confirmed::NewerPolicy(generation) => {
                         self.reach(generation).await;

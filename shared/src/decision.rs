@@ -65,6 +65,8 @@ pub enum Cause {
     HoldCancelled,
     /// Too many holds are open.
     HoldsExhausted,
+    /// The task has made all the calls it may.
+    Budget,
     /// A person said no to this tool on this resource in this task before.
     DeniedBefore,
     /// The approved action and the one presented are not the same.
@@ -298,6 +300,7 @@ words!(
     HoldLapsed = "hold_lapsed",
     HoldCancelled = "hold_cancelled",
     HoldsExhausted = "holds_exhausted",
+    Budget = "budget",
     DeniedBefore = "denied_before",
     ActionChanged = "action_changed",
     AlreadyReleased = "already_released",

@@ -5,16 +5,19 @@
 //! | `grant.rs` | what a grant is, and when it holds |
 //! | [`scope`](Scope) | which tools it covers, with which arguments |
 //! | [`constraint`] | what one argument must be |
+//! | [`Limits`] | how often, how risky, how deep; and what narrows what |
 //! | `token.rs` | a grant as a signed token, and back |
 //!
 //! **Invariant**: a grant gives nothing that its issuer's signature does not cover, and nothing after it expires.
 
 pub mod constraint;
+mod limits;
 mod scope;
 mod token;
 
 use thiserror::Error;
 
+pub use limits::{CALLS_MAX, DEPTH_MAX, InvalidLimits, Limits, RISK_MAX, Widened, parse_risk};
 pub use scope::{InvalidScope, OutOfScope, SCOPE_BYTES_MAX, SCOPE_TOOLS_MAX, Scope};
 
 use crate::id::{GrantId, TaskId};
@@ -38,6 +41,8 @@ pub struct Grant {
     pub user: String,
     /// What it may use.
     pub scope: Scope,
+    /// How much of it.
+    pub limits: Limits,
     /// Values the user named.
     pub named: Vec<String>,
     /// What the user wants, in words.

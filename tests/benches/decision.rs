@@ -19,7 +19,7 @@ use cedar_policy::{
 use checkrein_enforcer::{Answer, Enforcer, Request as Asked};
 use checkrein_shared::action::Action;
 use checkrein_shared::decision::{OutcomeResult, Tier, Verdict};
-use checkrein_shared::grant::{Grant, Scope};
+use checkrein_shared::grant::{Grant, Limits, Scope};
 use checkrein_shared::id::{Generation, GrantId, TaskId};
 use checkrein_shared::policy::{Bundle, Pack, Situation, compose};
 use checkrein_shared::{Clock, SystemClock};
@@ -172,6 +172,7 @@ impl Judged {
             agent: AGENT.parse()?,
             user: USER.to_owned(),
             scope: Scope::parse(["desk/*".to_owned()])?,
+            limits: Limits::default(),
             named: Vec::new(),
             intent: "a test".to_owned(),
             environment: ENVIRONMENT.to_owned(),

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkrein_enforcer::SeenGrants;
 use checkrein_shared::action::Sha256;
-use checkrein_shared::grant::{Grant, Scope};
+use checkrein_shared::grant::{Grant, Limits, Scope};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::key::{KeySet, SigningKey};
 use checkrein_shared::{Clock, SystemClock};
@@ -104,6 +104,7 @@ fn token(key: &SigningKey) -> Result<String> {
         environment: ENVIRONMENT.to_owned(),
         issued_ms: now_ms,
         expires_ms: now_ms + 60_000,
+        limits: Limits::default(),
     };
     Ok(grant.sign(key)?)
 }

@@ -6,7 +6,10 @@ mod view;
 use std::time::Duration;
 
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
-use checkrein_proto::task::v1::{EndRequest, ListRequest, RevokeRequest, ShowRequest, StartRequest, State};
+use checkrein_proto::task::v1::{
+    EndRequest, Limits, ListRequest, RevokeRequest, ShowRequest, StartRequest, State,
+};
+use checkrein_shared::grant::{CALLS_MAX, DEPTH_MAX};
 use checkrein_shared::identity::SpiffeId;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
@@ -67,6 +70,10 @@ Example:
     --intent 'pay the March invoice' --environment production --expires 1h
   GRANT=$(checkrein task start … --grant-only)
 
+With --calls, or --single-use, each call is charged online before it is let through, so that the whole fleet together never
+makes one too many; while no control plane can be asked, calls of such a task are denied. Rules read the risk as
+context.task.risk: low 25, medium 50, high 75, critical 100, 0 if nobody said.
+
 A scope file says what arguments must be; one that it does not name is refused:
   {\"bank/send_money\": {
     \"recipient\": {\"constraint_type\": \"one_of\", \"values\": [\"GB29NWBK60161331926819\"]},
@@ -101,6 +108,18 @@ struct StartArgs {
     /// How long it may last
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = values::duration)]
     expires: Duration,
+    /// How many calls it may make, counted across the fleet; without this they are not counted
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=CALLS_MAX))]
+    calls: Option<u64>,
+    /// One call and no more
+    #[arg(long, conflicts_with = "calls")]
+    single_use: bool,
+    /// At least so risky is what it does: low, medium, high, critical, or 0 to 100
+    #[arg(long, value_name = "RISK", default_value = "0", hide_default_value = true, value_parser = values::risk)]
+    risk: u8,
+    /// How many times in a row its grant may be passed on, at most 8
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(..=i64::from(DEPTH_MAX)))]
+    depth: u8,
     /// Print the grant alone, for scripts
     #[arg(long, conflicts_with = "json")]
     grant_only: bool,
@@ -166,7 +185,13 @@ async fn start(
     args: StartArgs,
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {
+    let limits = Limits {
+        calls: args.calls.or(args.single_use.then_some(1)),
+        risk: args.risk.into(),
+        depth: args.depth.into(),
+    };
     let request = StartRequest {
+        limits: Some(limits),
         user: args.user,
         agent: args.agent.into(),
         tools: args.tools,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use checkrein_shared::grant::Scope;
+use checkrein_shared::grant::{Scope, parse_risk};
 use checkrein_shared::identity::{Role, SpiffeId};
 
 /// How many rows a list shows when nobody says.
@@ -108,6 +108,11 @@ pub(super) fn scope(path: &str) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("can't read it: {error}"))?;
     Scope::parse_json(text.as_bytes()).map_err(|error| error.to_string())?;
     Ok(text)
+}
+
+/// `high`, or a number.
+pub(super) fn risk(text: &str) -> Result<u8, String> {
+    parse_risk(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use checkrein_shared::id::{Generation, HoldId, InstanceId};
 
 use super::{HoldError, Holds, Refusal, announce, step, store, sweep, vote};
 use crate::database::{FeedName, Transaction};
-use crate::{fleet, task};
+use crate::fleet;
+use crate::task::{self, Charge, Task};
 
 /// An enforcer that is about to release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +52,9 @@ impl Holds {
         let task = store::task_of(&tx, consume.hold)
             .await?
             .ok_or(HoldError::NotFound(consume.hold))?;
-        task::share(&tx, task).await?;
+        let of = task::lock_to_release(&tx, task)
+            .await?
+            .ok_or(HoldError::NotFound(consume.hold))?;
         let held = store::lock(&tx, consume.hold)
             .await?
             .ok_or(HoldError::NotFound(consume.hold))?;
@@ -85,7 +88,7 @@ impl Holds {
         if latest.is_some_and(|latest| latest > consume.incarnation) {
             return Err(HoldError::Fenced(consume.incarnation));
         }
-        consume_approved(tx, hold, consume).await
+        consume_approved(tx, hold, consume, &of).await
     }
 }
 
@@ -93,6 +96,7 @@ async fn consume_approved(
     tx: Transaction,
     hold: &Hold,
     consume: &Consume,
+    of: &Task,
 ) -> Result<ConsumeAnswer, HoldError> {
     let yes = || {
         hold.votes
@@ -111,6 +115,10 @@ async fn consume_approved(
     }
     if !store::consume(&tx, consume, hold.state.after(Step::Consume)?).await? {
         return lapsed(tx, hold).await;
+    }
+    if task::charge(&tx, of.id, hold.id.uuid()).await? == Charge::Exhausted {
+        // Not committed: the approval is untouched.
+        return Ok(refused((Cause::Budget, task::exhausted(of))));
     }
     announce(&tx, hold.id, "").await?;
     tx.commit().await?;

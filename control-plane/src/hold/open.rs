@@ -71,6 +71,9 @@ impl Holds {
         if task.state != TaskState::Live {
             return Ok(refused(Cause::TaskEnded, "the task has ended".to_owned()));
         }
+        if task.limits.calls.is_some_and(|calls| task.calls_used >= calls) {
+            return Ok(refused(Cause::Budget, task::exhausted(&task)));
+        }
         if let Some(said) = store::denial_of(&tx, open.action.task, open.denial_class).await? {
             return Ok(refused(Cause::DeniedBefore, vote::denied_before(&said)));
         }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use checkrein_proto::task::v1 as wire;
 use checkrein_proto::task::v1::task_service_server::TaskService;
-use checkrein_shared::grant::{SCOPE_BYTES_MAX, Scope};
+use checkrein_shared::grant::{InvalidLimits, Limits, SCOPE_BYTES_MAX, Scope};
 use checkrein_shared::id::TaskId;
 use checkrein_shared::identity::{Role, SpiffeId};
 use tonic::{Request, Response, Status};
 
 use super::store::{self, Filter};
-use super::{Closing, Start, TASK_LIFE_MAX, Task, TaskError, TaskState, Tasks};
+use super::{Charge, Closing, Confirm, Start, TASK_LIFE_MAX, Task, TaskError, TaskState, Tasks};
 use crate::api::{
     bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition, stored_text,
     text,
@@ -110,12 +110,22 @@ impl TaskService for Tasks {
             .grant_id
             .parse()
             .map_err(|error| bad_field("grant_id", format!("{error}")))?;
-        let id = parse_id(&request.task_id)?;
-        let confirmation = self.confirm(caller.id.name(), id, grant).await?;
+        let release = match &*request.use_id {
+            "" => None,
+            id => Some(id.parse().map_err(|_| bad_field("use_id", "not a UUID"))?),
+        };
+        let ask = Confirm {
+            task: parse_id(&request.task_id)?,
+            grant,
+            generation: request.generation,
+            release,
+        };
+        let confirmation = self.confirm(caller.id.name(), ask).await?;
         Ok(Response::new(wire::ConfirmResponse {
             state: wire::State::from(&confirmation.state).into(),
             generation: confirmation.generation,
             revocation_sequence: confirmation.revocation_sequence,
+            charge: wire::Charge::from(confirmation.charge).into(),
         }))
     }
 }
@@ -132,6 +142,17 @@ impl From<TaskError> for Status {
             TaskError::GrantTooLong(_) => bad_field("named", error.to_string()),
             TaskError::Unsigned(_) => Self::internal(error.to_string()),
             TaskError::Database(error) => database_trouble(&error),
+        }
+    }
+}
+
+impl From<Charge> for wire::Charge {
+    fn from(charge: Charge) -> Self {
+        match charge {
+            Charge::None => Self::Unspecified,
+            Charge::Uncounted => Self::Uncounted,
+            Charge::Charged => Self::Charged,
+            Charge::Exhausted => Self::Exhausted,
         }
     }
 }
@@ -177,6 +198,12 @@ impl From<&Task> for wire::Task {
             closed_reason,
             grant_id: task.grant.to_string(),
             scope: String::new(),
+            limits: Some(wire::Limits {
+                calls: task.limits.calls,
+                risk: task.limits.risk.into(),
+                depth: task.limits.depth.into(),
+            }),
+            calls_used: task.calls_used,
         }
     }
 }
@@ -207,6 +234,8 @@ fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {
         text("tools", tool)?;
     }
     let scope = parse_scope(request.tools, &request.scope)?;
+    let limits = parse_limits(request.limits.unwrap_or_default())
+        .map_err(|error| bad_field("limits", error.to_string()))?;
     if request.named.len() > NAMED_MAX {
         return Err(bad_field(
             "named",
@@ -230,6 +259,7 @@ fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {
         user: request.user,
         agent,
         scope,
+        limits,
         named: request.named,
         intent: request.intent,
         environment: request.environment,
@@ -250,6 +280,15 @@ fn parse_scope(tools: Vec<String>, json: &str) -> Result<Scope, Status> {
     // The values of constraints reach the database as they are.
     stored_text("scope", &scope.to_json().to_string(), SCOPE_BYTES_MAX)?;
     Ok(scope)
+}
+
+fn parse_limits(limits: wire::Limits) -> Result<Limits, InvalidLimits> {
+    let limits = Limits {
+        calls: limits.calls,
+        risk: u8::try_from(limits.risk).map_err(|_| InvalidLimits::Risk)?,
+        depth: u8::try_from(limits.depth).map_err(|_| InvalidLimits::Depth)?,
+    };
+    limits.checked()
 }
 
 fn parse_id(id: &str) -> Result<TaskId, Status> {

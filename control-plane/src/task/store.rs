@@ -1,11 +1,12 @@
 //! Tasks in Postgres, whose clock says when they start and end.
 
-use checkrein_shared::grant::Scope;
+use checkrein_shared::grant::{Limits, Scope};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
-use super::{Closing, Confirmation, REVOCATION_GRACE, RevokedTask, Start, Task, TaskState};
+use super::{Charge, Closing, Confirmation, REVOCATION_GRACE, RevokedTask, Start, Task, TaskState};
 use crate::database::{
     DatabaseError, FeedName, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, signed,
     unsigned,
@@ -30,11 +31,14 @@ pub(super) async fn insert(
     start: &Start,
 ) -> Result<Task, DatabaseError> {
     let insert = "-- task.insert
-        INSERT INTO task (id, grant_id, user_name, agent, scope, named, intent, environment, started_by, started_at, expires_at, state)
-        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, now.moment, now.moment + $10::bigint * interval '1 millisecond', 'live'
+        INSERT INTO task (id, grant_id, user_name, agent, scope, named, intent, environment, started_by, started_at, expires_at, state,
+                          calls_max, risk, depth)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, now.moment, now.moment + $10::bigint * interval '1 millisecond', 'live',
+               $11, $12, $13
         FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS moment) now
         RETURNING *, false AS expired";
     let life_ms = signed(u64::try_from(start.expires_in.as_millis()).unwrap_or(u64::MAX));
+    let limits = &start.limits;
     let row = tx
         .query_one(
             insert,
@@ -49,6 +53,9 @@ pub(super) async fn insert(
                 &start.environment,
                 &by.as_str(),
                 &life_ms,
+                &limits.calls.map(signed),
+                &i16::from(limits.risk),
+                &i16::from(limits.depth),
             ],
         )
         .await
@@ -253,10 +260,38 @@ pub(super) async fn confirm(
             state: task.state,
             generation: unsigned(row.get("generation")),
             revocation_sequence: unsigned(row.get("revocation_sequence")),
+            charge: Charge::None,
         };
         Ok((task.agent, confirmation))
     };
     row.map(confirmation).transpose()
+}
+
+/// The use is written first: whoever asks for it at the same time waits here, and finds it charged or not at all.
+pub(super) async fn charge(tx: &Transaction, id: TaskId, release: Uuid) -> Result<Charge, DatabaseError> {
+    let is_counted = "-- task.is_counted
+        SELECT calls_max IS NOT NULL FROM task WHERE id = $1";
+    let row = tx
+        .query_one(is_counted, &[&id.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    if !row.get::<_, bool>(0) {
+        return Ok(Charge::Uncounted);
+    }
+    let insert = "-- task.insert_use
+        INSERT INTO task_use (task_id, use_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    let inserted = tx.execute(insert, &[&id.uuid(), &release]).await;
+    if inserted.map_err(|source| tx.failed(source))? == 0 {
+        return Ok(Charge::Charged);
+    }
+    let count = "-- task.count_use
+        UPDATE task SET calls_used = calls_used + 1
+        WHERE id = $1 AND state = 'live' AND expires_at > clock_timestamp() AND calls_used < calls_max";
+    let counted = tx.execute(count, &[&id.uuid()]).await;
+    match counted.map_err(|source| tx.failed(source))? {
+        0 => Ok(Charge::Exhausted),
+        _ => Ok(Charge::Charged),
+    }
 }
 
 pub(super) async fn list(tx: &Transaction, filter: Filter<'_>) -> Result<Vec<Task>, DatabaseError> {
@@ -302,12 +337,19 @@ fn decode(row: &Row) -> Result<Task, DatabaseError> {
     };
     let scope = Scope::parse_json(row.get::<_, &str>("scope").as_bytes());
     let scope = scope.map_err(|_| inconsistent("task", &id))?;
+    let limits = Limits {
+        calls: row.get::<_, Option<i64>>("calls_max").map(unsigned),
+        risk: u8::try_from(row.get::<_, i16>("risk")).map_err(|_| inconsistent("task", &id))?,
+        depth: u8::try_from(row.get::<_, i16>("depth")).map_err(|_| inconsistent("task", &id))?,
+    };
     Ok(Task {
         id,
         grant: GrantId::from_uuid(row.get("grant_id")),
         user: row.get("user_name"),
         agent: parsed(row, "agent", "task")?,
         scope,
+        limits: limits.checked().map_err(|_| inconsistent("task", &id))?,
+        calls_used: unsigned(row.get("calls_used")),
         named: row.get("named"),
         intent: row.get("intent"),
         environment: row.get("environment"),

@@ -16,8 +16,8 @@ use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use super::{
-    AskError, Authority, CALL_DEADLINE, Confirm, Confirmation, Connection, Consume, Consumption, HoldNotice,
-    OpenHold, Opened, Refusal,
+    AskError, Authority, CALL_DEADLINE, Charge, Confirm, Confirmation, Connection, Consume, Consumption,
+    HoldNotice, OpenHold, Opened, Refusal,
 };
 
 /// The replica in use, asked over gRPC.
@@ -32,6 +32,7 @@ impl Authority for Replicas {
                 grant_id: ask.grant.to_string(),
                 generation: ask.generation.0,
                 revocation_sequence: ask.revocation_sequence,
+                use_id: ask.release.uuid().to_string(),
             };
             let confirm = move |channel| {
                 let request = request.clone();
@@ -41,6 +42,11 @@ impl Authority for Replicas {
             Ok(Confirmation {
                 live: answer.state() == task_wire::State::Live,
                 generation: Generation(answer.generation),
+                charge: match answer.charge() {
+                    task_wire::Charge::Charged => Charge::Charged,
+                    task_wire::Charge::Exhausted => Charge::Exhausted,
+                    task_wire::Charge::Unspecified | task_wire::Charge::Uncounted => Charge::None,
+                },
             })
         }
         .boxed()

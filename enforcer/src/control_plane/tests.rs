@@ -28,6 +28,7 @@ fn gone() -> (Channel, Arc<AtomicUsize>) {
 fn confirm() -> Confirm {
     let clock = ManualClock::at(1);
     Confirm {
+        release: DecisionId::new(&clock),
         task: TaskId::new(&clock),
         grant: GrantId::new(&clock),
         generation: Generation(1),

@@ -223,6 +223,13 @@ impl Weighed {
         }
     }
 
+    /// Whether the calls of its task are counted.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.grant
+            .as_ref()
+            .is_some_and(|grant| grant.limits.calls.is_some())
+    }
+
     /// The same case, denied for this.
     pub(crate) fn denied(mut self, refusal: Refusal) -> Self {
         self.verdict = Verdict::Deny;

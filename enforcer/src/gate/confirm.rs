@@ -1,16 +1,24 @@
-//! A full-tier action goes ahead only if the primary says, now, that its task is live and its policy the newest.
+//! A full-tier action, and every action of a task whose calls are counted, goes ahead only if the primary says, now, that the
+//! task is live and its policy the newest, and has charged the call.
+//!
+//! **Invariant**: a call of a counted task that was not charged is denied. A call that was charged and is denied afterwards
+//! stays charged: too few are made, never too many.
 
 use std::time::Duration;
 
 use checkrein_shared::Generation;
-use checkrein_shared::decision::Cause;
+use checkrein_shared::decision::{Cause, Tier};
+use checkrein_shared::id::DecisionId;
 use tracing::debug;
 
 use super::{Core, Weighed};
-use crate::control_plane::{Confirm, Refusal};
+use crate::control_plane::{Charge, Confirm, Refusal};
 
 /// How long to wait for a newer policy that is known to exist.
 const REACH_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Room the journal must have before a call is charged; a release that can't be recorded is a wasted call.
+const ROOM_BYTES: u64 = 64 << 10;
 
 /// What the control plane says.
 pub(super) enum Confirmed {
@@ -21,11 +29,21 @@ pub(super) enum Confirmed {
 }
 
 impl Core {
-    pub(super) async fn confirm(&self, weighed: &Weighed) -> Confirmed {
+    pub(super) async fn confirm(&self, weighed: &Weighed, release: DecisionId) -> Confirmed {
         let Some(grant) = &weighed.grant else {
             return Confirmed::No(Refusal::new(Cause::InvalidGrant, "there is no grant to confirm"));
         };
+        let calls = grant.limits.calls;
+        if calls.is_some()
+            && !self
+                .journal
+                .has_room(ROOM_BYTES + weighed.arguments.0.len() as u64)
+        {
+            let reason = "the release can't be recorded; no call is charged";
+            return Confirmed::No(Refusal::new(Cause::JournalFull, reason));
+        }
         let ask = Confirm {
+            release,
             task: grant.task,
             grant: grant.id,
             generation: weighed.running.generation,
@@ -37,7 +55,11 @@ impl Core {
                     error = &error as &dyn std::error::Error,
                     "a task can't be confirmed"
                 );
-                let reason = format!("a full-tier action needs the control plane, and {error}");
+                let needs = match weighed.tier {
+                    Tier::Full => "a full-tier action",
+                    Tier::Static | Tier::Light => "a call of a task whose calls are counted",
+                };
+                let reason = format!("{needs} needs the control plane, and {error}");
                 Confirmed::No(Refusal::new(error.cause(), reason))
             }
             Ok(confirmation) if !confirmation.live => Confirmed::No(Refusal::new(
@@ -47,7 +69,19 @@ impl Core {
             Ok(confirmation) if confirmation.generation > weighed.running.generation => {
                 Confirmed::NewerPolicy(confirmation.generation)
             }
-            Ok(_) => Confirmed::Yes,
+            Ok(confirmation) => match (calls, confirmation.charge) {
+                (None, _) | (Some(_), Charge::Charged) => Confirmed::Yes,
+                (Some(calls), Charge::Exhausted) => {
+                    let reason = format!(
+                        "the task has made all of the {calls} calls it may make; do not try again in another way; tell the user"
+                    );
+                    Confirmed::No(Refusal::new(Cause::Budget, reason))
+                }
+                (Some(_), Charge::None) => Confirmed::No(Refusal::new(
+                    Cause::Budget,
+                    "the control plane did not charge this call to the budget of its task",
+                )),
+            },
         }
     }
 
@@ -59,3 +93,6 @@ impl Core {
         drop(tokio::time::timeout(REACH_DEADLINE, reached).await);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use checkrein_shared::id::TaskId;
 use checkrein_shared::{Clock, Generation};
 
 use super::*;
-use crate::control_plane::{AskError, Confirmation};
+use crate::control_plane::{AskError, Charge, Confirmation};
 use crate::fixture::{AGENT, Bench, FROZEN, Offer};
 use crate::snapshot::{Revocations, RevokedTask, Snapshot};
 
@@ -213,6 +213,7 @@ async fn a_full_tier_action_needs_a_live_task_from_the_primary_and_light_ones_ne
         Ok(Confirmation {
             live: false,
             generation: ask.generation,
+            charge: Charge::None,
         })
     });
     assert_eq!(denied(&bench, &bench.gate, bench.pay(10)).await, Cause::TaskEnded);
@@ -225,6 +226,7 @@ async fn newer_policy_is_waited_for_and_judged_under() {
         Ok(Confirmation {
             live: true,
             generation: Generation(2),
+            charge: Charge::None,
         })
     });
     let (gate, request) = (bench.gate.clone(), bench.pay(10));
@@ -246,6 +248,7 @@ async fn newer_policy_that_does_not_come_is_a_stale_policy() {
         Ok(Confirmation {
             live: true,
             generation: Generation(9),
+            charge: Charge::None,
         })
     });
     assert_eq!(

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::constraint::{Constraint, InvalidConstraint, Refused};
+use super::limits::{Widened, narrower};
 use crate::action::{Arguments, InvalidArguments, Json};
 use crate::text::shown;
 
@@ -178,6 +179,23 @@ impl Scope {
         scope.admits(tool, arguments)
     }
 
+    /// Whether it covers only calls that its parent covers. Sound, and incomplete: what can't be shown is refused.
+    pub fn narrows(&self, parent: &Self) -> Result<(), Widened> {
+        for (tool, scope) in &self.tools {
+            let of_parent = parent.of_tool(tool).ok_or(Widened::Tools)?;
+            narrower(scope.narrows(of_parent), Widened::Arguments)?;
+            if let Some(catalog) = tool.strip_suffix('*') {
+                // Whoever covers a whole catalog covers each tool that the parent has said something about.
+                for (special, of_parent) in parent.tools.iter().filter(|(tool, _)| tool.starts_with(catalog))
+                {
+                    let own = self.tools.get(special).unwrap_or(scope);
+                    narrower(own.narrows(of_parent), Widened::Arguments)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The tools it names, sorted.
     pub fn tools(&self) -> impl ExactSizeIterator<Item = &str> {
         self.tools.keys().map(String::as_str)
@@ -219,6 +237,40 @@ impl ToolScope {
     fn to_json(&self) -> Value {
         let entry = |(argument, allowed): (&String, &Allowed)| (argument.clone(), allowed.to_json());
         Value::Object(self.arguments.iter().map(entry).collect::<Map<_, _>>())
+    }
+
+    /// Every argument that it lets through must be one that the parent lets through, and none that the parent wants may be
+    /// missing.
+    fn narrows(&self, parent: &Self) -> bool {
+        if parent.arguments.is_empty() {
+            return true;
+        }
+        if self.arguments.is_empty() {
+            return false;
+        }
+        let is_within = |(argument, own): (&String, &Allowed)| {
+            let of_parent = parent
+                .arguments
+                .get(argument)
+                .or_else(|| parent.arguments.get(ANY_OTHER));
+            of_parent.is_some_and(|of_parent| own.constraint.narrows(&of_parent.constraint))
+        };
+        let wants = |arguments: &BTreeMap<String, Allowed>, name: &str| {
+            arguments.get(name).is_some_and(|allowed| !allowed.is_optional)
+        };
+        let is_kept = |(argument, of_parent): (&String, &Allowed)| {
+            if argument == ANY_OTHER {
+                return true;
+            }
+            // What the child's `*` lets through under this name, the parent's own entry must too.
+            let other = self
+                .arguments
+                .get(ANY_OTHER)
+                .filter(|_| !self.arguments.contains_key(argument));
+            (of_parent.is_optional || wants(&self.arguments, argument))
+                && other.is_none_or(|other| other.constraint.narrows(&of_parent.constraint))
+        };
+        self.arguments.iter().all(is_within) && parent.arguments.iter().all(is_kept)
     }
 
     fn admits(&self, tool: &str, arguments: &Arguments) -> Result<(), OutOfScope> {

@@ -28,6 +28,11 @@ fn grant() -> Grant {
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
         user: "alice".into(),
         scope: Scope::parse_json(TOOLS.as_bytes()).unwrap(),
+        limits: Limits {
+            calls: Some(60),
+            risk: 75,
+            depth: 2,
+        },
         named: vec!["GB29NWBK60161331926819".into()],
         intent: "pay the rent".into(),
         environment: "production".into(),
@@ -57,6 +62,24 @@ fn a_signed_grant_comes_back_as_it_was() {
     let key = key();
     let grant = grant();
     let token = grant.sign(&key).unwrap();
+    assert_eq!(Grant::verify(&token, &[key.verifying()]), Ok(grant));
+}
+
+#[test]
+fn a_token_says_its_limits_and_leaves_none_out() {
+    let key = key();
+    let mut grant = grant();
+    grant.limits = Limits::default();
+    let token = grant.sign(&key).unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let claims = String::from_utf8(claims).unwrap();
+    for member in [
+        r#""budgets":{"calls":null}"#,
+        r#""risk":0"#,
+        r#""del_max_depth":0"#,
+    ] {
+        assert!(claims.contains(member), "{member} in {claims}");
+    }
     assert_eq!(Grant::verify(&token, &[key.verifying()]), Ok(grant));
 }
 
@@ -119,13 +142,22 @@ fn another_key_another_algorithm_and_none_are_refused() {
 fn a_claim_that_stands_twice_is_unknown_or_is_missing_is_refused() {
     let key = key();
     let good = grant().sign(&key).unwrap();
-    let changes: [(&str, &str); 9] = [
+    let changes: [(&str, &str); 18] = [
         (r#"{"aat_spec""#, r#"{"sub":"eve","aat_spec""#),
         (r#"{"aat_spec""#, r#"{"admin":true,"aat_spec""#),
         (r#""sub":"alice","#, ""),
         (r#""checkrein-1""#, r#""checkrein-2""#),
         (r#""del_depth":0"#, r#""del_depth":1"#),
-        (r#""del_max_depth":0"#, r#""del_max_depth":2"#),
+        (r#""del_max_depth":2"#, r#""del_max_depth":9"#),
+        (r#""del_max_depth":2"#, r#""del_max_depth":258"#),
+        (r#""risk":75"#, r#""risk":101"#),
+        (r#""risk":75"#, r#""risk":-1"#),
+        (r#""risk":75,"#, ""),
+        (r#""calls":60"#, r#""calls":0"#),
+        (r#""calls":60"#, r#""calls":60,"spend":5"#),
+        (r#""calls":60"#, ""),
+        (r#""budgets":{"calls":60},"#, ""),
+        (r#""budgets":{"calls":60}"#, r#""budgets":60"#),
         (r#""max":500"#, r#""max":500,"step":5"#),
         (
             r#""constraint_type":"range""#,

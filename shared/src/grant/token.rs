@@ -2,7 +2,7 @@
 //!
 //! One algorithm, Ed25519 (RFC 9864). The header is compared, not interpreted: there is no `alg` to confuse. The scope stands
 //! where the draft has it, in `authorization_details`; the draft still moves, so what is signed says which profile it is.
-//! What only we know of a task (intent, named values, environment, exact times) stands in one claim of our own.
+//! What only we know of a task (intent, named values, environment, risk, budgets, exact times) stands in one claim of our own.
 //!
 //! **Invariant**: a token is read in one way or not at all: no member twice, none missing, none that this verifier does not know.
 
@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Grant, InvalidGrant, Scope, TOKEN_BYTES_MAX};
+use super::{Grant, InvalidGrant, Limits, Scope, TOKEN_BYTES_MAX};
 use crate::action::{Arguments, Json};
 use crate::key::{SigningKey, VerifyingKey};
 use crate::text::shown;
@@ -90,12 +90,15 @@ impl Grant {
             "act": {"sub": self.agent, "sub_profile": ACTOR_PROFILE},
             "txn": self.task.to_string(),
             "del_depth": 0,
-            "del_max_depth": 0,
+            "del_max_depth": self.limits.depth,
             "authorization_details": [{"type": DETAILS_TYPE, "tools": self.scope.to_json()}],
             "task": {
                 "intent": self.intent,
                 "named": self.named,
                 "environment": self.environment,
+                "risk": self.limits.risk,
+                // Nothing is left out: a budget that is not there is `null`.
+                "budgets": {"calls": self.limits.calls},
                 "issued_ms": self.issued_ms,
                 "expires_ms": self.expires_ms,
             },
@@ -106,22 +109,26 @@ impl Grant {
         let claims = Arguments::parse(claims).map_err(|error| error.to_string())?;
         let mut claims = Claims(claims.members().collect());
         claims.expect_text("aat_spec", PROFILE)?;
-        for depth in ["del_depth", "del_max_depth"] {
-            if claims.whole(depth)? != 0 {
-                return Err(format!(
-                    "`{depth}` is not 0: this verifier reads no delegated grants"
-                ));
-            }
+        if claims.whole("del_depth")? != 0 {
+            return Err("`del_depth` is not 0: this verifier reads no delegated grants".to_owned());
         }
+        let depth = claims.small("del_max_depth")?;
         let mut actor = claims.object("act")?;
         actor.expect_text("sub_profile", ACTOR_PROFILE)?;
         let mut task = claims.object("task")?;
+        let mut budgets = task.object("budgets")?;
+        let limits = Limits {
+            calls: budgets.whole_or_null("calls")?,
+            risk: task.small("risk")?,
+            depth,
+        };
         let grant = Self {
             id: claims.parsed("jti")?,
             task: claims.parsed("txn")?,
             agent: actor.parsed("sub")?,
             user: claims.text("sub")?.to_owned(),
             scope: claims.scope()?,
+            limits: limits.checked().map_err(|error| error.to_string())?,
             named: task.texts("named")?,
             intent: task.text("intent")?.to_owned(),
             environment: task.text("environment")?.to_owned(),
@@ -134,6 +141,7 @@ impl Grant {
             return Err("its times contradict each other".to_owned());
         }
         actor.end()?;
+        budgets.end()?;
         task.end()?;
         claims.end()?;
         Ok(grant)
@@ -172,6 +180,19 @@ impl<'a> Claims<'a> {
             _ => None,
         };
         number.ok_or_else(|| format!("`{name}` is not a whole number"))
+    }
+
+    /// One that fits a byte.
+    fn small(&mut self, name: &str) -> Result<u8, String> {
+        u8::try_from(self.whole(name)?).map_err(|_| format!("`{name}` is larger than it can be"))
+    }
+
+    fn whole_or_null(&mut self, name: &str) -> Result<Option<u64>, String> {
+        if matches!(self.0.get(name), Some(Json::Null)) {
+            self.0.remove(name);
+            return Ok(None);
+        }
+        self.whole(name).map(Some)
     }
 
     fn list(&mut self, name: &str) -> Result<&'a [Json], String> {

@@ -98,6 +98,7 @@ fn context(compiled: &CompiledTool, situation: &Situation<'_>, input: Vec<(SmolS
         ("intent", Some(text(&grant.intent))),
         ("scope", Some(Value::set(scope, None))),
         ("age", extension::milliseconds(age_ms)),
+        ("risk", Some(Value::from(i64::from(grant.limits.risk)))),
     ];
     let named = intent::named_arguments(
         &situation.action.arguments,

@@ -241,6 +241,7 @@ fn context(input: &Value) -> Value {
     let extension = |name: &str| json!({ "type": "Extension", "name": name });
     let task = json!({
         "id": string(), "intent": string(), "scope": strings(), "age": extension("duration"),
+        "risk": { "type": "Long" },
     });
     json!({
         "type": "Record",

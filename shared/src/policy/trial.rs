@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::bundle::Bundle;
 use super::evaluate::{Judgement, Situation};
 use crate::action::{Action, Arguments};
-use crate::grant::{Grant, InvalidScope, Scope};
+use crate::grant::{Grant, InvalidScope, Limits, Scope};
 use crate::id::{GrantId, TaskId};
 use crate::identity::SpiffeId;
 
@@ -44,6 +44,7 @@ impl Trial {
             agent,
             user: authority.user,
             scope: Scope::parse(authority.scope)?,
+            limits: Limits::default(),
             named: authority.named,
             intent: authority.intent,
             environment: authority.environment,

@@ -150,6 +150,7 @@ impl Actor {
             expires_in_ms: 3_600_000,
             idempotency_key: fresh_key(),
             scope: String::new(),
+            limits: None,
         }
     }
 }

@@ -129,6 +129,7 @@ impl Person {
             expires_in_ms: 3_600_000,
             idempotency_key: fresh_key(),
             scope: String::new(),
+            limits: None,
         };
         Ok(self.tasks().start(request).await?.into_inner())
     }

@@ -1,5 +1,6 @@
 //! Tasks: authority that ends for everyone at once.
 
+mod budget;
 mod repeated;
 mod revocations;
 mod scope;

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkrein_shared::ManualClock;
-use checkrein_shared::grant::{Grant, Scope};
+use checkrein_shared::grant::{Grant, Limits, Scope};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::key::SigningKey;
 use proptest::{prop_assert, prop_assert_eq};
@@ -25,6 +25,7 @@ fn grant(scope: &str) -> Grant {
         environment: "production".into(),
         issued_ms: 1_000,
         expires_ms: 2_000,
+        limits: Limits::default(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use checkrein_proto::task::v1::Task;
+use checkrein_shared::grant::RISK_MAX;
 use serde_json::Value;
 
 use super::view::state_word;
@@ -35,6 +36,16 @@ pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
         .line("may use", &task.tools.join(", "));
     for (tool, argument, constraint) in constraints(&task.scope) {
         fields.line("only if", &format!("`{argument}` of {tool} meets {constraint}"));
+    }
+    let limits = task.limits.unwrap_or_default();
+    if let Some(calls) = limits.calls {
+        fields.line("calls", &format!("{} of {calls} used", task.calls_used));
+    }
+    if limits.risk > 0 {
+        fields.line("risk", &format!("at least {} of {RISK_MAX}", limits.risk));
+    }
+    if limits.depth > 0 {
+        fields.line("passed on", &format!("at most {} times in a row", limits.depth));
     }
     fields
         .line("named", &task.named.join(", "))

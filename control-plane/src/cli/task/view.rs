@@ -15,6 +15,11 @@ pub(super) struct TaskView {
     /// Absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<serde_json::Value>,
+    /// None: calls are not counted.
+    calls: Option<u64>,
+    calls_used: u64,
+    risk: u32,
+    depth: u32,
     named: Vec<String>,
     intent: String,
     environment: String,
@@ -29,6 +34,7 @@ pub(super) struct TaskView {
 
 impl TaskView {
     pub(super) fn of(task: &Task) -> Self {
+        let limits = task.limits.unwrap_or_default();
         Self {
             id: task.task_id.clone(),
             state: state_word(task),
@@ -36,6 +42,10 @@ impl TaskView {
             agent: task.agent.clone(),
             tools: task.tools.clone(),
             scope: serde_json::from_str(&task.scope).ok(),
+            calls: limits.calls,
+            calls_used: task.calls_used,
+            risk: limits.risk,
+            depth: limits.depth,
             named: task.named.clone(),
             intent: task.intent.clone(),
             environment: task.environment.clone(),

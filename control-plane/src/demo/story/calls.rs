@@ -93,6 +93,7 @@ impl Story {
             expires_in_ms: 600_000,
             idempotency_key: idempotency_key(&SystemClock),
             scope: String::new(),
+            limits: None,
         };
         let mut client = TaskServiceClient::new(self.stage.operator.clone());
         let started = client.start(request).await?.into_inner();

@@ -7,7 +7,7 @@ use checkrein_shared::hold::State as HoldState;
 use futures_util::FutureExt;
 
 use super::*;
-use crate::control_plane::{Confirmation, Consumption, Opened};
+use crate::control_plane::{Charge, Confirmation, Consumption, Opened};
 use crate::fixture::{Bench, notice};
 use crate::gate::Answer;
 
@@ -82,6 +82,7 @@ async fn a_permit_decided_too_late_is_not_given_out_and_recorded_as_not_done() {
         Ok(Confirmation {
             live: true,
             generation: ask.generation,
+            charge: Charge::None,
         })
     });
     let answer = bench.gate.authorize(bench.pay(10)).await.unwrap();

@@ -75,7 +75,7 @@ fn rules_read_the_task_the_user_the_place_and_the_time() {
     let rules = r#"@id("all") permit (principal == Agent::"spiffe://a.example/agent/ann", action, resource == Slot::"1")
       when {
         context.task.id like "task_*" && context.task.intent == "tidy up" && context.task.scope == ["c/*"] &&
-        context.task.age == duration("5m") && context.user == User::"ann" && context.environment == "production" &&
+        context.task.age == duration("5m") && context.task.risk == 75 && context.user == User::"ann" && context.environment == "production" &&
         context.now > datetime("2023-11-14T22:13:19Z") && context.now < datetime("2023-11-14T22:13:21Z") &&
         context.policy_age == duration("7s") && context.arguments_from_intent == ["n"] &&
         context.input has n && context.input.n == 1
@@ -83,6 +83,7 @@ fn rules_read_the_task_the_user_the_place_and_the_time() {
     let bundle = bundle(rules);
     let mut trial = trial("c/take", r#"{"n": 1.0, "x": 2}"#);
     trial.grant.issued_ms = 1_700_000_000_000 - 300_000;
+    trial.grant.limits.risk = 75;
     let situation = Situation {
         policy_age_ms: 7_000,
         ..trial.situation()

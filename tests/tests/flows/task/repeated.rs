@@ -20,6 +20,7 @@ async fn a_key_that_started_a_task_is_refused_for_one_with_other_values() {
         expires_in_ms: 60_000,
         idempotency_key: "once".to_owned(),
         scope: String::new(),
+        limits: None,
     };
     let once = operator.tasks().start(start()).await.unwrap().into_inner();
     let others = [
