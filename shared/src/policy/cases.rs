@@ -14,6 +14,7 @@ use super::pack::Pack;
 use super::trial::{Authority, Trial};
 use crate::action::Arguments;
 use crate::decision::{Cause, Verdict};
+use crate::grant::parse_risk;
 use crate::identity::SpiffeId;
 
 /// The moment at which a case is judged unless it names one, and every probe of the self-test: 2026-01-01T00:00:00Z. Never
@@ -85,9 +86,10 @@ struct WrittenTask {
     environment: String,
     #[serde(default)]
     intent: String,
+    risk: Option<Scalar>,
 }
 
-/// A value the user named: text, or a number that YAML takes for one.
+/// A value the user named, or a risk: text, or a number that YAML takes for one.
 struct Scalar(String);
 
 /// Runs a pack's cases against a bundle it is part of.
@@ -130,12 +132,14 @@ impl Case {
                 .ok_or_else(|| wrong(&"`now` is not a moment after 1970; write `2026-01-31T12:00:00Z`"))?,
         };
         let task = written.task;
+        let risk = task.risk.map_or(Ok(0), |risk| parse_risk(&risk.0));
         let authority = Authority {
             user: task.user,
             scope: task.scope,
             named: task.named.into_iter().map(|scalar| scalar.0).collect(),
             intent: task.intent,
             environment: task.environment,
+            risk: risk.map_err(|error| wrong(&error))?,
         };
         let trial = Trial::new(
             name.clone(),
@@ -216,7 +220,7 @@ impl<'de> Deserialize<'de> for Scalar {
             serde_yaml_ng::Value::String(text) => Ok(Self(text)),
             serde_yaml_ng::Value::Number(number) => Ok(Self(number.to_string())),
             _ => Err(D::Error::custom(
-                "a value that the user named is text or a number",
+                "a value that the user named is text or a number, and so is a risk",
             )),
         }
     }

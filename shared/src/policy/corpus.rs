@@ -75,6 +75,7 @@ fn decided(call: &Call, bundle: &super::Bundle) -> Expected {
         named: call.named.clone(),
         intent: String::new(),
         environment: call.environment.clone(),
+        risk: 0,
     };
     let agent = call.agent.parse().unwrap();
     let trial = Trial::new(

@@ -168,6 +168,7 @@ fn encode(test: &SelfTest) -> wire::SelfTest {
         cause: outcome.cause.to_string(),
         tier: outcome.tier.to_string(),
         requirements: outcome.requirements.iter().map(Into::into).collect(),
+        risk: grant.limits.risk.into(),
     }
 }
 
@@ -191,6 +192,7 @@ fn decode(test: wire::SelfTest) -> Result<SelfTest, String> {
             named: test.named,
             intent: test.intent,
             environment: test.environment,
+            risk: u8::try_from(test.risk).map_err(|error| why(&error))?,
         },
         test.now_unix_ms,
     )

@@ -26,6 +26,7 @@ pub(super) struct Authority {
     pub(super) named: Vec<String>,
     pub(super) intent: String,
     pub(super) environment: String,
+    pub(super) risk: u8,
 }
 
 impl Trial {
@@ -44,7 +45,10 @@ impl Trial {
             agent,
             user: authority.user,
             scope: Scope::parse(authority.scope)?,
-            limits: Limits::default(),
+            limits: Limits {
+                risk: authority.risk,
+                ..Limits::default()
+            },
             named: authority.named,
             intent: authority.intent,
             environment: authority.environment,

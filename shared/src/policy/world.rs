@@ -177,6 +177,7 @@ fn trial(agent: &str, tool: &str, account: &str, n: u64, amount: &str) -> Trial 
         } else {
             "staging".to_owned()
         },
+        risk: 0,
     };
     Trial::new(
         format!("{agent} {tool} {arguments}"),

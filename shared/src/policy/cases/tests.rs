@@ -104,3 +104,38 @@ fn a_case_says_what_it_expected_and_what_it_found() {
         "the user did not name this account (rule `pay-unnamed`)"
     );
 }
+
+#[test]
+fn a_case_declares_the_risk_of_its_task_and_the_self_test_carries_it() {
+    let catalog = r#"[{"name": "look", "inputSchema": {"type": "object"}}]"#;
+    let effects = "[look]\neffects = [\"read\"]\nreversibility = \"read_only\"\n";
+    let rules = "@id(\"all\") permit (principal, action, resource);\n\
+                 @id(\"risky\") forbid (principal, action, resource) when { context.task.risk >= 75 };";
+    let case = |name: &str, risk: &str, expect: &str| {
+        format!(
+            "- name: {name}\n  agent: spiffe://a.example/agent/b\n  task: {{ user: ann, scope: [c/*]{risk} }}\n  tool: c/look\n  \
+             expect: {{ {expect} }}\n"
+        )
+    };
+    let cases = [
+        case("undeclared", "", "verdict: permit"),
+        case("medium", ", risk: medium", "verdict: permit"),
+        case("high", ", risk: high", "verdict: deny, rules: [risky]"),
+        case("number", ", risk: 75", "verdict: deny, rules: [risky]"),
+    ];
+    let pack = fixture::pack(
+        "pack",
+        &[
+            ("catalog/c.json", catalog),
+            ("catalog/c.toml", effects),
+            ("rules.cedar", rules),
+            ("tests/a.yaml", &cases.concat()),
+        ],
+    );
+    // Opening it judges the self-test again, from its bytes: a risk that they lost would decide otherwise.
+    for result in run_cases(&pack, &fixture::bundle(&[&pack])) {
+        assert!(result.passed, "{}: found {}", result.name, result.found);
+    }
+    let refused = read(&case("odd", ", risk: 101", "verdict: deny")).unwrap_err();
+    assert!(refused.message.contains("`critical`"), "{}", refused.message);
+}

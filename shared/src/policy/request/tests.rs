@@ -46,6 +46,7 @@ fn trial(tool: &str, arguments: &str) -> Trial {
         named: vec!["1".to_owned()],
         intent: "tidy up".to_owned(),
         environment: "production".to_owned(),
+        risk: 0,
     };
     let arguments = crate::action::Arguments::parse(arguments.as_bytes()).unwrap();
     let agent = "spiffe://a.example/agent/ann".parse().unwrap();
