@@ -1,6 +1,6 @@
 //! A key makes one request safe to repeat; it does not stand for another.
 
-use checkrein_proto::task::v1::{ListRequest, StartRequest};
+use checkrein_proto::task::v1::{Limits, ListRequest, StartRequest};
 use checkrein_tests::World;
 use tonic::Code;
 
@@ -24,6 +24,13 @@ async fn a_key_that_started_a_task_is_refused_for_one_with_other_values() {
     };
     let once = operator.tasks().start(start()).await.unwrap().into_inner();
     let others = [
+        StartRequest {
+            limits: Some(Limits {
+                calls: Some(1),
+                ..Limits::default()
+            }),
+            ..start()
+        },
         StartRequest {
             user: "bob".to_owned(),
             ..start()
