@@ -11,6 +11,7 @@
 
 use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::{Role, SpiffeId};
+use tracing::{info, warn};
 
 use super::{Fleet, FleetError, Register, check_agents, store};
 use crate::authority;
@@ -54,6 +55,13 @@ pub struct Joined {
     pub agents: Vec<SpiffeId>,
 }
 
+impl Invitation {
+    /// The key that took the place. One that could not be taken and that nobody has is one whose time ran out.
+    fn taker(&self) -> Result<Sha256, FleetError> {
+        self.key.ok_or(FleetError::InvitationExpired)
+    }
+}
+
 impl Fleet {
     /// Keeps a place; returns for whom, and until when.
     pub async fn invite(&self, by: &SpiffeId, invite: &Invite) -> Result<(SpiffeId, u64), FleetError> {
@@ -81,11 +89,7 @@ impl Fleet {
     pub async fn join(&self, secret: &[u8; 32], request: &str) -> Result<Joined, FleetError> {
         let _permit = self.joining.try_acquire().map_err(|_| FleetError::TooManyJoin)?;
         let secret = Sha256::of(secret);
-        let found = self.database.transact("fleet.find_invitation", |tx| async move {
-            let found = store::find_invitation(&tx, &secret).await?;
-            Ok((tx, found))
-        });
-        let invitation = found.await?.ok_or(FleetError::NotInvited)?;
+        let invitation = self.find_place(&secret).await?;
         if invitation.has_expired {
             return Err(FleetError::InvitationExpired);
         }
@@ -95,10 +99,13 @@ impl Fleet {
             .certify(&*self.clock, role, &register.name, request)?;
         self.check_not_removed(&id).await?;
         let key = authority::key_sha256(&certificate)?;
-        match invitation.key {
-            Some(taker) if taker == key => {}
-            Some(_) => return Err(FleetError::InvitationUsed),
-            None => self.take_place(&secret, &key, &id, &invitation).await?,
+        let is_taken_now =
+            invitation.key.is_none() && self.take_place(&secret, &key, &id, &invitation).await?;
+        if is_taken_now {
+            info!(%id, by = %invitation.by, "joined");
+        } else if self.find_place(&secret).await?.taker()? != key {
+            warn!(%id, "somebody else shows a join token that was used");
+            return Err(FleetError::InvitationUsed);
         }
         Ok(Joined {
             id,
@@ -107,33 +114,39 @@ impl Fleet {
         })
     }
 
+    async fn find_place(&self, secret: &Sha256) -> Result<Invitation, FleetError> {
+        let found = self.database.transact("fleet.find_invitation", |tx| async move {
+            let found = store::find_invitation(&tx, secret).await?;
+            Ok((tx, found))
+        });
+        found.await?.ok_or(FleetError::NotInvited)
+    }
+
+    /// Whether it was free. If it was not, this key itself may have been faster: somebody asked twice.
     async fn take_place(
         &self,
         secret: &Sha256,
         key: &Sha256,
         id: &SpiffeId,
         invitation: &Invitation,
-    ) -> Result<(), FleetError> {
+    ) -> Result<bool, FleetError> {
         let register = &invitation.register;
         if invitation.role != Role::Enforcer {
             let taking = self.database.transact("fleet.join", |tx| async move {
-                let is_ours = store::take_place(&tx, secret, key).await?;
-                Ok((tx, is_ours))
+                let was_free = store::take_place(&tx, secret, key).await?;
+                Ok((tx, was_free))
             });
-            return if taking.await? {
-                Ok(())
-            } else {
-                Err(FleetError::InvitationUsed)
-            };
+            return Ok(taking.await?);
         }
         let registration = self.policies.begin_registration(&register.labels).await?;
         let tx = &registration.tx;
         if !store::take_place(tx, secret, key).await? {
-            return Err(FleetError::InvitationUsed);
+            return Ok(false);
         }
         if !store::insert(tx, id, &invitation.by, register, &registration.audience).await? {
             return Err(FleetError::Taken(register.name.clone()));
         }
-        Ok(self.policies.commit_registration(registration).await?)
+        self.policies.commit_registration(registration).await?;
+        Ok(true)
     }
 }

@@ -186,6 +186,50 @@ async fn of_four_who_join_at_once_one_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_again_before_the_first_answer_is_answered_both_times() {
+    let world = World::start().await.unwrap();
+    let mut fleet = world.operator().await.unwrap().fleet();
+    for round in 0..8_u8 {
+        let secret = [200 + round; 32];
+        let name = format!("edge-{round}");
+        fleet.invite(invite(&name, secret, MINUTE_MS)).await.unwrap();
+        let request = asking(secret);
+        let joining = async || {
+            let mut nobody = FleetServiceClient::new(world.connect(None, 0).await.unwrap());
+            nobody.join(request.clone()).await.map(|_| ())
+        };
+        let (one, two) = tokio::join!(joining(), joining());
+        assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_slow_few_who_have_shown_nothing_wait_and_the_rest_are_told_so() {
+    let world = World::start().await.unwrap();
+    let mut operator = world.operator().await.unwrap().fleet();
+    let mut sql = world.sql().await.unwrap();
+    let slow = sql.transaction().await.unwrap();
+    slow.batch_execute("LOCK TABLE invitation IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let mut asked = tokio::task::JoinSet::new();
+    for at in 0..20_u8 {
+        let mut nobody = FleetServiceClient::new(world.connect(None, 0).await.unwrap());
+        asked.spawn(async move { nobody.join(asking([at; 32])).await.unwrap_err().code() });
+    }
+    // All but the few are answered while the table is locked.
+    for _ in 0..16 {
+        let code = asked.join_next().await.unwrap().unwrap();
+        assert_eq!(code, Code::ResourceExhausted);
+    }
+    operator.list(ListRequest::default()).await.unwrap();
+    slow.rollback().await.unwrap();
+    while let Some(code) = asked.join_next().await {
+        assert_eq!(code.unwrap(), Code::PermissionDenied);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_expired_token_and_one_that_nobody_gave_are_refused() {
     let world = World::start().await.unwrap();
     let mut fleet = world.operator().await.unwrap().fleet();
