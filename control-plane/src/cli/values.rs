@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use checkrein_shared::grant::{Scope, parse_risk};
 use checkrein_shared::identity::{Role, SpiffeId};
+use tonic::codegen::http::Uri;
 
 /// How many rows a list shows when nobody says.
 pub(super) const LIMIT_DEFAULT: u32 = 50;
@@ -51,6 +52,16 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         Err(error) => Err(format!(
             "{error}; expected a duration such as `30s`, `10m` or `2h`"
         )),
+    }
+}
+
+/// An address of a control plane.
+pub(super) fn https(text: &str) -> Result<String, String> {
+    let is_whole =
+        |uri: &Uri| uri.scheme_str() == Some("https") && uri.host().is_some_and(|host| !host.is_empty());
+    match text.parse::<Uri>() {
+        Ok(uri) if is_whole(&uri) => Ok(text.to_owned()),
+        _ => Err("expected `https://host:port`".to_owned()),
     }
 }
 

@@ -34,6 +34,9 @@ pub(super) struct Args {
         required_if_eq("role", "enforcer")
     )]
     agents: Vec<SpiffeId>,
+    /// Where the other machine finds the control plane: `https://host:port` [default: as your client config says]
+    #[arg(long, value_name = "URL", value_parser = values::https)]
+    control_plane: Option<String>,
     /// How long the token may be used; at most 24 hours
     #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "10m")]
     expires_in: Duration,
@@ -61,7 +64,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         .map_err(|_| Error::Incomplete("spiffe_id"))?;
     let token = JoinToken {
         id,
-        control_plane: config.control_plane,
+        control_plane: args.control_plane.map_or(config.control_plane, |url| vec![url]),
         ca,
         root_key: config.root_key.0,
         secret,

@@ -202,7 +202,14 @@ async fn people_and_agents_join_as_enforcers_do_and_are_who_the_token_says() {
         .args(["fleet", "enrol", "eve", "--role", "operator"]);
     let pushed = terminal.run(push, None).await;
     assert!(!pushed.done && pushed.err.contains("role operator"), "{pushed:?}");
-    let token = terminal.enrols(&["billing", "--role", "agent"]).await;
+    // The operator's own address means nothing elsewhere: here the token names another way to the same place.
+    let config = std::fs::read_to_string(&terminal.operator).unwrap();
+    let config: toml::Table = config.parse().unwrap();
+    let near = config["control_plane"][0].as_str().unwrap();
+    let far = near.replace("localhost", "127.0.0.1");
+    assert_ne!(near, far);
+    let enrol = ["billing", "--role", "agent", "--control-plane", &far];
+    let token = terminal.enrols(&enrol).await;
     let joined = terminal
         .person_joins(&[&token, "--directory", "keys/agent"], "")
         .await;
@@ -210,6 +217,8 @@ async fn people_and_agents_join_as_enforcers_do_and_are_who_the_token_says() {
     for file in ["key.pem", "certificate.pem", "ca.pem", "client.toml"] {
         assert!(terminal.path().join("keys/agent").join(file).exists(), "{file}");
     }
+    let written = std::fs::read_to_string(terminal.path().join("keys/agent/client.toml")).unwrap();
+    assert!(written.contains(&far), "{written}");
     terminal.control_plane.stop().await.unwrap();
 }
 
@@ -263,6 +272,16 @@ async fn a_token_that_is_late_damaged_or_for_the_other_program_is_refused_and_le
             "24 hours",
         ),
         (&["carol", "--role", "control-plane"], "possible values"),
+        (
+            &[
+                "carol",
+                "--role",
+                "agent",
+                "--control-plane",
+                "http://127.0.0.1:7420",
+            ],
+            "https://host:port",
+        ),
     ] {
         let mut enrol = terminal.binaries.checkrein();
         enrol
