@@ -8,6 +8,9 @@ use checkrein_shared::identity::JoinWord;
 use clap::{Args, Parser, Subcommand};
 use toml::{Table, Value};
 
+/// Where SPIFFE says the address of the Workload API is found (SPIFFE Workload Endpoint, section 4).
+const SPIFFE_ENDPOINT_SOCKET: &str = "SPIFFE_ENDPOINT_SOCKET";
+
 /// Decides, beside your service, whether an AI agent may do what it is about to do.
 #[derive(Debug, Parser)]
 #[command(
@@ -23,7 +26,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Guards until it is told to stop (SIGTERM or SIGINT)
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Get an identity with a token from `checkrein fleet enrol`; writes key, certificate and config
     #[command(
         after_help = "Example:\n  checkrein-enforcer join checkrein-join-1.eyJpZCI6…\n  checkrein-enforcer serve --config edge-1/enforcer.toml\n\nThe token is used once. If the answer was lost, type the same again.\nThe list of processes shows what is typed here; `-` in its place reads the token from standard input."
@@ -84,6 +87,10 @@ pub(crate) struct Settings {
     /// The CA of the control plane and the agents, PEM
     #[arg(long, env = "CHECKREIN_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// The Workload API's socket, `unix:///run/spire/agent.sock`, which gives certificate, key and CA instead of files
+    /// [default, where no file is named either: `SPIFFE_ENDPOINT_SOCKET`]
+    #[arg(long, env = "CHECKREIN_SPIFFE_SOCKET", value_name = "URL")]
+    spiffe_socket: Option<String>,
     /// The pinned root public key, 64 hex digits
     #[arg(long, env = "CHECKREIN_ROOT_KEY", value_name = "HEX")]
     root_key: Option<String>,
@@ -101,8 +108,13 @@ pub(crate) struct Settings {
 impl Settings {
     /// The file, with what flags and variables say instead.
     pub(crate) fn read(&self) -> anyhow::Result<Config> {
+        self.read_where(std::env::var(SPIFFE_ENDPOINT_SOCKET).ok())
+    }
+
+    /// The same, where this is the socket of the machine's Workload API.
+    fn read_where(&self, machine_socket: Option<String>) -> anyhow::Result<Config> {
         let overrides = self.overrides()?;
-        if overrides.is_empty() {
+        if overrides.is_empty() && machine_socket.is_none() {
             return Ok(Config::load(&self.config)?);
         }
         let mut table = match std::fs::read_to_string(&self.config) {
@@ -116,6 +128,13 @@ impl Settings {
             }
         };
         merge(&mut table, overrides);
+        // A machine may say it to every process: what was configured for this one is never replaced by it.
+        let has_identity = ["certificate", "key", "ca", "spiffe"]
+            .iter()
+            .any(|name| table.contains_key(*name));
+        if let (false, Some(socket)) = (has_identity, machine_socket) {
+            table.insert("spiffe".into(), section("socket", Value::String(socket)));
+        }
         Ok(Config::from_table(
             table,
             self.config.parent().unwrap_or(Path::new("")),
@@ -146,6 +165,7 @@ impl Settings {
             table.insert("root_key".into(), Value::String(root_key.clone()));
         }
         let sections = [
+            ("spiffe", "socket", self.spiffe_socket.clone().map(Value::String)),
             ("tcp", "address", self.tcp_address.clone().map(Value::String)),
             (
                 "in_process",
@@ -160,16 +180,18 @@ impl Settings {
                     .transpose()?,
             ),
         ];
-        for (section, name, value) in sections {
+        for (in_section, name, value) in sections {
             if let Some(value) = value {
-                table.insert(
-                    section.into(),
-                    Value::Table(Table::from_iter([(name.to_owned(), value)])),
-                );
+                table.insert(in_section.into(), section(name, value));
             }
         }
         Ok(table)
     }
+}
+
+/// A section of one value.
+fn section(name: &str, value: Value) -> Value {
+    Value::Table(Table::from_iter([(name.to_owned(), value)]))
 }
 
 /// Puts the values of one table over those of another, sections member by member.

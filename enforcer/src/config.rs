@@ -3,8 +3,8 @@
 //! The control plane's `fleet add` writes this file, so its names are part of the contract between the two. Relative
 //! paths are relative to the file, so that a directory can be moved whole.
 //!
-//! **Invariant**: a [`Config`] that exists is valid; TCP can't be configured without mutual TLS, because the certificate,
-//! key and CA are not optional.
+//! **Invariant**: a [`Config`] that exists is valid; TCP can't be configured without mutual TLS, because an identity, from
+//! files or from the Workload API, is not optional.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use checkrein_shared::identity::{Role, SpiffeId};
 use checkrein_shared::key::{InvalidKey, VerifyingKey};
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::identity::{Files, Origin, WorkloadApi};
 
 /// The smallest journal that leaves room for a few segments.
 pub const JOURNAL_BYTES_MIN: u64 = 1 << 20;
@@ -26,15 +28,18 @@ pub struct Config {
     pub control_plane: Vec<String>,
     /// Where the journal, the last known good policy and this instance's identity live; locked while open.
     pub directory: PathBuf,
-    /// The enforcer's certificate chain, PEM.
-    pub certificate: PathBuf,
+    /// The enforcer's certificate chain, PEM. An identity is three files, or `spiffe`.
+    pub certificate: Option<PathBuf>,
     /// Its private key, PEM.
-    pub key: PathBuf,
+    pub key: Option<PathBuf>,
     /// Whether the certificate is renewed by the control plane at half of its life; `false` where others rotate the files.
+    /// What the Workload API gives is renewed by whoever gives it.
     #[serde(default = "yes")]
     pub renew: bool,
     /// The CA that vouches for the control plane and for agents, PEM.
-    pub ca: PathBuf,
+    pub ca: Option<PathBuf>,
+    /// Where certificate, key and CA come from, if not from files.
+    pub spiffe: Option<Spiffe>,
     /// The pinned root public key, 64 hex digits.
     pub root_key: RootKey,
     /// Unix sockets, one agent each.
@@ -47,6 +52,14 @@ pub struct Config {
     /// Bounds of the journal.
     #[serde(default)]
     pub journal: JournalBounds,
+}
+
+/// An identity that the machine's SPIFFE agent gives, and rotates.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spiffe {
+    /// The Workload API: `unix:///run/spire/agent.sock`.
+    pub socket: String,
 }
 
 /// A socket whose callers are one agent.
@@ -104,6 +117,19 @@ pub enum InvalidConfig {
     /// Not TOML, a field nobody knows, or a value that does not parse.
     #[error("the configuration can't be understood")]
     Toml(#[from] toml::de::Error),
+    /// Two identities.
+    #[error(
+        "there are two identities: name `certificate`, `key` and `ca`, or `[spiffe] socket`, and not both"
+    )]
+    TwoIdentities,
+    /// None, or a part of one.
+    #[error(
+        "there is no whole identity: name `certificate`, `key` and `ca`, or `[spiffe] socket` for the Workload API"
+    )]
+    NoIdentity,
+    /// Keys must not cross a network in the clear, and that API has no TLS.
+    #[error("`{0}` is no Workload API here; expected a Unix socket, `unix:///run/spire/agent.sock`")]
+    NotASocket(String),
     /// No control plane is named.
     #[error("`control_plane` is empty; name at least one `https://host:port`")]
     NoControlPlane,
@@ -150,14 +176,11 @@ impl Config {
     }
 
     fn settle(mut self, base: &Path) -> Result<Self, InvalidConfig> {
-        let paths = [
-            &mut self.directory,
-            &mut self.certificate,
-            &mut self.key,
-            &mut self.ca,
-        ];
-        for path in paths
+        let files = [&mut self.certificate, &mut self.key, &mut self.ca];
+        for path in files
             .into_iter()
+            .flatten()
+            .chain([&mut self.directory])
             .chain(self.unix.iter_mut().map(|socket| &mut socket.path))
         {
             *path = base.join(&*path);
@@ -166,7 +189,27 @@ impl Config {
         Ok(self)
     }
 
+    /// Where the identity comes from: one place, or the configuration is refused.
+    pub(crate) fn origin(&self) -> Result<Origin, InvalidConfig> {
+        match (&self.certificate, &self.key, &self.ca, &self.spiffe) {
+            (Some(certificate), Some(key), Some(ca), None) => Ok(Origin::Files(Files {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                ca: ca.clone(),
+            })),
+            (None, None, None, Some(Spiffe { socket })) => {
+                let api = WorkloadApi::at(socket);
+                Ok(Origin::WorkloadApi(
+                    api.ok_or_else(|| InvalidConfig::NotASocket(socket.clone()))?,
+                ))
+            }
+            (_, _, _, Some(_)) => Err(InvalidConfig::TwoIdentities),
+            (_, _, _, None) => Err(InvalidConfig::NoIdentity),
+        }
+    }
+
     fn check(&self) -> Result<(), InvalidConfig> {
+        self.origin()?;
         if self.control_plane.is_empty() {
             return Err(InvalidConfig::NoControlPlane);
         }

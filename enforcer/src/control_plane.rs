@@ -227,6 +227,11 @@ impl Endpoints {
         self.identity.current()
     }
 
+    /// The CAs of an identity, if the root certifies which those may be.
+    pub(crate) fn certified(&self, tls: &Tls) -> Option<Vec<Sha256>> {
+        self.identity.is_certified_by_root().then(|| tls.authorities())
+    }
+
     /// Connects to the chosen replica with this identity.
     pub(crate) async fn connect(&self, tls: &Tls) -> Result<Channel, InvalidReplica> {
         let url = self.address();

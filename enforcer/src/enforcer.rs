@@ -20,13 +20,12 @@ use crate::follow::{Follower, Parts};
 use crate::freshness::Freshness;
 use crate::gate::{Caller, Core, Gate};
 use crate::hold::Holds;
-use crate::identity::{Renewer, Source};
+use crate::identity::{IdentityError, Renewer, Source};
 use crate::journal::upload::Uploader;
 use crate::journal::{Journal, JournalError};
 use crate::last_known_good::{LastKnownGood, LastKnownGoodError};
 use crate::snapshot::Snapshots;
 use crate::status::{NotReached, Status, StatusBoard};
-use crate::tls::TlsError;
 
 /// How often old snapshots are freed and the age of the policy is written down.
 const UPKEEP: Duration = Duration::from_secs(2);
@@ -61,7 +60,7 @@ pub enum EnforcerError {
     LastKnownGood(#[from] LastKnownGoodError),
     /// Its certificates.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Identity(#[from] IdentityError),
     /// Its control plane's address.
     #[error(transparent)]
     Replica(#[from] InvalidReplica),
@@ -81,14 +80,15 @@ struct Opened {
 impl Enforcer {
     /// Opens the directory, decides from what was kept there, and follows the control plane from now on.
     ///
-    /// Returns at once, whether or not the control plane answers; [`Enforcer::wait_until`] waits for it.
+    /// Returns at once, whether or not the control plane answers; [`Enforcer::wait_until`] waits for it. An identity from the
+    /// Workload API is waited for, within a bound: without one nobody could be spoken to.
     pub async fn connect(config: Config) -> Result<Self, EnforcerError> {
         Self::connect_with(config, Arc::new(SystemClock)).await
     }
 
     /// The same, on another clock.
     pub async fn connect_with(config: Config, clock: SharedClock) -> Result<Self, EnforcerError> {
-        let identity = Source::open(&config)?;
+        let identity = Source::open(&config).await?;
         let endpoints = Endpoints::new(&config, identity.clone())?;
         let asserted = config.in_process.as_ref();
         let caller = asserted.map(|process| Caller {
@@ -115,8 +115,7 @@ impl Enforcer {
         tasks.push(tokio::spawn(
             identity.clone().follow(parts.status.clone(), stop.clone()),
         ));
-        if config.renew {
-            let renewer = Renewer::new(identity.clone(), connection, clock);
+        if let (true, Some(renewer)) = (config.renew, Renewer::new(&identity, connection, clock)) {
             tasks.push(tokio::spawn(renewer.run(stop.clone())));
         }
         Ok(Self {

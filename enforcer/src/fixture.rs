@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tempfile::TempDir;
 
-pub(crate) use ca::Ca;
+pub(crate) use ca::{Ca, Svid};
 
 use crate::control_plane::{
     AskError, Authority, Charge, Confirm, Confirmation, Consume, Consumption, HoldNotice, OpenHold, Opened,

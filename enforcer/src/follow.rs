@@ -81,7 +81,7 @@ pub(crate) enum SessionError {
     #[error("no connection")]
     Connect(#[source] InvalidReplica),
     #[error(
-        "the certificate of `{0}` has expired; put a new one and its key in its place, and it is taken up"
+        "the certificate of `{0}` has expired; a new one is taken up as soon as its files hold it, or the Workload API gives it"
     )]
     Expired(SpiffeId),
     #[error("the control plane did not answer in time")]
@@ -178,7 +178,7 @@ impl Follower {
             return Err(SessionError::NoWelcome);
         };
         let source = Arc::new(Replica(channel.clone()));
-        let believed_by = tls.authorities();
+        let believed_by = self.endpoints.certified(&tls);
         let parts = Arc::clone(&self.parts);
         let session = Session::begin(parts, source, outbox, inbox, welcome, believed_by).await?;
         info!(address = self.endpoints.address(), "following the control plane");

@@ -48,7 +48,7 @@ mod surface;
 mod tls;
 
 pub use config::{
-    Config, InProcess, InvalidConfig, InvalidRootKey, JOURNAL_BYTES_MIN, JournalBounds, RootKey, Tcp,
+    Config, InProcess, InvalidConfig, InvalidRootKey, JOURNAL_BYTES_MIN, JournalBounds, RootKey, Spiffe, Tcp,
     UnixSocket,
 };
 pub use control_plane::InvalidReplica;
@@ -58,6 +58,7 @@ pub use gate::{
     Answer, CALL_ID_BYTES_MAX, CompleteError, Decided, Denied, Gate, GateError, Held, Permit, Request,
     RunError, TOOL_BYTES_MAX, WAIT_MAX,
 };
+pub use identity::{IdentityError, NoSvid};
 pub use join::{JoinError, join};
 pub use journal::JournalError;
 pub use last_known_good::LastKnownGoodError;

@@ -23,7 +23,7 @@ pub(crate) struct Tls {
     svid: Svid,
 }
 
-/// What the files of an identity hold.
+/// What an identity is made of.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Pem {
     certificate: String,
@@ -88,6 +88,24 @@ impl Pem {
         })
     }
 
+    /// What comes as DER: a chain that begins with the leaf, its PKCS#8 key, and the CAs.
+    pub(crate) fn of_der<'a>(
+        chain: impl Iterator<Item = &'a [u8]>,
+        key: &[u8],
+        ca: impl Iterator<Item = &'a [u8]>,
+    ) -> Self {
+        let certificates = |ders: &mut dyn Iterator<Item = &'a [u8]>| -> String {
+            ders.map(|der| pem::encode(&pem::Pem::new("CERTIFICATE", der)))
+                .collect()
+        };
+        let (mut chain, mut ca) = (chain, ca);
+        Self {
+            certificate: certificates(&mut chain),
+            key: pem::encode(&pem::Pem::new("PRIVATE KEY", key)),
+            ca: certificates(&mut ca),
+        }
+    }
+
     /// The same key and CA under another certificate.
     pub(crate) fn with_certificate(self, certificate: String) -> Self {
         Self { certificate, ..self }
@@ -100,7 +118,7 @@ impl Pem {
 }
 
 impl Tls {
-    /// What these files hold, if they belong together.
+    /// What these hold, if they belong together; errors name where each part is from.
     pub(crate) fn new(pem: &Pem, files: &Files) -> Result<Self, TlsError> {
         let control_plane = ControlPlaneVerifier::new(pem.ca.as_bytes()).map_err(|source| TlsError::Ca {
             path: files.ca.clone(),

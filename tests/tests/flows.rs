@@ -16,4 +16,5 @@ mod flows {
     mod retention;
     mod surface;
     mod task;
+    mod workload_api;
 }

@@ -26,7 +26,7 @@ fn relative_paths_are_relative_to_the_file() {
     assert_eq!(config.directory, Path::new("/etc/checkrein/state"));
     assert_eq!(config.unix[0].path, Path::new("/etc/checkrein/gate.sock"));
     let absolute = SAMPLE.replace("\"key.pem\"", "\"/run/key.pem\"");
-    assert_eq!(parse(&absolute).unwrap().key, Path::new("/run/key.pem"));
+    assert_eq!(parse(&absolute).unwrap().key.unwrap(), Path::new("/run/key.pem"));
 }
 
 #[test]
@@ -54,5 +54,40 @@ fn what_would_fail_open_is_refused() {
             key,
         );
         assert!(parse(&text).is_err(), "{key}");
+    }
+}
+
+#[test]
+fn an_identity_is_of_files_or_of_the_workload_api_and_never_of_both_or_of_a_part() {
+    let files = "certificate = \"certificate.pem\"\nkey = \"key.pem\"\nca = \"ca.pem\"\n";
+    assert!(SAMPLE.contains(files));
+    let with = |head: &str, tail: &str| parse(&format!("{}{tail}", SAMPLE.replace(files, head)));
+    let spiffe = "[spiffe]\nsocket = \"unix:///run/spire/agent.sock\"\n";
+    assert!(matches!(
+        with("", spiffe).unwrap().origin(),
+        Ok(Origin::WorkloadApi(_))
+    ));
+    assert!(matches!(with(files, "").unwrap().origin(), Ok(Origin::Files(_))));
+    assert!(matches!(with(files, spiffe), Err(InvalidConfig::TwoIdentities)));
+    let part = "ca = \"ca.pem\"\n";
+    assert!(matches!(with(part, spiffe), Err(InvalidConfig::TwoIdentities)));
+    assert!(matches!(with(part, ""), Err(InvalidConfig::NoIdentity)));
+    assert!(matches!(with("", ""), Err(InvalidConfig::NoIdentity)));
+}
+
+#[test]
+fn a_workload_api_is_only_spoken_to_over_a_socket_of_this_machine() {
+    for address in [
+        "tcp://127.0.0.1:8081",
+        "/run/spire/agent.sock",
+        "unix://",
+        "unix:agent.sock",
+        "unix://host/agent.sock",
+        "",
+    ] {
+        assert!(WorkloadApi::at(address).is_none(), "{address}");
+    }
+    for address in ["unix:///run/spire/agent.sock", "unix:/run/spire/agent.sock"] {
+        assert!(WorkloadApi::at(address).is_some(), "{address}");
     }
 }

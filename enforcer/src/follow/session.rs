@@ -44,8 +44,8 @@ pub(super) struct Session<Inbox> {
     source: Arc<dyn Source>,
     outbox: mpsc::Sender<wire::SessionRequest>,
     inbox: Inbox,
-    /// The CAs that this connection was believed by.
-    believed_by: Vec<Sha256>,
+    /// The CAs that this connection was believed by, where the root has a say in that.
+    believed_by: Option<Vec<Sha256>>,
     beat: Duration,
     adopting: Option<Adopting>,
     announced: VecDeque<wire::Announce>,
@@ -74,10 +74,10 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
         outbox: mpsc::Sender<wire::SessionRequest>,
         inbox: Inbox,
         welcome: wire::Welcome,
-        believed_by: Vec<Sha256>,
+        believed_by: Option<Vec<Sha256>>,
     ) -> Result<Self, SessionError> {
         let beat = Duration::from_millis(welcome.beat_ms.clamp(*BEAT_MS.start(), *BEAT_MS.end()));
-        take_welcome(&parts, welcome, &believed_by).await?;
+        take_welcome(&parts, welcome, believed_by.as_deref()).await?;
         parts.freshness.forget_questions();
         Ok(Self {
             parts,
@@ -116,7 +116,9 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
 
     async fn receive(&mut self, message: wire::SessionResponse) -> Result<(), SessionError> {
         match message.body {
-            Some(Down::Welcome(welcome)) => take_welcome(&self.parts, welcome, &self.believed_by).await,
+            Some(Down::Welcome(welcome)) => {
+                take_welcome(&self.parts, welcome, self.believed_by.as_deref()).await
+            }
             Some(Down::Announce(announce)) => self.announced(announce),
             Some(Down::Freshness(freshness)) => {
                 self.freshness(&freshness);

@@ -93,7 +93,7 @@ impl Enforcer {
             outbox,
             ReceiverStream::new(inbox),
             welcome,
-            vec![self.keys.set(1).ca],
+            Some(vec![self.keys.set(1).ca]),
         )
         .await;
         begun.map(drop)
@@ -114,7 +114,7 @@ impl Enforcer {
             outbox,
             ReceiverStream::new(inbox),
             self.welcome(),
-            vec![self.keys.set(1).ca],
+            Some(vec![self.keys.set(1).ca]),
         )
         .await;
         Wire {

@@ -1,7 +1,7 @@
 //! Learning from the control plane who we are and which keys are in use.
 //!
-//! **Invariant**: a key set counts only with the pinned root's signature, for the CA that this connection was believed by,
-//! and a version that never falls; and it is on disk before it verifies anything.
+//! **Invariant**: a key set counts only with the pinned root's signature, for the CA that this connection was believed by
+//! (where the root certifies that CA), and a version that never falls; and it is on disk before it verifies anything.
 
 use std::sync::Arc;
 
@@ -14,11 +14,12 @@ use crate::last_known_good::Standing;
 
 /// Believes a welcome whose keys the root certified, keeps it, and works by it.
 ///
-/// `believed_by` are the CAs of the identity that this connection was made with: files may have changed since.
+/// `believed_by` are the CAs of the identity that this connection was made with: files may have changed since. None: they are
+/// not of this control plane's making, and the root says nothing of them.
 pub(super) async fn take_welcome(
     parts: &Arc<Parts>,
     welcome: wire::Welcome,
-    believed_by: &[Sha256],
+    believed_by: Option<&[Sha256]>,
 ) -> Result<(), SessionError> {
     let agents = welcome
         .agents
@@ -35,13 +36,15 @@ pub(super) async fn take_welcome(
         // Taken at its word it would take away the key in use, and every call with a secret would be denied.
         return Err(SessionError::Message("`masking_key` is missing".into()));
     }
-    let (keeping, believed_by) = (Arc::clone(parts), believed_by.to_vec());
+    let (keeping, believed_by) = (Arc::clone(parts), believed_by.map(<[Sha256]>::to_vec));
     let enforcer = welcome.enforcer;
     let kept = tokio::task::spawn_blocking(move || {
         let mut kept = keeping.kept();
         let keys = KeySet::verify(&key_set, &keeping.root, kept.held_key_set())?;
-        // The connection was believed by a CA that only a file names; the root has the last word on which CA that is.
-        if !believed_by.contains(&keys.ca) {
+        // The connection was believed by a CA that only a file names; the root has the last word on which CA that is. A trust
+        // bundle of the Workload API is another's, and changes without the root: there is nothing to compare, and a key set
+        // still counts only with the pinned root's signature.
+        if believed_by.is_some_and(|believed_by| !believed_by.contains(&keys.ca)) {
             return Err(SessionError::Authority { certified: keys.ca });
         }
         let standing = Standing {

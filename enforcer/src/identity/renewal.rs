@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Source;
+use super::{Files, Source};
 use crate::control_plane::{Backoff, Connection};
 use crate::directory::sync_directory;
 use crate::tls::{Pem, Tls, TlsError};
@@ -41,6 +41,7 @@ const DUE_SPREAD: u64 = 10;
 #[derive(Debug)]
 pub(crate) struct Renewer {
     source: Source,
+    files: Files,
     connection: Connection,
     clock: SharedClock,
     /// In hundredths of the certificate's life.
@@ -69,13 +70,15 @@ enum RenewalError {
 }
 
 impl Renewer {
-    pub(crate) fn new(source: Source, connection: Connection, clock: SharedClock) -> Self {
-        Self {
-            source,
+    /// For an identity of files; any other is renewed by whoever gives it.
+    pub(crate) fn new(source: &Source, connection: Connection, clock: SharedClock) -> Option<Self> {
+        Some(Self {
+            source: source.clone(),
+            files: source.files()?.clone(),
             connection,
             clock,
             due_at: DUE_FIRST + u64::from(random_bytes::<1>()[0]) % DUE_SPREAD,
-        }
+        })
     }
 
     /// Renews until told to stop.
@@ -114,7 +117,7 @@ impl Renewer {
     }
 
     async fn renew(&self) -> Result<(), RenewalError> {
-        let pem = Pem::read(self.source.files())?;
+        let pem = Pem::read(&self.files)?;
         let request = CertificateParams::default().serialize_request(&KeyPair::from_pem(pem.key())?)?;
         let request = RenewRequest {
             certificate_request: request.pem()?,
@@ -127,8 +130,8 @@ impl Renewer {
             .map_err(|_| RenewalError::Deadline)??
             .into_inner()
             .certificate;
-        let source = self.source.clone();
-        let written = tokio::task::spawn_blocking(move || replace(&source, &pem, &certificate)).await;
+        let (source, files) = (self.source.clone(), self.files.clone());
+        let written = tokio::task::spawn_blocking(move || replace(&source, &files, &pem, &certificate)).await;
         written.map_err(|_| RenewalError::Stopped)??;
         self.source.look().await;
         info!(
@@ -140,8 +143,7 @@ impl Renewer {
 }
 
 /// Puts the certificate in the place of the one in use, if it is another of the same.
-fn replace(source: &Source, pem: &Pem, certificate: &str) -> Result<(), RenewalError> {
-    let files = source.files();
+fn replace(source: &Source, files: &Files, pem: &Pem, certificate: &str) -> Result<(), RenewalError> {
     let next = Tls::new(&pem.clone().with_certificate(certificate.to_owned()), files)?;
     let current = source.current();
     let (next, current) = (next.svid(), current.svid());

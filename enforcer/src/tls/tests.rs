@@ -29,7 +29,7 @@ async fn connect(served_by: Identity, ca: &Ca) -> Result<Channel, InvalidReplica
     tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
     let place = tempfile::tempdir().unwrap();
     let config = ca.config(&place, EDGE, &url);
-    let endpoints = Endpoints::new(&config, Source::open(&config).unwrap()).unwrap();
+    let endpoints = Endpoints::new(&config, Source::read(config.files()).unwrap()).unwrap();
     endpoints.connect(&*endpoints.identity().await).await
 }
 

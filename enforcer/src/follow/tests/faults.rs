@@ -38,7 +38,7 @@ impl Enforcer {
         );
         config.control_plane.push("https://127.0.0.1:2".into());
         Follower {
-            endpoints: Endpoints::new(&config, identity::Source::open(&config).unwrap()).unwrap(),
+            endpoints: Endpoints::new(&config, identity::Source::read(config.files()).unwrap()).unwrap(),
             connection: Connection::default(),
             parts: Arc::clone(&self.parts),
         }
