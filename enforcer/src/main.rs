@@ -70,9 +70,13 @@ fn take_place(join: &Join) -> anyhow::Result<()> {
 async fn enforce(config: Config, json: bool) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let enforcer = Enforcer::connect_with(config.clone(), Arc::new(SystemClock))
-        .await
-        .context("can't start")?;
+    let connecting = Enforcer::connect_with(config.clone(), Arc::new(SystemClock));
+    let enforcer = tokio::select! {
+        connected = connecting => connected.context("can't start")?,
+        // An identity may still be waited for.
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     let surfaces = Surfaces::open(&enforcer, &config).await.context("can't listen")?;
     announce(&enforcer, &surfaces, json);
     tokio::select! {

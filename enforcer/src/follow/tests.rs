@@ -84,6 +84,15 @@ impl Enforcer {
 
     /// What a session that begins with this welcome comes to.
     async fn begin(&self, welcome: wire::Welcome) -> Result<(), SessionError> {
+        self.begin_by(Some(vec![self.keys.set(1).ca]), welcome).await
+    }
+
+    /// The same, over a connection that was believed by these CAs, or by a trust bundle.
+    async fn begin_by(
+        &self,
+        believed_by: Option<Vec<Sha256>>,
+        welcome: wire::Welcome,
+    ) -> Result<(), SessionError> {
         let (outbox, _up) = mpsc::channel(OUTBOX_MAX);
         let (_down, inbox) = mpsc::channel::<Result<wire::SessionResponse, Status>>(1);
         let (parts, source) = (Arc::clone(&self.parts), Arc::new(Shelf(HashMap::new())));
@@ -93,7 +102,7 @@ impl Enforcer {
             outbox,
             ReceiverStream::new(inbox),
             welcome,
-            Some(vec![self.keys.set(1).ca]),
+            believed_by,
         )
         .await;
         begun.map(drop)

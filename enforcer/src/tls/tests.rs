@@ -8,6 +8,7 @@ use tonic::service::Routes;
 use tonic::transport::{Channel, Server, ServerTlsConfig};
 
 use super::*;
+use crate::config::Config;
 use crate::control_plane::{Endpoints, InvalidReplica};
 use crate::fixture::Ca;
 use crate::identity::Source;
@@ -29,7 +30,16 @@ async fn connect(served_by: Identity, ca: &Ca) -> Result<Channel, InvalidReplica
     tokio::spawn(router.serve_with_incoming(TcpListenerStream::new(listener)));
     let place = tempfile::tempdir().unwrap();
     let config = ca.config(&place, EDGE, &url);
-    let endpoints = Endpoints::new(&config, Source::read(config.files()).unwrap()).unwrap();
+    let of_files = Source::read(config.files()).unwrap();
+    let of_files = connect_as(of_files, &config).await;
+    // An identity that a SPIFFE agent gives believes the same.
+    let given = connect_as(ca.given(EDGE), &config).await;
+    assert_eq!(of_files.is_ok(), given.is_ok(), "{of_files:?} {given:?}");
+    given
+}
+
+async fn connect_as(identity: Source, config: &Config) -> Result<Channel, InvalidReplica> {
+    let endpoints = Endpoints::new(config, identity).unwrap();
     endpoints.connect(&*endpoints.identity().await).await
 }
 

@@ -27,6 +27,22 @@ async fn keys_for_another_ca_than_the_connection_was_believed_by_end_everything(
 }
 
 #[tokio::test]
+async fn a_trust_bundle_is_not_the_roots_affair_and_the_keys_still_are() {
+    let enforcer = Enforcer::new();
+    let mut welcome = enforcer.welcome();
+    welcome.key_set = Some(Keys::fresh().signed_set(1));
+    let begun = enforcer.begin_by(None, welcome).await;
+    assert!(matches!(begun, Err(SessionError::KeySet(_))));
+    assert!(enforcer.parts.snapshots.pin().keys.is_none());
+    let mut set = enforcer.keys.set(1);
+    set.ca = Sha256::of(b"another");
+    let mut welcome = enforcer.welcome();
+    welcome.key_set = Some(set.sign(&enforcer.keys.root));
+    enforcer.begin_by(None, welcome).await.unwrap();
+    assert!(enforcer.parts.snapshots.pin().keys.is_some());
+}
+
+#[tokio::test]
 async fn a_welcome_without_a_masking_key_is_none_and_takes_no_key_away() {
     let enforcer = Enforcer::new();
     enforcer.begin(enforcer.welcome()).await.unwrap();

@@ -27,6 +27,13 @@ async fn a_start_without_a_workload_api_ends_and_says_what_it_waited_for() {
     assert!(told.contains(&socket) && told.contains("/enforcer/"), "{told}");
 }
 
+impl Ca {
+    /// The identity of somebody of this name, as a SPIFFE agent would have given it.
+    pub(crate) fn given(&self, spiffe_id: &str) -> Source {
+        source(&given(&self.svid(spiffe_id)))
+    }
+}
+
 /// What the API would give: an SVID and the bundle of its own trust domain.
 fn context(svid: &Svid, bundle_of: &str) -> X509Context {
     let domain = TrustDomain::new(bundle_of).unwrap();
@@ -54,7 +61,7 @@ fn source(first: &X509Context) -> Source {
 #[tokio::test]
 async fn another_svid_of_the_same_name_is_taken_and_nothing_else_is() {
     let ca = Ca::new();
-    let source = source(&given(&ca.svid(EDGE)));
+    let source = ca.given(EDGE);
     let before = source.current();
     let (mine, other) = (ca.svid(EDGE), ca.svid(EDGE));
     let of_another_key = Svid {
