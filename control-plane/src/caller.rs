@@ -88,6 +88,15 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ("/checkrein.fleet.v1.FleetService/Show", &[Operator, Approver]),
     ("/checkrein.fleet.v1.FleetService/Invite", &[Operator]),
     ("/checkrein.fleet.v1.FleetService/Remove", &[Operator]),
+    ("/checkrein.fleet.v1.FleetService/AddAgent", &[Operator]),
+    (
+        "/checkrein.fleet.v1.FleetService/ListAgents",
+        &[Operator, Approver],
+    ),
+    (
+        "/checkrein.fleet.v1.FleetService/ShowAgent",
+        &[Operator, Approver],
+    ),
 ];
 
 /// What takes a certificate: a token that is good for minutes must not become a certificate that is good for days.

@@ -8,6 +8,7 @@
 //!
 //! **Invariant**: an enforcer is what the register says of its identity, never what its Hello says.
 
+mod agent;
 mod api;
 mod beats;
 mod join;
@@ -33,6 +34,7 @@ use crate::feed::Pulse;
 use crate::hold::HoldNews;
 use crate::policy::{Labels, Policies, PolicyError, PublishedFeed};
 use crate::task::RevocationLog;
+pub use agent::{Agent, AllowedTool};
 use beats::Beats;
 pub use join::{Invite, Joined};
 pub use removal::{Removal, Removed, RemovedFeed, is_removed, load_removed};

@@ -1,6 +1,7 @@
 //! `checkrein fleet`: who is registered, and what each enforcer runs now.
 
 mod add;
+mod agents;
 mod enrol;
 mod identity;
 mod remove;
@@ -46,6 +47,8 @@ enum Command {
     /// Certify a person, an orchestrator or an agent; writes its key, certificate and client config
     #[command(after_help = IDENTITY_EXAMPLE)]
     Identity(identity::Args),
+    /// The register of agents: who answers for each, when it was seen, what it may use and never did
+    Agents(agents::Args),
     /// Let an agent, an enforcer or a person in nowhere any more; for good
     #[command(after_help = REMOVE_EXAMPLE)]
     Remove(remove::Args),
@@ -82,6 +85,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         Command::Add(args) => add::run(args, invocation).await,
         Command::Enrol(args) => enrol::run(args, invocation).await,
         Command::Identity(args) => identity::run(args, invocation).await,
+        Command::Agents(args) => agents::run(args, invocation).await,
         Command::Remove(args) => remove::run(args, invocation).await,
         Command::List => list(invocation).await,
         Command::Show { name } => {

@@ -10,7 +10,7 @@ use deadpool_postgres::ClientWrapper;
 use super::DatabaseError;
 
 /// Every migration, in order; the version is the place in the list.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("../../migrations/0001_revision.sql"),
     include_str!("../../migrations/0002_policy.sql"),
     include_str!("../../migrations/0003_fleet.sql"),
@@ -20,6 +20,7 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("../../migrations/0007_invitation.sql"),
     include_str!("../../migrations/0008_removal.sql"),
     include_str!("../../migrations/0009_task_limits.sql"),
+    include_str!("../../migrations/0010_agent.sql"),
 ];
 
 /// Names the lock that keeps two replicas from migrating at once; any number would do.

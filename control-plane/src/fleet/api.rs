@@ -10,7 +10,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::session::{self, MESSAGES_WAITING_MAX};
-use super::{Enforcer, Fleet, FleetError, Instance, Invite, Journal, Nack, Register, store};
+use super::{
+    Agent, AllowedTool, Enforcer, Fleet, FleetError, Instance, Invite, Journal, Nack, Register, store,
+};
 use crate::api::{
     bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition, text,
 };
@@ -22,6 +24,8 @@ use crate::database::FeedName;
 const NAME_BYTES_MAX: usize = 63;
 /// Enforcers on one page: each comes with all that is known of it.
 const ENFORCERS_PER_PAGE_MAX: u32 = 200;
+/// Agents on one page: each comes with the tools it may use.
+const AGENTS_PER_PAGE_MAX: u32 = 50;
 /// An enforcer has at most this many labels, and may speak for as many agents.
 const LABELS_MAX: usize = 64;
 /// An invitation lives as long as this if nobody says.
@@ -65,6 +69,7 @@ impl FleetService for Fleet {
         &self,
         request: Request<wire::CertifyRequest>,
     ) -> Result<Response<wire::CertifyResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let role: Role = request
             .role
@@ -78,6 +83,7 @@ impl FleetService for Fleet {
             Role::Enforcer => self.recertify(name, &request.certificate_request).await?,
             _ => self.certify(role, name, &request.certificate_request).await?,
         };
+        self.note_agent(&caller.id, &spiffe_id).await?;
         Ok(Response::new(wire::CertifyResponse {
             spiffe_id: spiffe_id.to_string(),
             certificate,
@@ -164,6 +170,7 @@ impl FleetService for Fleet {
             .try_into()
             .map_err(|_| bad_field("secret", "expected 32 bytes"))?;
         let joined = self.join(secret, &request.certificate_request).await?;
+        self.note_agent(&joined.id, &joined.id).await?;
         Ok(Response::new(wire::JoinResponse {
             spiffe_id: joined.id.to_string(),
             certificate: joined.certificate,
@@ -178,8 +185,7 @@ impl FleetService for Fleet {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         idempotency_key(&request.idempotency_key)?;
-        let id = request.spiffe_id.parse();
-        let id: SpiffeId = id.map_err(|error| bad_field("spiffe_id", format!("{error}")))?;
+        let id = parse_id(&request.spiffe_id)?;
         let reason = text("reason", &request.reason)?;
         let removal = self.remove(&caller.id, &id, reason).await?;
         Ok(Response::new(wire::RemoveResponse {
@@ -188,6 +194,64 @@ impl FleetService for Fleet {
             removed_unix_ms: removal.at_ms,
             reason: removal.reason,
             tasks_revoked: removal.tasks_revoked,
+        }))
+    }
+
+    async fn add_agent(
+        &self,
+        request: Request<wire::AddAgentRequest>,
+    ) -> Result<Response<wire::AddAgentResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        idempotency_key(&request.idempotency_key)?;
+        let id = parse_id(&request.spiffe_id)?;
+        let owner = text("owner", &request.owner)?;
+        if owner.trim().is_empty() {
+            return Err(bad_field(
+                "owner",
+                "expected the person or team that answers for it",
+            ));
+        }
+        let agent = self.add_agent(&caller.id, &id, owner).await?;
+        Ok(Response::new(wire::AddAgentResponse {
+            agent: Some((&agent).into()),
+        }))
+    }
+
+    async fn list_agents(
+        &self,
+        request: Request<wire::ListAgentsRequest>,
+    ) -> Result<Response<wire::ListAgentsResponse>, Status> {
+        let request = request.into_inner();
+        let after = text("page_token", &request.page_token)?;
+        let page_size = match request.page_size {
+            0 => AGENTS_PER_PAGE_MAX,
+            asked => asked.min(AGENTS_PER_PAGE_MAX),
+        };
+        let read = async {
+            let tx = self.database.begin("fleet.list_agents").await?;
+            store::list_agents(&tx, after, page_rows(page_size)).await
+        };
+        let agents = read.await.map_err(|error| database_trouble(&error))?;
+        Ok(Response::new(wire::ListAgentsResponse {
+            next_page_token: next_page(&agents, page_size, |agent| agent.id.to_string()),
+            agents: agents.iter().map(Into::into).collect(),
+        }))
+    }
+
+    async fn show_agent(
+        &self,
+        request: Request<wire::ShowAgentRequest>,
+    ) -> Result<Response<wire::ShowAgentResponse>, Status> {
+        let id = parse_id(&request.get_ref().spiffe_id)?;
+        let read = async {
+            let tx = self.database.begin("fleet.show_agent").await?;
+            store::find_agent(&tx, &id).await
+        };
+        let agent = read.await.map_err(|error| database_trouble(&error))?;
+        let agent = agent.ok_or_else(|| not_found("agent", id.as_str()))?;
+        Ok(Response::new(wire::ShowAgentResponse {
+            agent: Some((&agent).into()),
         }))
     }
 }
@@ -246,6 +310,30 @@ impl From<&Enforcer> for wire::Enforcer {
             registered_unix_ms: enforcer.registered_ms,
             instances: enforcer.instances.iter().map(Into::into).collect(),
             nacks: enforcer.nacks.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&Agent> for wire::Agent {
+    fn from(agent: &Agent) -> Self {
+        let (registered_by, registered_unix_ms) = match &agent.registered {
+            Some((by, at_ms)) => (by.to_string(), *at_ms),
+            None => (String::new(), 0),
+        };
+        let tool = |allowed: &AllowedTool| wire::AllowedTool {
+            tool: allowed.tool.clone(),
+            used: allowed.is_used,
+        };
+        Self {
+            spiffe_id: agent.id.to_string(),
+            owner: agent.owner.clone(),
+            registered_by,
+            registered_unix_ms,
+            enforcers: agent.enforcers.clone(),
+            last_seen_unix_ms: agent.last_seen_ms.unwrap_or_default(),
+            live_tasks: agent.live_tasks,
+            tools: agent.tools.iter().map(tool).collect(),
+            removed_unix_ms: agent.removed_ms.unwrap_or_default(),
         }
     }
 }
@@ -352,6 +440,11 @@ fn parse_invite(request: wire::InviteRequest) -> Result<Invite, Status> {
         secret,
         life_ms,
     })
+}
+
+fn parse_id(id: &str) -> Result<SpiffeId, Status> {
+    id.parse()
+        .map_err(|error| bad_field("spiffe_id", format!("{error}")))
 }
 
 fn parse_name(name: &str) -> Result<&str, Status> {

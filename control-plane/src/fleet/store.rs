@@ -1,5 +1,6 @@
 //! The register, and what each enforcer last said, in Postgres.
 
+mod agent;
 mod invitation;
 mod read;
 mod removal;
@@ -16,6 +17,7 @@ use super::{Nack, Register};
 use crate::database::{DatabaseError, Transaction, signed, unsigned};
 use crate::policy::INSTANCE_DAYS_MAX;
 
+pub(super) use agent::{find_agent, list_agents, note_agent, own_agent};
 pub(super) use invitation::{find_invitation, keep_place, take_place};
 pub(super) use read::{find, list};
 pub(super) use removal::{find_removal, insert_removal, lock_identity, removed, share_identity};

@@ -1,5 +1,6 @@
 //! The register: who is in it, and how an enforcer keeps its identity.
 
+mod agents;
 mod removal;
 mod renewal;
 

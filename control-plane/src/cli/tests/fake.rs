@@ -223,6 +223,27 @@ impl FleetService for State {
         Err(Status::unavailable("nobody is removed here"))
     }
 
+    async fn add_agent(
+        &self,
+        _: Request<fleet::AddAgentRequest>,
+    ) -> Result<Response<fleet::AddAgentResponse>, Status> {
+        Err(Status::unavailable("no agent is added here"))
+    }
+
+    async fn list_agents(
+        &self,
+        _: Request<fleet::ListAgentsRequest>,
+    ) -> Result<Response<fleet::ListAgentsResponse>, Status> {
+        Ok(Response::new(fleet::ListAgentsResponse::default()))
+    }
+
+    async fn show_agent(
+        &self,
+        _: Request<fleet::ShowAgentRequest>,
+    ) -> Result<Response<fleet::ShowAgentResponse>, Status> {
+        Err(Status::not_found("there are no agents here"))
+    }
+
     async fn join(&self, _: Request<fleet::JoinRequest>) -> Result<Response<fleet::JoinResponse>, Status> {
         Err(Status::unavailable("nobody joins here"))
     }

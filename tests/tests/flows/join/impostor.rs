@@ -80,6 +80,27 @@ impl FleetService for StandIn {
     ) -> Result<Response<wire::RemoveResponse>, Status> {
         Err(Status::unimplemented("a stand-in"))
     }
+
+    async fn add_agent(
+        &self,
+        _: Request<wire::AddAgentRequest>,
+    ) -> Result<Response<wire::AddAgentResponse>, Status> {
+        Err(Status::unimplemented("a stand-in"))
+    }
+
+    async fn list_agents(
+        &self,
+        _: Request<wire::ListAgentsRequest>,
+    ) -> Result<Response<wire::ListAgentsResponse>, Status> {
+        Err(Status::unimplemented("a stand-in"))
+    }
+
+    async fn show_agent(
+        &self,
+        _: Request<wire::ShowAgentRequest>,
+    ) -> Result<Response<wire::ShowAgentResponse>, Status> {
+        Err(Status::unimplemented("a stand-in"))
+    }
 }
 
 /// What the CA of a world makes of a SPIFFE ID and a key, for a client and for a server on the loopback.

@@ -1,0 +1,70 @@
+//! The register of agents: who answers for each, when it was seen, and what it is allowed and never used.
+//!
+//! An agent is listed from whatever knows it: it was added, certified or joined, an enforcer may speak for it, it was given a
+//! task, or it was removed. What it is allowed is what the scopes of its newest tasks say, which no policy can widen.
+//!
+//! **Invariant**: the register permits nothing; an agent that was removed is never added again.
+
+use checkrein_shared::identity::{Role, SpiffeId};
+
+use super::{Fleet, FleetError, is_removed, store};
+
+/// An agent, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Who.
+    pub id: SpiffeId,
+    /// Who answers for it; empty: nobody was named.
+    pub owner: String,
+    /// By whom it was registered, and when; nothing if only an enforcer, a task or a removal names it.
+    pub registered: Option<(SpiffeId, u64)>,
+    /// Names of the enforcers that may speak for it.
+    pub enforcers: Vec<String>,
+    /// Its last decision of those kept.
+    pub last_seen_ms: Option<u64>,
+    /// Tasks it could act in now.
+    pub live_tasks: u64,
+    /// What the scopes of its newest tasks allow.
+    pub tools: Vec<AllowedTool>,
+    /// When it was removed.
+    pub removed_ms: Option<u64>,
+}
+
+/// What a scope names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedTool {
+    /// `<catalog>/<tool>` or `<catalog>/*`.
+    pub tool: String,
+    /// Whether a decision that is kept was about it.
+    pub is_used: bool,
+}
+
+impl Fleet {
+    /// Names who answers for an agent.
+    pub async fn add_agent(&self, by: &SpiffeId, id: &SpiffeId, owner: &str) -> Result<Agent, FleetError> {
+        if id.role() != Some(Role::Agent) || id.trust_domain() != self.authority.trust_domain {
+            return Err(FleetError::NotAnAgent(id.clone()));
+        }
+        let added = self.database.transact("fleet.add_agent", |tx| async move {
+            if is_removed(&tx, id).await? {
+                return Ok((tx, None));
+            }
+            store::own_agent(&tx, id, by, owner).await?;
+            let agent = store::find_agent(&tx, id).await?;
+            Ok((tx, agent))
+        });
+        added.await?.ok_or_else(|| FleetError::Removed(id.clone()))
+    }
+
+    /// Writes down an agent that was let in without an owner.
+    pub(super) async fn note_agent(&self, by: &SpiffeId, id: &SpiffeId) -> Result<(), FleetError> {
+        if id.role() != Some(Role::Agent) {
+            return Ok(());
+        }
+        let noted = self.database.transact("fleet.note_agent", |tx| async move {
+            store::note_agent(&tx, id, by).await?;
+            Ok((tx, ()))
+        });
+        Ok(noted.await?)
+    }
+}
