@@ -17,7 +17,7 @@ use view::AgentView;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -32,7 +32,7 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         owner: String,
     },
-    /// Every agent that was added, certified, spoken for by an enforcer, given a task, or removed
+    /// Every agent that was added, certified, spoken for by an enforcer, given a task, or removed; also without a verb
     #[command(after_help = LIST_EXAMPLE)]
     List {
         /// At most this many
@@ -78,9 +78,10 @@ The same as `checkrein fleet remove`.";
 
 pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
     let agent = match args.command {
-        Command::List { limit } => return list(limit, invocation).await,
-        Command::Remove(args) => return remove::run(args, invocation).await,
-        Command::Add { id, owner } => {
+        None => return list(LIMIT_DEFAULT, invocation).await,
+        Some(Command::List { limit }) => return list(limit, invocation).await,
+        Some(Command::Remove(args)) => return remove::run(args, invocation).await,
+        Some(Command::Add { id, owner }) => {
             let request = AddAgentRequest {
                 spiffe_id: id.into(),
                 owner,
@@ -89,7 +90,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
             let added = client(invocation.connect().await?).add_agent(request).await?;
             added.into_inner().agent
         }
-        Command::Show { id } => {
+        Some(Command::Show { id }) => {
             let request = ShowAgentRequest { spiffe_id: id.into() };
             let shown = client(invocation.connect().await?).show_agent(request).await?;
             shown.into_inner().agent

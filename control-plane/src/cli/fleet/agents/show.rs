@@ -73,3 +73,6 @@ fn seen(agent: &Agent, now_ms: u64) -> String {
         at_ms => relative(at_ms, now_ms),
     }
 }
+
+#[cfg(test)]
+mod tests;
