@@ -68,6 +68,14 @@ pub struct Settings {
     /// How long a certificate is good for, as in 24h; enforcers renew theirs at half of it [default: 90d]
     #[arg(long, env = "CHECKREIN_CERTIFICATE_LIFE", hide_env_values = true)]
     pub certificate_life: Option<String>,
+    /// CA certificates (PEM) that certify clients too, such as a SPIFFE trust bundle; read again when they change. Whoever holds one can certify any role
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CHECKREIN_CLIENT_CA",
+        hide_env_values = true
+    )]
+    pub client_ca: Option<PathBuf>,
     /// Sign-in of people.
     #[command(flatten)]
     pub oidc: OidcSettings,
@@ -97,6 +105,8 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// How long a certificate is good for.
     pub certificate_life: Duration,
+    /// CAs that certify clients beside our own.
+    pub client_ca: Option<PathBuf>,
     /// Whose tokens people sign in with; none: nobody's.
     pub oidc: Option<Oidc>,
     /// Whose tokens workloads sign in with; none: nobody's.
@@ -184,6 +194,7 @@ impl Settings {
             beat: self.beat.or(file.beat),
             retention: self.retention.or(file.retention),
             certificate_life: self.certificate_life.or(file.certificate_life),
+            client_ca: self.client_ca.or(file.client_ca),
             oidc: self.oidc.or(file.oidc),
             jwt_svid: self.jwt_svid.or(file.jwt_svid),
         }
@@ -234,6 +245,7 @@ impl Settings {
             beat,
             retention,
             certificate_life,
+            client_ca: self.client_ca,
             oidc: self.oidc.resolve()?,
             jwt_svid: self.jwt_svid.resolve()?,
         })
@@ -255,6 +267,7 @@ impl fmt::Debug for Settings {
             .field("beat", &self.beat)
             .field("retention", &self.retention)
             .field("certificate_life", &self.certificate_life)
+            .field("client_ca", &self.client_ca)
             .field("oidc", &self.oidc)
             .field("jwt_svid", &self.jwt_svid)
             .finish()
@@ -276,6 +289,7 @@ impl fmt::Debug for Config {
             .field("beat", &self.beat)
             .field("retention", &self.retention)
             .field("certificate_life", &self.certificate_life)
+            .field("client_ca", &self.client_ca)
             .field("oidc", &self.oidc)
             .field("jwt_svid", &self.jwt_svid)
             .finish()

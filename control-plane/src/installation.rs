@@ -209,6 +209,7 @@ impl Installation {
             hosts: self.config.hosts,
             beat: self.config.beat,
             retention: self.config.retention.into(),
+            client_ca: self.config.client_ca,
             oidc: self.config.oidc,
             jwt_svid: self.config.jwt_svid,
         };

@@ -5,6 +5,7 @@
 
 mod tls;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub struct Options {
     pub beat: Duration,
     /// How long decisions are kept.
     pub retention: Retention,
+    /// A file of CAs that certify clients beside our own.
+    pub client_ca: Option<PathBuf>,
     /// Whose tokens people sign in with.
     pub oidc: Option<Oidc>,
     /// Whose tokens workloads sign in with.
@@ -97,6 +100,14 @@ pub enum RunError {
     /// One that can't be read.
     #[error("the replica's own certificate can't be read")]
     Pem(#[from] rustls::pki_types::pem::Error),
+    /// CAs of clients that can't be used.
+    #[error("`{}` is no file of CA certificates (PEM) to verify clients by", path.display())]
+    ClientCa {
+        /// Which.
+        path: PathBuf,
+        /// Why it can't be read; none: there is no certificate in it.
+        source: Option<std::io::Error>,
+    },
     /// The CA verifies nobody.
     #[error("the CA can't be used to verify clients")]
     Ca(#[from] rustls::server::VerifierBuilderError),
@@ -119,6 +130,7 @@ pub async fn run(
         hosts,
         beat,
         retention,
+        client_ca,
         oidc,
         jwt_svid,
     } = options;
@@ -130,6 +142,7 @@ pub async fn run(
         Arc::clone(&clock),
         replica.replace('_', "-"),
         hosts,
+        client_ca,
     )?;
     let feeds = feeds(&database, &clock, &stop).await?;
     keep_house(&database, retention, &stop);

@@ -36,7 +36,8 @@ pub struct Config {
     /// What the Workload API gives is renewed by whoever gives it.
     #[serde(default = "yes")]
     pub renew: bool,
-    /// The CA that vouches for the control plane and for agents, PEM.
+    /// The CA that vouches for the control plane and for agents, PEM. With `spiffe` it vouches beside the trust bundle, and is
+    /// needed where the control plane's certificate is its own CA's.
     pub ca: Option<PathBuf>,
     /// Where certificate, key and CA come from, if not from files.
     pub spiffe: Option<Spiffe>,
@@ -118,9 +119,7 @@ pub enum InvalidConfig {
     #[error("the configuration can't be understood")]
     Toml(#[from] toml::de::Error),
     /// Two identities.
-    #[error(
-        "there are two identities: name `certificate`, `key` and `ca`, or `[spiffe] socket`, and not both"
-    )]
+    #[error("there are two identities: name `certificate` and `key`, or `[spiffe] socket`, and not both")]
     TwoIdentities,
     /// None, or a part of one.
     #[error(
@@ -197,8 +196,8 @@ impl Config {
                 key: key.clone(),
                 ca: ca.clone(),
             })),
-            (None, None, None, Some(Spiffe { socket })) => {
-                let api = WorkloadApi::at(socket);
+            (None, None, ca, Some(Spiffe { socket })) => {
+                let api = WorkloadApi::at(socket, ca.clone());
                 Ok(Origin::WorkloadApi(
                     api.ok_or_else(|| InvalidConfig::NotASocket(socket.clone()))?,
                 ))

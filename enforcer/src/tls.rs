@@ -106,6 +106,12 @@ impl Pem {
         }
     }
 
+    /// The same with the CAs of a file beside its own.
+    pub(crate) fn believing(mut self, path: &Path) -> Result<Self, TlsError> {
+        self.ca.push_str(&read_pem(path, "certificate", "CERTIFICATE")?);
+        Ok(self)
+    }
+
     /// The same key and CA under another certificate.
     pub(crate) fn with_certificate(self, certificate: String) -> Self {
         Self { certificate, ..self }

@@ -64,6 +64,8 @@ pub struct WorldOptions {
     pub oidc: OidcSettings,
     /// Whose tokens workloads sign in with.
     pub jwt_svid: JwtSvidSettings,
+    /// CAs that certify clients beside the world's own.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// One running replica.
@@ -82,6 +84,7 @@ impl Default for WorldOptions {
             retention: None,
             oidc: OidcSettings::default(),
             jwt_svid: JwtSvidSettings::default(),
+            client_ca: None,
         }
     }
 }
@@ -259,6 +262,7 @@ impl World {
             trust_domain: Some(TRUST_DOMAIN.to_owned()),
             beat: Some(self.options.beat.clone()),
             retention: self.options.retention.clone(),
+            client_ca: self.options.client_ca.clone(),
             oidc: self.options.oidc.clone(),
             jwt_svid: self.options.jwt_svid.clone(),
             ..Settings::default()

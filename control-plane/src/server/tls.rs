@@ -6,10 +6,13 @@
 //! Our own acceptor and not tonic's, which takes one certificate for the life of the server: a replica that ran longer than
 //! its certificate would be unreachable for everyone at once.
 //!
+//! Beside our own CA others may certify clients, as their file says now: a SPIFFE trust domain's rotates often.
+//!
 //! **Invariant**: a connection is offered a certificate that has at least a third of its life left, unless none could be made;
 //! no handshake keeps another waiting, and there is a bound to how many there are and how long each takes.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +40,8 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 const CONNECTIONS_WAITING_MAX: usize = 16;
 /// A machine out of descriptors gets a moment before the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often the file of other CAs is looked at, while somebody connects.
+const LOOK_MS: u64 = 5_000;
 
 /// Whom a replica serves.
 pub(super) type Connections = ReceiverStream<io::Result<TlsStream<TcpStream>>>;
@@ -47,20 +52,36 @@ pub(super) struct Renewing {
     clock: SharedClock,
     name: String,
     hosts: Vec<String>,
+    others: Others,
     config: Arc<ServerConfig>,
     renew_at_ms: u64,
 }
 
+/// The CAs that certify clients beside our own, and when to look at them again.
+struct Others {
+    path: Option<PathBuf>,
+    pem: String,
+    look_at_ms: u64,
+}
+
 impl Renewing {
-    /// The first certificate of a replica of this name that answers to these hosts.
+    /// The first certificate of a replica of this name that answers to these hosts, and believes clients of the CAs in this
+    /// file too.
     pub(super) fn new(
         authority: Arc<Authority>,
         clock: SharedClock,
         name: String,
         hosts: Vec<String>,
+        client_ca: Option<PathBuf>,
     ) -> Result<Self, RunError> {
-        let (config, renew_at_ms) = issue(&authority, &clock, &name, &hosts)?;
+        let pem = client_ca.as_deref().map(read).transpose()?.unwrap_or_default();
+        let (config, renew_at_ms) = issue(&authority, &clock, (&name, &hosts), &pem)?;
         Ok(Self {
+            others: Others {
+                path: client_ca,
+                pem,
+                look_at_ms: clock.wall_ms() + LOOK_MS,
+            },
             authority,
             clock,
             name,
@@ -72,19 +93,44 @@ impl Renewing {
 
     /// What to offer a connection that comes now.
     fn current(&mut self) -> TlsAcceptor {
-        if self.clock.wall_ms() >= self.renew_at_ms {
-            match issue(&self.authority, &self.clock, &self.name, &self.hosts) {
+        let now_ms = self.clock.wall_ms();
+        let changed = self.others.look(now_ms);
+        if changed.is_some() || now_ms >= self.renew_at_ms {
+            let pem = changed.as_ref().unwrap_or(&self.others.pem);
+            match issue(&self.authority, &self.clock, (&self.name, &self.hosts), pem) {
                 Ok((config, renew_at_ms)) => {
-                    info!("the replica's certificate was renewed");
+                    info!("the replica's certificate, and whom it believes, were renewed");
                     (self.config, self.renew_at_ms) = (config, renew_at_ms);
+                    self.others.pem = changed.unwrap_or_else(|| std::mem::take(&mut self.others.pem));
                 }
                 Err(error) => warn!(
                     error = &error as &dyn std::error::Error,
-                    "the replica's certificate could not be renewed"
+                    "the replica's certificate, or whom it believes, could not be renewed"
                 ),
             }
         }
         TlsAcceptor::from(Arc::clone(&self.config))
+    }
+}
+
+impl Others {
+    /// What the file says now, if it is something else.
+    fn look(&mut self, now_ms: u64) -> Option<String> {
+        let path = self.path.as_deref()?;
+        if now_ms < self.look_at_ms {
+            return None;
+        }
+        self.look_at_ms = now_ms + LOOK_MS;
+        match read(path) {
+            Ok(pem) => (pem != self.pem).then_some(pem),
+            Err(error) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the CAs of clients stay as they were"
+                );
+                None
+            }
+        }
     }
 }
 
@@ -133,21 +179,23 @@ async fn greet(
 fn issue(
     authority: &Authority,
     clock: &SharedClock,
-    name: &str,
-    hosts: &[String],
+    (name, hosts): (&str, &[String]),
+    others: &str,
 ) -> Result<(Arc<ServerConfig>, u64), RunError> {
     let identity = authority.issue_server(&**clock, name, hosts)?;
-    let config = server_config(&authority.ca_certificate, &identity)?;
+    let config = server_config(&[&authority.ca_certificate, others], &identity)?;
     let now_ms = clock.wall_ms();
     let left_ms = identity.not_after_ms()?.saturating_sub(now_ms);
     Ok((Arc::new(config), now_ms + left_ms / 3 * 2))
 }
 
-fn server_config(ca: &str, identity: &Identity) -> Result<ServerConfig, RunError> {
+fn server_config(cas: &[&str], identity: &Identity) -> Result<ServerConfig, RunError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(ca)? {
-        roots.add(certificate)?;
+    for ca in cas {
+        for certificate in certificates(ca)? {
+            roots.add(certificate)?;
+        }
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .allow_unauthenticated()
@@ -159,6 +207,19 @@ fn server_config(ca: &str, identity: &Identity) -> Result<ServerConfig, RunError
         .with_single_cert(certificates(&identity.certificate)?, key)?;
     config.alpn_protocols.push(b"h2".to_vec());
     Ok(config)
+}
+
+/// A file of CAs: an empty one is a mistake, and no way to believe nobody.
+fn read(path: &Path) -> Result<String, RunError> {
+    let unusable = |source| RunError::ClientCa {
+        path: path.to_owned(),
+        source,
+    };
+    let pem = std::fs::read_to_string(path).map_err(|source| unusable(Some(source)))?;
+    match certificates(&pem) {
+        Ok(found) if !found.is_empty() => Ok(pem),
+        _ => Err(unusable(None)),
+    }
 }
 
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, rustls::pki_types::pem::Error> {

@@ -70,7 +70,14 @@ fn an_identity_is_of_files_or_of_the_workload_api_and_never_of_both_or_of_a_part
     assert!(matches!(with(files, "").unwrap().origin(), Ok(Origin::Files(_))));
     assert!(matches!(with(files, spiffe), Err(InvalidConfig::TwoIdentities)));
     let part = "ca = \"ca.pem\"\n";
-    assert!(matches!(with(part, spiffe), Err(InvalidConfig::TwoIdentities)));
+    // Whom else to believe is no identity.
+    assert!(matches!(
+        with(part, spiffe).unwrap().origin(),
+        Ok(Origin::WorkloadApi(_))
+    ));
+    for part in ["certificate = \"certificate.pem\"\n", "key = \"key.pem\"\n"] {
+        assert!(matches!(with(part, spiffe), Err(InvalidConfig::TwoIdentities)));
+    }
     assert!(matches!(with(part, ""), Err(InvalidConfig::NoIdentity)));
     assert!(matches!(with("", ""), Err(InvalidConfig::NoIdentity)));
 }
@@ -85,9 +92,9 @@ fn a_workload_api_is_only_spoken_to_over_a_socket_of_this_machine() {
         "unix://host/agent.sock",
         "",
     ] {
-        assert!(WorkloadApi::at(address).is_none(), "{address}");
+        assert!(WorkloadApi::at(address, None).is_none(), "{address}");
     }
     for address in ["unix:///run/spire/agent.sock", "unix:/run/spire/agent.sock"] {
-        assert!(WorkloadApi::at(address).is_some(), "{address}");
+        assert!(WorkloadApi::at(address, None).is_some(), "{address}");
     }
 }

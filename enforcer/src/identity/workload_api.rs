@@ -31,6 +31,8 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct WorkloadApi {
     socket: String,
     endpoint: Endpoint,
+    /// A file of CAs to believe beside the trust bundle.
+    ca: Option<PathBuf>,
 }
 
 /// No identity came from the Workload API in time.
@@ -64,11 +66,12 @@ enum Unusable {
 
 impl WorkloadApi {
     /// The one at this address, if it is that of a Unix socket.
-    pub(crate) fn at(socket: &str) -> Option<Self> {
+    pub(crate) fn at(socket: &str, ca: Option<PathBuf>) -> Option<Self> {
         let endpoint = Endpoint::parse(socket).ok()?;
         matches!(endpoint, Endpoint::Unix(_)).then(|| Self {
             socket: socket.to_owned(),
             endpoint,
+            ca,
         })
     }
 
@@ -128,7 +131,7 @@ impl WorkloadApi {
             let held = source.current().svid().id.clone();
             let found = context
                 .map_err(Unusable::from)
-                .and_then(|context| pem(&context, Some(&held)));
+                .and_then(|context| self.pem(&context, Some(&held)));
             match found {
                 Ok(pem) => source.take(&self.place(), || Ok(pem)),
                 Err(error) => warn!(
@@ -145,7 +148,7 @@ impl WorkloadApi {
         let mut contexts = self.subscribe().await?;
         let first = timeout(SUBSCRIBE_MAX, contexts.next()).await;
         let context = first.map_err(|_| Unusable::Deadline)?.ok_or(Unusable::Ended)??;
-        let pem = pem(&context, None)?;
+        let pem = self.pem(&context, None)?;
         let tls = Tls::new(&pem, &self.place())?;
         Ok((pem, tls))
     }
@@ -160,6 +163,15 @@ impl WorkloadApi {
         };
         let subscribed = timeout(SUBSCRIBE_MAX, subscribing).await;
         Ok(subscribed.map_err(|_| Unusable::Deadline)??)
+    }
+
+    /// What was given, and whom else to believe.
+    fn pem(&self, context: &X509Context, held: Option<&SpiffeId>) -> Result<Pem, Unusable> {
+        let pem = pem(context, held)?;
+        match &self.ca {
+            Some(path) => Ok(pem.believing(path)?),
+            None => Ok(pem),
+        }
     }
 
     /// What errors name.

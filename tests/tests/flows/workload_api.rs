@@ -2,14 +2,17 @@
 
 mod agent;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use checkrein_control_plane::authority::Authority;
 use checkrein_enforcer::{Answer, Config, Enforcer, Request, Status};
+use checkrein_proto::fleet::v1::ListRequest;
+use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_shared::SystemClock;
 use checkrein_shared::decision::OutcomeResult;
 use checkrein_shared::id::Generation;
-use checkrein_tests::{TRUST_DOMAIN, WAIT_MAX, World, payments};
+use checkrein_tests::{TRUST_DOMAIN, WAIT_MAX, World, WorldOptions, payments};
+use tonic::transport::Identity;
 
 use agent::{Agent, Ca, Svid};
 
@@ -27,14 +30,36 @@ struct Machine {
 impl Machine {
     /// Nothing runs yet but the control plane.
     async fn set() -> Self {
-        let world = World::start().await.unwrap();
+        Self::of(World::start().await.unwrap(), |world| {
+            Ca::of(&world.path().join("data"))
+        })
+        .await
+    }
+
+    /// An agent of a trust domain with a CA of its own, and files that say so: its bundle for the control plane, and the control
+    /// plane's CA for the enforcer.
+    async fn apart(bundle: PathBuf, authority: &Path) -> Self {
+        let options = WorldOptions {
+            client_ca: Some(bundle),
+            ..WorldOptions::default()
+        };
+        let world = World::with(options).await.unwrap();
+        let ca = std::fs::read(world.path().join("data/keys/ca.pem")).unwrap();
+        let mut machine = Self::of(world, |_| Ca::of(authority)).await;
+        std::fs::write(machine.directory.join("ca.pem"), ca).unwrap();
+        machine.agent.give(machine.ca.certify(EDGE, 2050));
+        machine.agent.start();
+        machine
+    }
+
+    async fn of(world: World, ca: impl FnOnce(&World) -> Ca) -> Self {
         let directory = world.register("edge", &[], &[AGENT]).await.unwrap();
         for file in ["certificate.pem", "key.pem", "ca.pem"] {
             std::fs::remove_file(directory.join(file)).unwrap();
         }
         Self {
             agent: Agent::at(world.path().join("agent.sock")),
-            ca: Ca::of(&world.path().join("data")),
+            ca: ca(&world),
             world,
             directory,
         }
@@ -50,7 +75,12 @@ impl Machine {
 
     fn config(&self) -> Config {
         let text = self.world.enforcer_toml(AGENT, &[self.world.address(0)]);
-        let is_file = |line: &&str| line.ends_with(".pem\"");
+        // Only a CA that is there is named.
+        let is_there = |name: &str| self.directory.join(name).exists();
+        let is_file = |line: &&str| {
+            let name = line.split('"').nth(1).unwrap_or_default();
+            line.ends_with(".pem\"") && !is_there(name)
+        };
         let kept: Vec<&str> = text.lines().filter(|line| !is_file(line)).collect();
         let socket = self.world.path().join("agent.sock");
         let spiffe = format!("[spiffe]\nsocket = \"unix://{}\"\n", socket.display());
@@ -176,4 +206,57 @@ async fn the_svid_of_somebody_else_is_refused_and_the_one_in_use_goes_on() {
     assert_eq!(machine.session().await, session);
     machine.reconnect(&enforcer).await;
     enforcer.shutdown().await;
+}
+
+/// A trust domain's own authority, and its bundle.
+fn apart(directory: &Path) -> PathBuf {
+    Authority::open(&directory.join("keys"), TRUST_DOMAIN, &SystemClock).unwrap();
+    directory.join("keys/ca.pem")
+}
+
+/// Whether whom this authority certifies gets an answer.
+async fn is_let_in(world: &World, authority: &Path) -> bool {
+    let svid = Ca::of(authority).certify("spiffe://acme.example/operator/olga", 2050);
+    let pem = |kind: &str, der: &[u8]| pem::encode(&pem::Pem::new(kind, der));
+    let identity = Identity::from_pem(pem("CERTIFICATE", &svid.chain), pem("PRIVATE KEY", &svid.key));
+    let Ok(channel) = world.connect(Some(identity), 0).await else {
+        return false;
+    };
+    let mut fleet = FleetServiceClient::new(channel);
+    fleet.list(ListRequest::default()).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enforcer_of_another_authority_is_let_in_where_the_control_plane_is_told_of_it_and_nowhere_else() {
+    let spire = tempfile::tempdir().unwrap();
+    let bundle = apart(spire.path());
+    let machine = Machine::apart(bundle, spire.path()).await;
+    let enforcer = machine.enforcer().await;
+    enforcer.shutdown().await;
+    let untold = World::start().await.unwrap();
+    assert!(!is_let_in(&untold, spire.path()).await);
+    assert!(is_let_in(&untold, &untold.path().join("data")).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_authorities_of_clients_are_those_that_the_file_names_now() {
+    let (spire, next) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let bundle = spire.path().join("bundle.pem");
+    std::fs::copy(apart(spire.path()), &bundle).unwrap();
+    let options = WorldOptions {
+        client_ca: Some(bundle.clone()),
+        ..WorldOptions::default()
+    };
+    let world = World::with(options).await.unwrap();
+    let successor = apart(next.path());
+    assert!(is_let_in(&world, spire.path()).await);
+    assert!(!is_let_in(&world, next.path()).await);
+    std::fs::copy(successor, &bundle).unwrap();
+    let replaced = async {
+        while !is_let_in(&world, next.path()).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, replaced).await.unwrap();
+    assert!(!is_let_in(&world, spire.path()).await);
 }

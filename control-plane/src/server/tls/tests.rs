@@ -39,7 +39,7 @@ async fn a_replica_that_outlives_its_certificate_has_a_new_one_by_then() {
     let address = listener.local_addr().unwrap();
     let hosts = vec!["localhost".to_owned()];
     let shared: SharedClock = Arc::new(clock.clone());
-    let renewing = Renewing::new(Arc::clone(&authority), shared, "replica".to_owned(), hosts).unwrap();
+    let renewing = Renewing::new(Arc::clone(&authority), shared, "replica".to_owned(), hosts, None).unwrap();
     let mut connections = accept(listener, renewing);
     let client = client(&authority);
     let mut shown = async || {
@@ -58,4 +58,31 @@ async fn a_replica_that_outlives_its_certificate_has_a_new_one_by_then() {
     let second = shown().await;
     assert_ne!(second, first);
     assert_eq!(shown().await, second);
+}
+
+#[test]
+fn a_file_of_authorities_that_is_missing_empty_or_none_stops_a_start_and_changes_nothing_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Arc::new(Authority::open(directory.path(), "acme.example", &SystemClock).unwrap());
+    let file = directory.path().join("bundle.pem");
+    let start = || {
+        let (authority, clock) = (Arc::clone(&authority), Arc::new(SystemClock));
+        Renewing::new(
+            authority,
+            clock,
+            "replica".to_owned(),
+            Vec::new(),
+            Some(file.clone()),
+        )
+    };
+    assert!(matches!(start(), Err(RunError::ClientCa { source: Some(_), .. })));
+    for text in ["", "-----BEGIN CERTIFICATE-----\n", "spiffe://acme.example"] {
+        std::fs::write(&file, text).unwrap();
+        assert!(matches!(start(), Err(RunError::ClientCa { .. })), "{text}");
+    }
+    std::fs::write(&file, &authority.ca_certificate).unwrap();
+    let others = &mut start().unwrap().others;
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(others.look(u64::MAX - LOOK_MS), None);
+    assert_eq!(others.pem, authority.ca_certificate);
 }

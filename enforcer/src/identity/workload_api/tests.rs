@@ -17,7 +17,7 @@ async fn a_start_without_a_workload_api_ends_and_says_what_it_waited_for() {
     let place = tempfile::tempdir().unwrap();
     let socket = format!("unix://{}", place.path().join("agent.sock").display());
     let started = Instant::now();
-    let refused = WorkloadApi::at(&socket).unwrap().first().await.unwrap_err();
+    let refused = WorkloadApi::at(&socket, None).unwrap().first().await.unwrap_err();
     assert_eq!(started.elapsed().as_secs(), FIRST_MAX.as_secs());
     assert!(
         matches!(refused.source.as_deref(), Some(Unusable::Silent(_))),
@@ -49,7 +49,7 @@ fn given(svid: &Svid) -> X509Context {
 }
 
 fn api() -> WorkloadApi {
-    WorkloadApi::at("unix:///run/agent.sock").unwrap()
+    WorkloadApi::at("unix:///run/agent.sock", None).unwrap()
 }
 
 fn source(first: &X509Context) -> Source {
