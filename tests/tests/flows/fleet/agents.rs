@@ -92,7 +92,9 @@ async fn an_agent_shows_who_answers_for_it_when_it_was_seen_and_what_it_never_us
     let shown = tokio::time::timeout(WAIT_MAX, async {
         loop {
             let shown = show(&approver, AGENT).await.unwrap();
-            if shown.tools.iter().filter(|allowed| allowed.used).count() == 3 {
+            // Each is read by itself: a decision that came in between is in one of them.
+            let used = shown.tools.iter().filter(|allowed| allowed.used).count();
+            if used == 3 && shown.last_seen_unix_ms > 0 {
                 return shown;
             }
             tokio::task::yield_now().await;
@@ -115,7 +117,6 @@ async fn an_agent_shows_who_answers_for_it_when_it_was_seen_and_what_it_never_us
         ("team-payments", &["edge".to_owned()][..])
     );
     assert!(shown.registered_by.contains("/operator/"), "{shown:?}");
-    assert!(shown.last_seen_unix_ms > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
