@@ -106,6 +106,8 @@ pub struct Enforcer {
     pub agents: Vec<String>,
     /// When.
     pub registered_ms: u64,
+    /// Since when it is let in nowhere, if it was removed.
+    pub removed_ms: Option<u64>,
     /// From where it runs.
     pub instances: Vec<Instance>,
     /// What it refused.

@@ -308,6 +308,7 @@ impl From<&Enforcer> for wire::Enforcer {
             labels: enforcer.labels.clone(),
             agents: enforcer.agents.clone(),
             registered_unix_ms: enforcer.registered_ms,
+            removed_unix_ms: enforcer.removed_ms.unwrap_or_default(),
             instances: enforcer.instances.iter().map(Into::into).collect(),
             nacks: enforcer.nacks.iter().map(Into::into).collect(),
         }

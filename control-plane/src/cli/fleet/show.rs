@@ -20,7 +20,11 @@ pub(super) fn table(enforcers: &[Enforcer], newest: u64, now_ms: u64, paint: Pai
         if enforcer.instances.is_empty() {
             table.push([
                 Cell::from(&*enforcer.name).styled(Style::Strong),
-                Cell::dim("never connected"),
+                if is_removed(enforcer) {
+                    Cell::word("removed")
+                } else {
+                    Cell::dim("never connected")
+                },
                 Cell::from(""),
                 Cell::from(""),
                 Cell::from(""),
@@ -31,7 +35,11 @@ pub(super) fn table(enforcers: &[Enforcer], newest: u64, now_ms: u64, paint: Pai
         for instance in &enforcer.instances {
             table.push([
                 Cell::from(&*enforcer.name).styled(Style::Strong),
-                Cell::word(state_word(instance, newest)),
+                Cell::word(if is_removed(enforcer) {
+                    "removed"
+                } else {
+                    state_word(instance, newest)
+                }),
                 Cell::from(format!("{} of {newest}", instance.generation)),
                 Cell::from(relative(instance.acked_unix_ms, now_ms)),
                 Cell::from(instance.journal_pending.to_string()),
@@ -54,6 +62,9 @@ pub(super) fn card(enforcer: &Enforcer, journals: &[Journal], now_ms: u64, paint
         .line("labels", &enforcer.labels.join(" "))
         .block("speaks for", &enforcer.agents.join("\n"), Style::Plain)
         .line("registered", &relative(enforcer.registered_unix_ms, now_ms));
+    if is_removed(enforcer) {
+        fields.line("removed", &relative(enforcer.removed_unix_ms, now_ms));
+    }
     let mut instances = Table::new(&[
         "INSTANCE",
         "STATE",
@@ -129,6 +140,10 @@ pub(crate) const fn stage_word(stage: Stage) -> &'static str {
         Stage::RollbackRefused => "rollback_refused",
         Stage::Persist => "persist",
     }
+}
+
+const fn is_removed(enforcer: &Enforcer) -> bool {
+    enforcer.removed_unix_ms > 0
 }
 
 const fn state_word(instance: &Instance, newest: u64) -> &'static str {

@@ -13,6 +13,7 @@ pub(super) struct EnforcerView {
     labels: Vec<String>,
     agents: Vec<String>,
     registered_at: Option<String>,
+    removed_at: Option<String>,
     instances: Vec<InstanceView>,
     nacks: Vec<NackView>,
 }
@@ -64,6 +65,7 @@ impl EnforcerView {
             labels: enforcer.labels.clone(),
             agents: enforcer.agents.clone(),
             registered_at: rfc3339(enforcer.registered_unix_ms),
+            removed_at: rfc3339(enforcer.removed_unix_ms),
             instances: enforcer.instances.iter().map(InstanceView::of).collect(),
             nacks: enforcer.nacks.iter().map(NackView::of).collect(),
         }

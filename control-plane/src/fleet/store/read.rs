@@ -20,7 +20,7 @@ pub(in crate::fleet) async fn find(
     silence_ms: u64,
 ) -> Result<Option<Enforcer>, DatabaseError> {
     let read = "-- fleet.find
-        SELECT * FROM enforcer WHERE name = $1";
+        SELECT enforcer.*, removed_at FROM enforcer LEFT JOIN removed_identity USING (spiffe_id) WHERE name = $1";
     let rows = tx
         .query(read, &[&name])
         .await
@@ -36,7 +36,8 @@ pub(in crate::fleet) async fn list(
     silence_ms: u64,
 ) -> Result<Vec<Enforcer>, DatabaseError> {
     let read = "-- fleet.list
-        SELECT * FROM enforcer WHERE name > $1 ORDER BY name LIMIT $2";
+        SELECT enforcer.*, removed_at FROM enforcer LEFT JOIN removed_identity USING (spiffe_id)
+        WHERE name > $1 ORDER BY name LIMIT $2";
     let rows = tx
         .query(read, &[&after, &rows])
         .await
@@ -104,6 +105,7 @@ fn decode(row: &Row) -> Result<Enforcer, DatabaseError> {
         labels: row.get("labels"),
         agents: row.get("agents"),
         registered_ms: moment_ms(row, "registered_at"),
+        removed_ms: moment_ms_opt(row, "removed_at"),
         instances: Vec::new(),
         nacks: Vec::new(),
     })

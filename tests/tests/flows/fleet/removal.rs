@@ -3,7 +3,7 @@
 use checkrein_control_plane::cli::identity::generate_request;
 use checkrein_enforcer::Request;
 use checkrein_proto::fleet::v1::{
-    CertifyRequest, InviteRequest, JoinRequest, RemoveRequest, RemoveResponse, RenewRequest,
+    CertifyRequest, InviteRequest, JoinRequest, ListRequest, RemoveRequest, RemoveResponse, RenewRequest,
 };
 use checkrein_proto::task::v1::{ShowRequest, State};
 use checkrein_shared::action::Sha256;
@@ -124,6 +124,8 @@ async fn a_removed_enforcer_loses_its_session_and_its_name() {
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
     world.register("edge", &[], &[AGENT]).await.unwrap_err();
     assert!(!enforcer.status().connected(), "it came back");
+    let listed = operator.fleet().list(ListRequest::default()).await.unwrap();
+    assert!(listed.into_inner().enforcers[0].removed_unix_ms > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
