@@ -17,7 +17,7 @@ use checkrein_proto::fleet::v1 as wire;
 use checkrein_proto::fleet::v1::session_request::Body as Up;
 use checkrein_proto::fleet::v1::session_response::Body as Down;
 use checkrein_shared::id::HoldId;
-use checkrein_shared::identity::Role;
+use checkrein_shared::identity::{Role, SpiffeId};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -111,11 +111,9 @@ impl Session {
 
     fn check_not_removed(&mut self) -> Result<(), Status> {
         let removed = self.feeds.removed.borrow_and_update();
-        if removed
-            .iter()
-            .any(|id| id.role() == Some(Role::Enforcer) && id.name() == self.stream.enforcer)
-        {
-            let enforcer = &self.stream.enforcer;
+        let enforcer = &self.stream.enforcer;
+        let id = SpiffeId::of(&self.fleet.authority.trust_domain, Role::Enforcer, enforcer);
+        if !id.is_ok_and(|id| !removed.contains(&id)) {
             return Err(Status::permission_denied(format!(
                 "enforcer `{enforcer}` was removed"
             )));

@@ -62,6 +62,10 @@ impl Holds {
         if hold.enforcer.name() != consume.enforcer {
             return Err(HoldError::OtherEnforcer(hold.id));
         }
+        if !fleet::speaks_for(&tx, &consume.enforcer, &of.agent).await? {
+            let (enforcer, agent) = (consume.enforcer.clone(), of.agent.clone());
+            return Err(HoldError::OtherAgent { enforcer, agent });
+        }
         if hold.state != State::Approved {
             return Ok(refused(not_approved(hold)));
         }

@@ -9,7 +9,7 @@ use checkrein_shared::identity::SpiffeId;
 
 use super::{HoldError, Holds, announce, step, store, sweep};
 use crate::database::{DatabaseError, Transaction};
-use crate::task;
+use crate::{fleet, task};
 
 /// A vote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,13 +131,18 @@ pub(super) fn denied_before(said: &str) -> String {
     format!("a person said no to this tool on this resource in this task{said}; it will not be asked again")
 }
 
-/// The requirements that these people, whoever of them is in the group now, do not meet.
+/// The requirements that these people, whoever of them is in the group now and was not removed, do not meet.
 pub(super) async fn unmet<'a>(
     tx: &Transaction,
     requirements: &[Requirement],
-    yes: impl Iterator<Item = &'a SpiffeId>,
+    yes: impl Iterator<Item = &'a SpiffeId> + Send,
 ) -> Result<Vec<Requirement>, DatabaseError> {
-    let people: BTreeMap<&str, &SpiffeId> = yes.map(|id| (id.name(), id)).collect();
+    let mut people: BTreeMap<&str, &SpiffeId> = BTreeMap::new();
+    for id in yes {
+        if !fleet::is_removed(tx, id).await? {
+            people.insert(id.name(), id);
+        }
+    }
     let mut missing = Vec::new();
     for requirement in requirements {
         let members = store::group_members(tx, &requirement.group).await?;

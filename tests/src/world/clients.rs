@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use checkrein_proto::decision::v1::decision_service_client::DecisionServiceClient;
 use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
+use checkrein_proto::fleet::v1::{RemoveRequest, RemoveResponse};
 use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
 use checkrein_proto::hold::v1::{Hold, ListRequest, VoteRequest};
 use checkrein_proto::policy::v1::policy_service_client::PolicyServiceClient;
@@ -154,6 +155,16 @@ impl Person {
         };
         self.tasks().revoke(request).await?;
         Ok(())
+    }
+
+    /// Removes an identity.
+    pub async fn remove(&self, id: &str) -> Result<RemoveResponse, tonic::Status> {
+        let request = RemoveRequest {
+            spiffe_id: id.to_owned(),
+            reason: "left the company".to_owned(),
+            idempotency_key: fresh_key(),
+        };
+        Ok(self.fleet().remove(request).await?.into_inner())
     }
 
     /// The one hold that waits in a task, once it does.

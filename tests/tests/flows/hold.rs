@@ -5,6 +5,7 @@ mod class;
 mod late;
 mod races;
 mod register;
+mod removed;
 mod settle;
 mod standing;
 

@@ -3,8 +3,7 @@
 use checkrein_control_plane::cli::identity::generate_request;
 use checkrein_enforcer::Request;
 use checkrein_proto::fleet::v1::{
-    AddAgentRequest, Agent, CertifyRequest, InviteRequest, JoinRequest, ListAgentsRequest, RemoveRequest,
-    ShowAgentRequest,
+    AddAgentRequest, Agent, CertifyRequest, InviteRequest, JoinRequest, ListAgentsRequest, ShowAgentRequest,
 };
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Verdict;
@@ -45,15 +44,6 @@ async fn show(person: &Person, id: &str) -> Result<Agent, Status> {
         .into_inner()
         .agent
         .unwrap())
-}
-
-async fn remove(operator: &Person, id: &str) {
-    let request = RemoveRequest {
-        spiffe_id: id.to_owned(),
-        reason: "left".to_owned(),
-        idempotency_key: "remove".to_owned(),
-    };
-    operator.fleet().remove(request).await.unwrap();
 }
 
 fn tools(agent: &Agent) -> Vec<(&str, bool)> {
@@ -154,8 +144,11 @@ async fn an_agent_is_listed_whatever_it_is_known_from_and_one_page_follows_anoth
         certificate_request: generate_request("joined").unwrap().request,
     };
     operator.fleet().join(join).await.unwrap();
-    remove(&operator, &agent("removed")).await;
-    remove(&operator, "spiffe://acme.example/approver/agent").await;
+    operator.remove(&agent("removed")).await.unwrap();
+    operator
+        .remove("spiffe://acme.example/approver/agent")
+        .await
+        .unwrap();
 
     let mut expected = ["added", "certified", "joined", "removed", "spoken-for", "started"].map(agent);
     expected.sort();
@@ -198,7 +191,7 @@ async fn an_owner_is_changed_by_adding_again_and_a_removed_agent_is_not_added() 
     assert_eq!(second.registered_unix_ms, first.registered_unix_ms);
 
     operator.start("alice", AGENT, &["bank/*"], &[]).await.unwrap();
-    remove(&operator, AGENT).await;
+    operator.remove(AGENT).await.unwrap();
     let gone = show(&operator, AGENT).await.unwrap();
     assert_eq!((gone.live_tasks, &*gone.owner), (0, "team-payments"));
     assert!(gone.removed_unix_ms > 0);

@@ -2,9 +2,7 @@
 
 use checkrein_control_plane::cli::identity::generate_request;
 use checkrein_enforcer::Request;
-use checkrein_proto::fleet::v1::{
-    CertifyRequest, InviteRequest, JoinRequest, ListRequest, RemoveRequest, RemoveResponse, RenewRequest,
-};
+use checkrein_proto::fleet::v1::{CertifyRequest, InviteRequest, JoinRequest, ListRequest, RenewRequest};
 use checkrein_proto::task::v1::{ShowRequest, State};
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::{Cause, Verdict};
@@ -14,15 +12,6 @@ use checkrein_tests::{Person, WAIT_MAX, World, payments};
 use tonic::{Code, Status};
 
 const AGENT: &str = "spiffe://acme.example/agent/billing";
-
-async fn remove(operator: &Person, id: &str) -> Result<RemoveResponse, Status> {
-    let request = RemoveRequest {
-        spiffe_id: id.to_owned(),
-        reason: "left the company".to_owned(),
-        idempotency_key: "remove".to_owned(),
-    };
-    Ok(operator.fleet().remove(request).await?.into_inner())
-}
 
 fn renewing() -> RenewRequest {
     RenewRequest {
@@ -63,7 +52,7 @@ async fn a_removed_agents_tasks_stop_everywhere_and_it_gets_no_new_one() {
     let answer = enforcer.gate().authorize(look()).await.unwrap();
     assert_eq!(answer.verdict(), Verdict::Permit);
 
-    let removed = remove(&operator, AGENT).await.unwrap();
+    let removed = operator.remove(AGENT).await.unwrap();
     assert_eq!(removed.tasks_revoked, 2);
     enforcer
         .wait_until(|status| status.revocation_sequence == 2, WAIT_MAX)
@@ -97,7 +86,7 @@ async fn a_removed_agents_tasks_stop_everywhere_and_it_gets_no_new_one() {
         assert!(refused.message().contains("was removed"), "{refused:?}");
     }
     // Said again, it is the same removal.
-    assert_eq!(remove(&operator, AGENT).await.unwrap(), removed);
+    assert_eq!(operator.remove(AGENT).await.unwrap(), removed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +94,8 @@ async fn a_removed_enforcer_loses_its_session_and_its_name() {
     let world = World::start().await.unwrap();
     let enforcer = world.enforcer("edge", AGENT).await.unwrap();
     let operator = world.operator().await.unwrap();
-    remove(&operator, "spiffe://acme.example/enforcer/edge")
+    operator
+        .remove("spiffe://acme.example/enforcer/edge")
         .await
         .unwrap();
     enforcer
@@ -141,7 +131,8 @@ async fn who_was_removed_is_not_invited_certified_or_let_in_by_an_older_invitati
         life_ms: 60_000,
     };
     operator.fleet().invite(invite([1; 32])).await.unwrap();
-    remove(&operator, "spiffe://acme.example/approver/bob")
+    operator
+        .remove("spiffe://acme.example/approver/bob")
         .await
         .unwrap();
     let certificate_request = generate_request("bob").unwrap().request;
@@ -175,7 +166,7 @@ async fn nobody_removes_themselves_a_control_plane_or_somebody_elses_identity() 
         ("spiffe://acme.example/visitor/billing", Code::InvalidArgument),
         ("billing", Code::InvalidArgument),
     ] {
-        let refused = remove(&operator, id).await.unwrap_err();
+        let refused = operator.remove(id).await.unwrap_err();
         assert_eq!(refused.code(), code, "{id}: {refused:?}");
     }
     operator.fleet().renew(renewing()).await.unwrap();
@@ -188,7 +179,7 @@ async fn a_task_that_starts_while_its_agent_is_removed_is_not_left_alive() {
     for round in 0..10 {
         let agent = format!("spiffe://acme.example/agent/a{round}");
         let start = || operator.start("alice", &agent, &["bank/*"], &[]);
-        let (removed, ..) = tokio::join!(remove(&operator, &agent), start(), start(), start(), start());
+        let (removed, ..) = tokio::join!(operator.remove(&agent), start(), start(), start(), start());
         removed.unwrap();
     }
     let live = "SELECT count(*) FROM task WHERE state = 'live'";
