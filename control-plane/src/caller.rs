@@ -326,4 +326,4 @@ fn take_bearer(request: &mut Request<Body>) -> Result<Option<String>, Status> {
 }
 
 #[cfg(test)]
-mod fuzz;
+mod tests;

@@ -284,8 +284,6 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod fuzz;
-#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod tests;

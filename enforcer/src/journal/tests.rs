@@ -1,5 +1,7 @@
 //! What was appended is there after any end of the process; what is damaged is cut, named and never fatal.
 
+mod fuzz;
+
 use std::time::Duration;
 
 use checkrein_shared::decision::{Outcome, OutcomeResult};

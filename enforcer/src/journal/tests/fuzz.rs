@@ -5,8 +5,8 @@
 use checkrein_shared::ManualClock;
 use proptest::prelude::*;
 
-use super::frame::{self, Found};
-use super::*;
+use crate::journal::frame::{self, Found};
+use crate::journal::*;
 
 /// Three records in a row, and the chain they begin.
 fn three() -> (Chain, Vec<Vec<u8>>, Vec<u8>) {

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
-use super::keys::{KeySet, Use};
-use super::token::Token;
+use crate::caller::keys::{KeySet, Use};
+use crate::caller::token::Token;
 
 const NOW_MS: u64 = 1_000_000;
 const CLAIMS: &str =
