@@ -24,7 +24,6 @@ use tonic::{Request, Status};
 use uuid::Builder;
 
 use super::identity::{CA_FILE, CERTIFICATE_FILE, KEY_FILE, RootKey};
-use super::join::JoinError;
 
 /// At most this many addresses are tried.
 pub const ADDRESSES_MAX: usize = 16;
@@ -326,7 +325,7 @@ fn endpoint(
 }
 
 /// Connects to the first address where a control plane of this CA, PEM, answers; who calls shows no certificate.
-pub(super) async fn connect_as_nobody(addresses: &[String], ca: &[u8]) -> Result<Channel, super::Error> {
+pub(super) async fn connect_as_nobody(addresses: &[String], ca: &[u8]) -> Result<Channel, ConnectError> {
     let verifier = ControlPlaneVerifier::new(ca).map_err(|error| ConnectError::Credentials {
         cause: error.to_string(),
     })?;
@@ -342,7 +341,7 @@ pub(super) async fn connect_as_nobody(addresses: &[String], ca: &[u8]) -> Result
         }
     }
     let tried = tried.join(", ");
-    Err(JoinError::Unreachable { tried }.into())
+    Err(ConnectError::Unreachable { tried })
 }
 
 /// What a chain of errors began with: the part that tells a person something.

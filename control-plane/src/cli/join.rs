@@ -18,7 +18,7 @@ use thiserror::Error;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use super::client::{ClientConfig, connect_as_nobody};
+use super::client::{ClientConfig, ConnectError, connect_as_nobody};
 use super::fleet::certified_text;
 use super::identity::{CA_FILE, CERTIFICATE_FILE, CLIENT_FILE, RootKey};
 use super::{Error, Invocation, Outcome};
@@ -100,7 +100,12 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
 async fn join(token: &JoinToken, directory: &Path) -> Result<(), Error> {
     let config = ClientConfig::beside(token.control_plane.clone(), RootKey(token.root_key)).encode()?;
     Draft::check_vacant(directory).map_err(JoinError::from)?;
-    let channel = connect_as_nobody(&token.control_plane, token.ca.as_bytes()).await?;
+    let connected = connect_as_nobody(&token.control_plane, token.ca.as_bytes()).await;
+    let channel = connected.map_err(|error| match error {
+        // There is no client config to correct yet.
+        ConnectError::Unreachable { tried } => JoinError::Unreachable { tried }.into(),
+        other => Error::from(other),
+    })?;
     Ok(write(token, directory, channel, &config).await?)
 }
 

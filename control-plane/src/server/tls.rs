@@ -80,7 +80,7 @@ impl Renewing {
             others: Others {
                 path: client_ca,
                 pem,
-                look_at_ms: clock.wall_ms() + LOOK_MS,
+                look_at_ms: clock.boot_ms() + LOOK_MS,
             },
             authority,
             clock,
@@ -94,7 +94,7 @@ impl Renewing {
     /// What to offer a connection that comes now.
     fn current(&mut self) -> TlsAcceptor {
         let now_ms = self.clock.wall_ms();
-        let changed = self.others.look(now_ms);
+        let changed = self.others.look(self.clock.boot_ms());
         if changed.is_some() || now_ms >= self.renew_at_ms {
             let pem = changed.as_ref().unwrap_or(&self.others.pem);
             match issue(&self.authority, &self.clock, (&self.name, &self.hosts), pem) {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{InvalidSvid, SpiffeId};
+use super::{InvalidSvid, SpiffeId, Svid};
 use crate::action::Sha256;
 
 /// What every token of this version begins with.
@@ -96,7 +96,7 @@ impl JoinToken {
     /// Whether a certificate, PEM, is for this identity and this public key, as in its bit string.
     pub fn check_certificate(&self, pem: &str, public_key: &[u8]) -> Result<(), WrongCertificate> {
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| InvalidSvid::Undecodable)?;
-        let found = SpiffeId::from_verified_certificate(&der)?;
+        let found = Svid::read(&der)?.id;
         if found != self.id {
             let wanted = self.id.clone();
             return Err(WrongCertificate::Name { found, wanted });
