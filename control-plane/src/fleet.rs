@@ -13,6 +13,7 @@ mod api;
 mod beats;
 mod join;
 mod offer;
+mod register;
 mod removal;
 mod revocations;
 mod session;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 use checkrein_shared::SharedClock;
 use checkrein_shared::id::InstanceId;
-use checkrein_shared::identity::{Role, SpiffeId};
+use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -32,11 +33,12 @@ use crate::database::{Database, DatabaseError, Transaction};
 use crate::decision::{self, Progress};
 use crate::feed::Pulse;
 use crate::hold::HoldNews;
-use crate::policy::{Labels, Policies, PolicyError, PublishedFeed};
+use crate::policy::{Policies, PolicyError, PublishedFeed};
 use crate::task::RevocationLog;
 pub use agent::{Agent, AllowedTool};
 use beats::Beats;
 pub use join::{Invite, Joined};
+pub use register::Register;
 pub use removal::{Removal, Removed, RemovedFeed, is_removed, load_removed};
 
 /// So many beats may be missed: a stream that is silent for longer ends, and its enforcer is not shown as connected.
@@ -78,19 +80,6 @@ pub struct FleetOptions {
     pub replica: String,
     /// How often an enforcer asks how fresh it is.
     pub beat_ms: u64,
-}
-
-/// An enforcer to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Register {
-    /// The last part of its SPIFFE ID.
-    pub name: String,
-    /// What packs select by.
-    pub labels: Labels,
-    /// Who it may speak for.
-    pub agents: Vec<SpiffeId>,
-    /// PKCS#10, PEM.
-    pub certificate_request: String,
 }
 
 /// A register entry with what is known of it.
@@ -232,81 +221,6 @@ impl Fleet {
             stop,
             options,
         }
-    }
-
-    /// Puts an enforcer into the register and certifies its key. Asked again under the same key, it finds the entry it made and
-    /// certifies anew: an answer that was lost costs no name. Returns its identity and certificate.
-    pub async fn register(
-        &self,
-        by: &SpiffeId,
-        key: &str,
-        register: &Register,
-    ) -> Result<(SpiffeId, String), FleetError> {
-        check_agents(register)?;
-        let request = &register.certificate_request;
-        let (id, certificate) =
-            self.authority
-                .certify(&*self.clock, Role::Enforcer, &register.name, request)?;
-        let registration = self.policies.begin_registration(&register.labels).await?;
-        let tx = &registration.tx;
-        if is_removed(tx, &id).await? {
-            return Err(FleetError::Removed(id));
-        }
-        if store::registered_under(tx, by, key, register).await? {
-            return Ok((id, certificate));
-        }
-        if !store::insert(tx, &id, by, register, &registration.audience).await? {
-            return Err(FleetError::Taken(register.name.clone()));
-        }
-        store::remember_registered(tx, by, key, register).await?;
-        self.policies.commit_registration(registration).await?;
-        Ok((id, certificate))
-    }
-
-    /// Certifies a key of somebody who is in no register.
-    pub async fn certify(
-        &self,
-        role: Role,
-        name: &str,
-        request: &str,
-    ) -> Result<(SpiffeId, String), FleetError> {
-        let certified = self.authority.certify(&*self.clock, role, name, request)?;
-        self.check_not_removed(&certified.0).await?;
-        Ok(certified)
-    }
-
-    /// Certifies a new key of an enforcer that is in the register, as its certificate nears its end or its key is lost.
-    pub async fn recertify(&self, name: &str, request: &str) -> Result<(SpiffeId, String), FleetError> {
-        self.check_registered(name).await?;
-        self.certify(Role::Enforcer, name, request).await
-    }
-
-    /// Certifies a key of the caller's own. Whoever left the register is not renewed.
-    pub async fn renew(&self, caller: &SpiffeId, role: Role, request: &str) -> Result<String, FleetError> {
-        if role == Role::Enforcer {
-            self.check_registered(caller.name()).await?;
-        }
-        Ok(self.authority.certify_again(&*self.clock, caller, request)?)
-    }
-
-    async fn check_registered(&self, name: &str) -> Result<(), FleetError> {
-        let known = self.database.transact("fleet.check_registered", |tx| async move {
-            let known = store::is_registered(&tx, name).await?;
-            Ok((tx, known))
-        });
-        if !known.await? {
-            return Err(FleetError::NotRegistered(name.to_owned()));
-        }
-        Ok(())
-    }
-}
-
-/// An enforcer speaks for agents, and for nobody else.
-fn check_agents(register: &Register) -> Result<(), FleetError> {
-    let mut agents = register.agents.iter();
-    match agents.find(|agent| agent.role() != Some(Role::Agent)) {
-        Some(other) => Err(FleetError::NotAnAgent(other.clone())),
-        None => Ok(()),
     }
 }
 

@@ -9,9 +9,10 @@
 //! **Invariant**: a closed task stays closed; its revocation has a sequence of its own, without a gap.
 
 mod api;
+mod confirm;
+mod revocation;
 mod store;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,18 +21,15 @@ use checkrein_shared::grant::{Grant, Limits, Scope, TOKEN_BYTES_MAX};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
-use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::database::{Database, DatabaseError, FeedName, Transaction};
 use crate::{fleet, hold};
+pub use confirm::{Charge, Confirm, Confirmation, charge, exhausted, lock_to_release};
+pub use revocation::{RevocationLog, RevokedTask, forget_revocations, load_revocations};
 
 /// A task may live at most this long; an agent that needs more starts another.
 pub const TASK_LIFE_MAX: Duration = Duration::from_hours(24);
-
-/// A revocation outlives its task's grants by this much, here as in the enforcers: a clock that is behind for a while believes
-/// a grant longer.
-const REVOCATION_GRACE: Duration = Duration::from_hours(1);
 
 /// The verbs of tasks.
 #[derive(Debug, Clone)]
@@ -122,65 +120,6 @@ pub struct Start {
     pub environment: String,
     /// How long it holds.
     pub expires_in: Duration,
-}
-
-/// The tasks whose authority ended before their grants expired.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RevocationLog {
-    /// How many there have ever been.
-    pub sequence: u64,
-    /// Those whose grants somebody's clock may still believe, by sequence.
-    pub entries: BTreeMap<u64, RevokedTask>,
-}
-
-/// One entry of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RevokedTask {
-    /// Whose grants stop.
-    pub task: TaskId,
-    /// When they would have expired.
-    pub expires_ms: u64,
-    /// `ended` or `revoked`.
-    pub cause: String,
-}
-
-/// What the primary says of a task and of the newest policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confirmation {
-    /// Whether the task holds.
-    pub state: TaskState,
-    /// The newest generation.
-    pub generation: u64,
-    /// The newest revocation sequence.
-    pub revocation_sequence: u64,
-    /// What became of the budget.
-    pub charge: Charge,
-}
-
-/// What a release does to the budget of its task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Charge {
-    /// Nothing: it was not to be charged.
-    None,
-    /// Nothing: the task's calls are not counted.
-    Uncounted,
-    /// One call is charged to it.
-    Charged,
-    /// There is no call left.
-    Exhausted,
-}
-
-/// A release that an enforcer wants confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Confirm {
-    /// In which task.
-    pub task: TaskId,
-    /// Under which grant.
-    pub grant: GrantId,
-    /// What the action was judged under.
-    pub generation: u64,
-    /// The enforcer's name for the release; none: nothing is charged.
-    pub release: Option<Uuid>,
 }
 
 /// Why a verb on tasks failed.
@@ -289,33 +228,6 @@ impl Tasks {
         Ok(closed)
     }
 
-    /// What the primary says now, to an enforcer that may speak for the task's agent. A release that may go ahead is charged
-    /// to the budget in the same transaction.
-    pub async fn confirm(&self, enforcer: &str, ask: Confirm) -> Result<Confirmation, TaskError> {
-        let tx = self.database.begin("task.confirm").await?;
-        let (agent, mut confirmation) = store::confirm(&tx, ask.task, ask.grant)
-            .await?
-            .ok_or(TaskError::NotFound(ask.task))?;
-        if !fleet::speaks_for(&tx, enforcer, &agent).await? {
-            let enforcer = enforcer.to_owned();
-            return Err(TaskError::OtherAgent { enforcer, agent });
-        }
-        // What is to be judged again under newer policy is charged when it comes back.
-        let may_go = confirmation.state == TaskState::Live && ask.generation >= confirmation.generation;
-        if let Some(release) = ask.release.filter(|_| may_go) {
-            confirmation.charge = charge(&tx, ask.task, release).await?;
-        }
-        if confirmation.charge != Charge::Exhausted {
-            tx.commit().await?;
-            return Ok(confirmation);
-        }
-        // Nothing is left behind: the use was written before the call was counted. A task that was closed meanwhile says so.
-        if let Some(task) = store::find(&tx, ask.task).await? {
-            confirmation.state = task.state;
-        }
-        Ok(confirmation)
-    }
-
     async fn read(&self) -> Result<Transaction, DatabaseError> {
         self.database.begin("task.read").await
     }
@@ -391,40 +303,6 @@ async fn close_locked(
     Ok(closed)
 }
 
-/// Loads what was added to the log since `before`, and forgets what no grant can outlive any more.
-pub async fn load_revocations(
-    database: &Database,
-    before: &RevocationLog,
-) -> Result<RevocationLog, DatabaseError> {
-    let tx = database.begin("task.revocations").await?;
-    // Revisions commit in order: whatever the counter counts is there, or was forgotten.
-    let sequence = tx.revision(FeedName::Task).await?;
-    let mut log = before.clone();
-    let now_ms = store::now_ms(&tx).await?;
-    log.entries
-        .retain(|_, entry| believable_until_ms(entry.expires_ms) > now_ms);
-    while log.sequence < sequence {
-        let page = store::revocations_between(&tx, log.sequence, sequence).await?;
-        // Past the last entry that counts there may be numbers of forgotten ones, up to the counter.
-        log.sequence = page.last().map_or(sequence, |(last, _)| *last);
-        log.entries.extend(page);
-    }
-    Ok(log)
-}
-
-/// Deletes the entries of the log that no grant can outlive any more; their numbers stay counted. Returns how many.
-pub async fn forget_revocations(database: &Database) -> Result<u64, DatabaseError> {
-    let tx = database.begin("task.forget_revocations").await?;
-    let forgotten = store::delete_revocations(&tx).await?;
-    tx.commit().await?;
-    Ok(forgotten)
-}
-
-fn believable_until_ms(expires_ms: u64) -> u64 {
-    let grace_ms = u64::try_from(REVOCATION_GRACE.as_millis()).unwrap_or(u64::MAX);
-    expires_ms.saturating_add(grace_ms)
-}
-
 /// The task, its row locked against being closed until the transaction ends; any number may share it.
 pub async fn share(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
     store::share(tx, id).await
@@ -433,29 +311,6 @@ pub async fn share(tx: &Transaction, id: TaskId) -> Result<Option<Task>, Databas
 /// Locks the task alone: nothing is opened, used or closed in it until the transaction ends.
 pub async fn lock(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
     store::lock(tx, id).await
-}
-
-/// Locks what a release of this task needs to be charged: the task alone if its calls are counted, so that two releases never
-/// wait for each other, and shared with others if not.
-pub async fn lock_to_release(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
-    match store::find(tx, id).await? {
-        // The limits of a task never change.
-        Some(task) if task.limits.calls.is_some() => store::lock(tx, id).await,
-        Some(_) => store::share(tx, id).await,
-        None => Ok(None),
-    }
-}
-
-/// Charges a release to the budget of its task: once, however often it is asked for. After [`Charge::Exhausted`] the
-/// transaction must not be committed.
-pub async fn charge(tx: &Transaction, id: TaskId, release: Uuid) -> Result<Charge, DatabaseError> {
-    store::charge(tx, id, release).await
-}
-
-/// What an agent is told whose budget is used up.
-pub fn exhausted(task: &Task) -> String {
-    let calls = task.limits.calls.unwrap_or_default();
-    format!("the task has made all of the {calls} calls it may make; start another task for more")
 }
 
 /// Whether the task is live at this moment: to be asked last, because whoever waits for a lock grows older.

@@ -55,16 +55,4 @@ impl Fleet {
         });
         added.await?.ok_or_else(|| FleetError::Removed(id.clone()))
     }
-
-    /// Writes down an agent that was let in without an owner.
-    pub(super) async fn note_agent(&self, by: &SpiffeId, id: &SpiffeId) -> Result<(), FleetError> {
-        if id.role() != Some(Role::Agent) {
-            return Ok(());
-        }
-        let noted = self.database.transact("fleet.note_agent", |tx| async move {
-            store::note_agent(&tx, id, by).await?;
-            Ok((tx, ()))
-        });
-        Ok(noted.await?)
-    }
 }

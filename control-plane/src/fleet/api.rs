@@ -1,5 +1,7 @@
 //! `FleetService` on the wire.
 
+mod encode;
+
 use bytes::Bytes;
 use checkrein_proto::fleet::v1 as wire;
 use checkrein_proto::fleet::v1::fleet_service_server::FleetService;
@@ -10,9 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::session::{self, MESSAGES_WAITING_MAX};
-use super::{
-    Agent, AllowedTool, Enforcer, Fleet, FleetError, Instance, Invite, Journal, Nack, Register, store,
-};
+use super::{Enforcer, Fleet, FleetError, Invite, Journal, Register, store};
 use crate::api::{
     bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition, text,
 };
@@ -80,10 +80,15 @@ impl FleetService for Fleet {
             Role::ControlPlane => {
                 return Err(bad_field("role", "replicas are certified by their own keys"));
             }
-            Role::Enforcer => self.recertify(name, &request.certificate_request).await?,
-            _ => self.certify(role, name, &request.certificate_request).await?,
+            Role::Enforcer => {
+                self.recertify(&caller.id, name, &request.certificate_request)
+                    .await?
+            }
+            _ => {
+                self.certify(&caller.id, role, name, &request.certificate_request)
+                    .await?
+            }
         };
-        self.note_agent(&caller.id, &spiffe_id).await?;
         Ok(Response::new(wire::CertifyResponse {
             spiffe_id: spiffe_id.to_string(),
             certificate,
@@ -170,7 +175,6 @@ impl FleetService for Fleet {
             .try_into()
             .map_err(|_| bad_field("secret", "expected 32 bytes"))?;
         let joined = self.join(secret, &request.certificate_request).await?;
-        self.note_agent(&joined.id, &joined.id).await?;
         Ok(Response::new(wire::JoinResponse {
             spiffe_id: joined.id.to_string(),
             certificate: joined.certificate,
@@ -296,86 +300,6 @@ impl From<FleetError> for Status {
             FleetError::Authority(_) => Self::internal(message),
             FleetError::Policy(error) => error.into(),
             FleetError::Database(error) => database_trouble(&error),
-        }
-    }
-}
-
-impl From<&Enforcer> for wire::Enforcer {
-    fn from(enforcer: &Enforcer) -> Self {
-        Self {
-            name: enforcer.name.clone(),
-            spiffe_id: enforcer.spiffe_id.to_string(),
-            labels: enforcer.labels.clone(),
-            agents: enforcer.agents.clone(),
-            registered_unix_ms: enforcer.registered_ms,
-            removed_unix_ms: enforcer.removed_ms.unwrap_or_default(),
-            instances: enforcer.instances.iter().map(Into::into).collect(),
-            nacks: enforcer.nacks.iter().map(Into::into).collect(),
-        }
-    }
-}
-
-impl From<&Agent> for wire::Agent {
-    fn from(agent: &Agent) -> Self {
-        let (registered_by, registered_unix_ms) = match &agent.registered {
-            Some((by, at_ms)) => (by.to_string(), *at_ms),
-            None => (String::new(), 0),
-        };
-        let tool = |allowed: &AllowedTool| wire::AllowedTool {
-            tool: allowed.tool.clone(),
-            used: allowed.is_used,
-        };
-        Self {
-            spiffe_id: agent.id.to_string(),
-            owner: agent.owner.clone(),
-            registered_by,
-            registered_unix_ms,
-            enforcers: agent.enforcers.clone(),
-            last_seen_unix_ms: agent.last_seen_ms.unwrap_or_default(),
-            live_tasks: agent.live_tasks,
-            tools: agent.tools.iter().map(tool).collect(),
-            removed_unix_ms: agent.removed_ms.unwrap_or_default(),
-        }
-    }
-}
-
-impl From<&Instance> for wire::Instance {
-    fn from(instance: &Instance) -> Self {
-        Self {
-            instance_id: instance.id.to_string(),
-            incarnation: instance.incarnation,
-            build: instance.build.clone(),
-            connected: instance.connected,
-            last_seen_unix_ms: instance.last_seen_ms,
-            generation: instance.generation,
-            acked_unix_ms: instance.acked_ms,
-            journal_pending: instance.journal_pending,
-        }
-    }
-}
-
-impl From<&Journal> for wire::Journal {
-    fn from(journal: &Journal) -> Self {
-        let progress = &journal.progress;
-        Self {
-            instance_id: progress.instance.to_string(),
-            incarnation: progress.incarnation,
-            next_sequence: progress.next_sequence,
-            advanced_unix_ms: progress.advanced_ms,
-            forked_unix_ms: progress.forked_ms.unwrap_or_default(),
-            unfinished: journal.unfinished,
-        }
-    }
-}
-
-impl From<&Nack> for wire::NackReport {
-    fn from(nack: &Nack) -> Self {
-        Self {
-            instance_id: nack.instance.to_string(),
-            generation: nack.generation,
-            stage: nack.stage,
-            reason: nack.reason.clone(),
-            refused_unix_ms: nack.refused_ms,
         }
     }
 }

@@ -13,7 +13,8 @@ use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::{Role, SpiffeId};
 use tracing::{info, warn};
 
-use super::{Fleet, FleetError, Register, check_agents, store};
+use super::register::check_agents;
+use super::{Fleet, FleetError, Register, store};
 use crate::authority;
 
 /// So many are answered at once, of those who have shown nothing yet; others are told to try again, and nobody waits. Whoever
@@ -134,6 +135,9 @@ impl Fleet {
         if invitation.role != Role::Enforcer {
             let taking = self.database.transact("fleet.join", |tx| async move {
                 let was_free = store::take_place(&tx, secret, key).await?;
+                if was_free && invitation.role == Role::Agent {
+                    store::note_agent(&tx, id, id).await?;
+                }
                 Ok((tx, was_free))
             });
             return Ok(taking.await?);

@@ -120,7 +120,7 @@ async fn consume_approved(
     if !store::consume(&tx, consume, hold.state.after(Step::Consume)?).await? {
         return lapsed(tx, hold).await;
     }
-    if task::charge(&tx, of.id, hold.id.uuid()).await? == Charge::Exhausted {
+    if task::charge(&tx, of, hold.id.uuid()).await? == Charge::Exhausted {
         // Not committed: the approval is untouched.
         return Ok(refused((Cause::Budget, task::exhausted(of))));
     }

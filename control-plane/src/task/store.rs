@@ -6,7 +6,8 @@ use checkrein_shared::identity::SpiffeId;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Charge, Closing, Confirmation, REVOCATION_GRACE, RevokedTask, Start, Task, TaskState};
+use super::revocation::REVOCATION_GRACE;
+use super::{Charge, Closing, Confirmation, RevokedTask, Start, Task, TaskState};
 use crate::database::{
     DatabaseError, FeedName, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, signed,
     unsigned,
@@ -243,7 +244,7 @@ pub(super) async fn confirm(
     tx: &Transaction,
     id: TaskId,
     grant: GrantId,
-) -> Result<Option<(SpiffeId, Confirmation)>, DatabaseError> {
+) -> Result<Option<(Task, Confirmation)>, DatabaseError> {
     let read = "-- task.confirm
         SELECT task.*, expires_at <= clock_timestamp() AS expired,
                (SELECT value FROM revision WHERE feed = $3) AS generation,
@@ -257,27 +258,18 @@ pub(super) async fn confirm(
     let confirmation = |row: Row| {
         let task = decode(&row)?;
         let confirmation = Confirmation {
-            state: task.state,
+            state: task.state.clone(),
             generation: unsigned(row.get("generation")),
             revocation_sequence: unsigned(row.get("revocation_sequence")),
             charge: Charge::None,
         };
-        Ok((task.agent, confirmation))
+        Ok((task, confirmation))
     };
     row.map(confirmation).transpose()
 }
 
 /// The use is written first: whoever asks for it at the same time waits here, and finds it charged or not at all.
 pub(super) async fn charge(tx: &Transaction, id: TaskId, release: Uuid) -> Result<Charge, DatabaseError> {
-    let is_counted = "-- task.is_counted
-        SELECT calls_max IS NOT NULL FROM task WHERE id = $1";
-    let row = tx
-        .query_one(is_counted, &[&id.uuid()])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    if !row.get::<_, bool>(0) {
-        return Ok(Charge::Uncounted);
-    }
     let insert = "-- task.insert_use
         INSERT INTO task_use (task_id, use_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     let inserted = tx.execute(insert, &[&id.uuid(), &release]).await;
