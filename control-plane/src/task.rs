@@ -251,6 +251,7 @@ impl Task {
         Grant {
             id: self.grant,
             task: self.id,
+            epoch: 0,
             agent: self.agent.clone(),
             user: self.user.clone(),
             scope: self.scope.clone(),
@@ -260,6 +261,8 @@ impl Task {
             environment: self.environment.clone(),
             issued_ms: self.started_ms,
             expires_ms: self.expires_ms,
+            holder: None,
+            link: None,
         }
     }
 }

@@ -284,6 +284,7 @@ impl Bench {
         let grant = Grant {
             id: GrantId::new(&self.clock),
             task,
+            epoch: 0,
             agent: agent.parse().unwrap(),
             user: "alice".into(),
             scope: Scope::parse(["bank/*".into()]).unwrap(),
@@ -293,6 +294,8 @@ impl Bench {
             environment: "production".into(),
             issued_ms: self.clock.wall_ms(),
             expires_ms: self.clock.wall_ms() + 86_400_000,
+            holder: None,
+            link: None,
         };
         grant.sign(&self.keys.grant).unwrap()
     }

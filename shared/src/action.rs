@@ -8,6 +8,8 @@ mod json;
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::{digest, hmac};
 use thiserror::Error;
 
@@ -88,6 +90,11 @@ impl Sha256 {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(context.finish().as_ref());
         Self(bytes)
+    }
+
+    /// As tokens spell it: base64url without padding.
+    pub fn to_base64(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
     }
 
     /// As bytes on the wire.

@@ -6,22 +6,36 @@
 //! | [`scope`](Scope) | which tools it covers, with which arguments |
 //! | [`constraint`] | what one argument must be |
 //! | [`Limits`] | how often, how risky, how deep; and what narrows what |
+//! | [`Chain`] | a grant with all it was narrowed from, as it is presented |
+//! | [`Narrowing`], [`OwnGrant`] | passing a grant on, and proving whose it is |
+//! | [`Proof`] | that whoever presents a grant has its key |
 //! | `token.rs` | a grant as a signed token, and back |
+//! | `jws.rs`, `claims.rs` | what every token here is, and what it says |
 //!
 //! **Invariant**: a grant gives nothing that its issuer's signature does not cover, and nothing after it expires.
 
+mod chain;
+mod claims;
 pub mod constraint;
+mod jws;
 mod limits;
+mod narrowing;
+mod proof;
 mod scope;
 mod token;
 
 use thiserror::Error;
 
+pub use chain::{CHAIN_BYTES_MAX, Chain};
 pub use limits::{CALLS_MAX, DEPTH_MAX, InvalidLimits, Limits, RISK_MAX, Widened, parse_risk};
+pub use narrowing::{Narrowing, NotNarrowed, OwnGrant};
+pub use proof::{InvalidProof, PROOF_BYTES_MAX, PROOF_LIFE_MS, Proof};
 pub use scope::{InvalidScope, OutOfScope, SCOPE_BYTES_MAX, SCOPE_TOOLS_MAX, Scope};
 
+use crate::action::Sha256;
 use crate::id::{GrantId, TaskId};
 use crate::identity::SpiffeId;
+use crate::key::VerifyingKey;
 
 /// A token may have at most this many bytes.
 pub const TOKEN_BYTES_MAX: usize = 64 << 10;
@@ -35,6 +49,8 @@ pub struct Grant {
     pub id: GrantId,
     /// The task whose authority it carries.
     pub task: TaskId,
+    /// How often the task was changed before it was issued.
+    pub epoch: u64,
     /// The agent that may use it, and nobody else.
     pub agent: SpiffeId,
     /// The human it acts for.
@@ -53,6 +69,30 @@ pub struct Grant {
     pub issued_ms: u64,
     /// Until when.
     pub expires_ms: u64,
+    /// The key of whoever holds it: it signs the grants that are narrowed from it, and proofs of possession.
+    pub holder: Option<VerifyingKey>,
+    /// What it was narrowed from; none: `task start` gave it.
+    pub link: Option<Link>,
+}
+
+/// How a delegated grant hangs on its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// The digest of what was signed in the parent's token.
+    pub parent: Sha256,
+    /// How many grants stand above it.
+    pub depth: u8,
+    /// Who vouches for it.
+    pub signer: Signer,
+}
+
+/// Who signs a delegated grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signer {
+    /// Whoever holds the parent, with its own key.
+    Holder,
+    /// The control plane, which was asked to.
+    Authority,
 }
 
 /// A token that gives nothing.
@@ -79,9 +119,20 @@ pub enum InvalidGrant {
     /// Over.
     #[error("the grant expired; start a new task")]
     Expired,
+    /// Wider than its parent.
+    #[error("a delegated grant gives more than the one above it: {0}")]
+    Widened(Widened),
+    /// One token twice.
+    #[error("a grant stands twice in its own chain")]
+    Repeated,
 }
 
 impl Grant {
+    /// How many grants stand above it.
+    pub fn depth(&self) -> u8 {
+        self.link.map_or(0, |link| link.depth)
+    }
+
     /// Whether the grant holds at this moment, by the wall clock.
     pub const fn holds_at(&self, wall_ms: u64) -> Result<(), InvalidGrant> {
         if wall_ms >= self.expires_ms {

@@ -125,6 +125,8 @@ ids! {
     SessionId = "sess";
     /// A running control plane.
     ReplicaId = "replica";
+    /// A proof of possession.
+    ProofId = "proof";
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkrein_proto::fleet::v1 as wire;
 use prost::Message;
 use ring::rand::SystemRandom;
@@ -62,6 +64,11 @@ pub enum InvalidKey {
     /// Not 32 bytes.
     #[error("an Ed25519 public key has 32 bytes, found {0}")]
     Public(usize),
+    /// Not text that stands for bytes.
+    #[error(
+        "an Ed25519 public key is written in base64url without padding, as `checkrein task key` prints it"
+    )]
+    Base64,
 }
 
 /// A signature, or a key set, that is not to be believed.
@@ -144,6 +151,29 @@ impl VerifyingKey {
     /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.bytes
+    }
+
+    /// As tokens and people spell it: base64url without padding.
+    pub fn to_base64(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.bytes)
+    }
+
+    /// From what [`VerifyingKey::to_base64`] gives.
+    pub fn from_base64(text: &str) -> Result<Self, InvalidKey> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| InvalidKey::Base64)?;
+        Self::try_from(&*bytes)
+    }
+
+    /// As a JSON web key (RFC 8037).
+    pub fn to_jwk(&self) -> serde_json::Value {
+        serde_json::json!({"crv": "Ed25519", "kty": "OKP", "x": self.to_base64()})
+    }
+
+    /// Names the key wherever JSON web keys are named (RFC 7638).
+    pub fn thumbprint(&self) -> Sha256 {
+        // Members sorted, no white space: the standard's form.
+        let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, self.to_base64());
+        Sha256::of(jwk.as_bytes())
     }
 
     /// Checks a signature.

@@ -169,6 +169,7 @@ impl Judged {
         let grant = Grant {
             id: GrantId::new(&SystemClock),
             task: TaskId::new(&SystemClock),
+            epoch: 0,
             agent: AGENT.parse()?,
             user: USER.to_owned(),
             scope: Scope::parse(["desk/*".to_owned()])?,
@@ -178,6 +179,8 @@ impl Judged {
             environment: ENVIRONMENT.to_owned(),
             issued_ms: now_ms,
             expires_ms: u64::MAX,
+            holder: None,
+            link: None,
         };
         Ok(Self {
             actions: generated.calls.iter().map(action).collect(),

@@ -96,6 +96,7 @@ fn token(key: &SigningKey) -> Result<String> {
     let grant = Grant {
         id: GrantId::new(&SystemClock),
         task: TaskId::new(&SystemClock),
+        epoch: 0,
         agent: AGENT.parse()?,
         user: USER.to_owned(),
         scope: Scope::parse_json(SCOPE.as_bytes())?,
@@ -104,6 +105,8 @@ fn token(key: &SigningKey) -> Result<String> {
         environment: ENVIRONMENT.to_owned(),
         issued_ms: now_ms,
         expires_ms: now_ms + 60_000,
+        holder: None,
+        link: None,
         limits: Limits::default(),
     };
     Ok(grant.sign(key)?)

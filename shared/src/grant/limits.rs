@@ -65,8 +65,13 @@ pub enum Widened {
     #[error("it holds before or after its parent")]
     Expiry,
     /// Environment, user or named values.
-    #[error("it is for another user or environment, or names values that its parent does not")]
+    #[error(
+        "it is for another task, epoch, user, intent or environment, or names values that its parent does not"
+    )]
     Origin,
+    /// Proof of possession.
+    #[error("whoever uses it would prove nothing, and whoever uses its parent does")]
+    Holder,
 }
 
 impl Limits {
@@ -108,8 +113,12 @@ impl Grant {
         let is_within = self.issued_ms >= parent.issued_ms && self.expires_ms <= parent.expires_ms;
         narrower(is_within, Widened::Expiry)?;
         let is_named = self.named.iter().all(|value| parent.named.contains(value));
-        let is_same = self.user == parent.user && self.environment == parent.environment;
-        narrower(is_named && is_same, Widened::Origin)
+        let is_same = (self.task, self.epoch) == (parent.task, parent.epoch)
+            && self.user == parent.user
+            && self.intent == parent.intent
+            && self.environment == parent.environment;
+        narrower(is_named && is_same, Widened::Origin)?;
+        narrower(self.holder.is_some() || parent.holder.is_none(), Widened::Holder)
     }
 }
 

@@ -16,15 +16,16 @@ const TOOLS: &str = r#"{
     }
 }"#;
 
-fn key() -> SigningKey {
+pub(super) fn key() -> SigningKey {
     SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap()
 }
 
-fn grant() -> Grant {
+pub(super) fn grant() -> Grant {
     let clock = ManualClock::at(1_000_000);
     Grant {
         id: GrantId::new(&clock),
         task: TaskId::new(&clock),
+        epoch: 0,
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
         user: "alice".into(),
         scope: Scope::parse_json(TOOLS.as_bytes()).unwrap(),
@@ -38,6 +39,8 @@ fn grant() -> Grant {
         environment: "production".into(),
         issued_ms: 1_000_000,
         expires_ms: 2_000_000,
+        holder: None,
+        link: None,
     }
 }
 
@@ -142,7 +145,15 @@ fn another_key_another_algorithm_and_none_are_refused() {
 fn a_claim_that_stands_twice_is_unknown_or_is_missing_is_refused() {
     let key = key();
     let good = grant().sign(&key).unwrap();
-    let changes: [(&str, &str); 18] = [
+    let changes: [(&str, &str); 23] = [
+        (r#""cnf":null,"#, ""),
+        (
+            r#""cnf":null"#,
+            r#""cnf":{"jwk":{"crv":"P-256","kty":"EC","x":"AA"}}"#,
+        ),
+        (r#""par_hash":null,"#, ""),
+        (r#""par_hash":null"#, r#""par_hash":"AA""#),
+        (r#""epoch":0,"#, ""),
         (r#"{"aat_spec""#, r#"{"sub":"eve","aat_spec""#),
         (r#"{"aat_spec""#, r#"{"admin":true,"aat_spec""#),
         (r#""sub":"alice","#, ""),

@@ -42,6 +42,7 @@ impl Trial {
             // No rule reads these but as text, and the same packs must give the same verdicts.
             id: GrantId::from_uuid(Uuid::nil()),
             task: TaskId::from_uuid(Uuid::nil()),
+            epoch: 0,
             agent,
             user: authority.user,
             scope: Scope::parse(authority.scope)?,
@@ -54,6 +55,8 @@ impl Trial {
             environment: authority.environment,
             issued_ms: now_ms,
             expires_ms: u64::MAX,
+            holder: None,
+            link: None,
         };
         let action = Action {
             tool,

@@ -17,6 +17,7 @@ fn grant(scope: &str) -> Grant {
     Grant {
         id: GrantId::new(&clock),
         task: TaskId::new(&clock),
+        epoch: 0,
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
         user: "alice".into(),
         scope: Scope::parse_json(scope.as_bytes()).unwrap(),
@@ -25,6 +26,8 @@ fn grant(scope: &str) -> Grant {
         environment: "production".into(),
         issued_ms: 1_000,
         expires_ms: 2_000,
+        holder: None,
+        link: None,
         limits: Limits::default(),
     }
 }

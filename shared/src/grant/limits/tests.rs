@@ -9,14 +9,20 @@ use crate::action::Arguments;
 use crate::clock::ManualClock;
 use crate::grant::Scope;
 use crate::id::{GrantId, TaskId};
+use crate::key::SigningKey;
 
 type Widening = fn(&mut Grant);
+
+fn key() -> SigningKey {
+    SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap()
+}
 
 fn grant() -> Grant {
     let clock = ManualClock::at(1_000_000);
     Grant {
         id: GrantId::new(&clock),
         task: TaskId::new(&clock),
+        epoch: 0,
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
         user: "alice".into(),
         scope: Scope::parse_json(
@@ -33,6 +39,8 @@ fn grant() -> Grant {
         environment: "production".into(),
         issued_ms: 1_000_000,
         expires_ms: 2_000_000,
+        holder: Some(key().verifying()),
+        link: None,
     }
 }
 
@@ -140,7 +148,14 @@ fn each_dimension_that_is_wider_is_named() {
     let parent = grant();
     assert_eq!(parent.narrows(&parent), Ok(()));
     let scope = |json: &str| Scope::parse_json(json.as_bytes()).unwrap();
-    let widenings: [(Widening, Widened); 9] = [
+    let widenings: [(Widening, Widened); 13] = [
+        (|child| child.holder = None, Widened::Holder),
+        (|child| child.epoch += 1, Widened::Origin),
+        (
+            |child| child.task = TaskId::new(&ManualClock::at(1_000_000)),
+            Widened::Origin,
+        ),
+        (|child| child.intent = "buy a car".into(), Widened::Origin),
         (|child| child.limits.calls = Some(61), Widened::Budget),
         (|child| child.limits.calls = None, Widened::Budget),
         (|child| child.limits.risk = 49, Widened::Risk),
@@ -152,7 +167,7 @@ fn each_dimension_that_is_wider_is_named() {
         (|child| child.environment = "staging".into(), Widened::Origin),
     ];
     for (widen, dimension) in widenings {
-        let mut child = grant();
+        let mut child = parent.clone();
         widen(&mut child);
         assert_eq!(child.narrows(&parent), Err(dimension));
     }
@@ -185,7 +200,7 @@ fn each_dimension_that_is_wider_is_named() {
     for (json, expected) in scopes {
         let child = Grant {
             scope: scope(json),
-            ..grant()
+            ..parent.clone()
         };
         assert_eq!(child.narrows(&parent), expected, "{json}");
     }
