@@ -15,7 +15,7 @@ use checkrein_shared::Generation;
 use checkrein_shared::action::{ActionIdentity, Sha256};
 use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Requirement, State};
-use checkrein_shared::id::{DecisionId, GrantId, HoldId, InstanceId, TaskId, random_bytes};
+use checkrein_shared::id::{DecisionId, GrantId, HoldId, InstanceId, ProofId, TaskId, random_bytes};
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -60,15 +60,20 @@ pub(crate) struct Confirm {
     /// The release that is charged to the budget, once however often it is asked for.
     pub(crate) release: DecisionId,
     pub(crate) task: TaskId,
+    /// The task's own grant.
     pub(crate) grant: GrantId,
+    pub(crate) presented: Arc<str>,
+    pub(crate) proof: Option<ProofId>,
     pub(crate) generation: Generation,
     pub(crate) revocation_sequence: u64,
 }
 
 /// What the primary says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Confirmation {
     pub(crate) live: bool,
+    /// Why the release may not go ahead in a task that is live.
+    pub(crate) refused: Option<Refusal>,
     pub(crate) generation: Generation,
     pub(crate) charge: Charge,
 }
@@ -92,7 +97,9 @@ pub(crate) struct OpenHold {
     pub(crate) action: ActionIdentity,
     pub(crate) requirements: Vec<Requirement>,
     pub(crate) generation: Generation,
+    /// The grant that is used: the last of what was presented.
     pub(crate) grant: GrantId,
+    pub(crate) presented: Arc<str>,
     pub(crate) environment: String,
     pub(crate) intent: String,
     pub(crate) reason: String,
@@ -133,6 +140,8 @@ pub(crate) struct Refusal {
 #[derive(Debug, Clone)]
 pub(crate) struct Consume {
     pub(crate) hold: HoldId,
+    pub(crate) presented: Arc<str>,
+    pub(crate) proof: Option<ProofId>,
     pub(crate) action_sha256: Sha256,
     pub(crate) generation: Generation,
     pub(crate) requirements: Vec<Requirement>,

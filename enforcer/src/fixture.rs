@@ -336,6 +336,7 @@ impl Scripted {
         Self(Mutex::new(Script {
             confirm: Box::new(|ask| {
                 Ok(Confirmation {
+                    refused: None,
                     live: true,
                     generation: ask.generation,
                     charge: Charge::None,

@@ -16,6 +16,7 @@ mod case;
 mod confirm;
 mod grants;
 mod permits;
+mod proofs;
 mod record;
 
 use std::fmt;
@@ -36,6 +37,7 @@ use confirm::Confirmed;
 pub(crate) use grants::VerifiedGrants;
 pub use permits::CompleteError;
 use permits::Permits;
+use proofs::Proofs;
 
 use crate::control_plane::Authority;
 use crate::freshness::Freshness;
@@ -64,6 +66,7 @@ pub struct Gate {
 #[derive(Clone)]
 pub struct Request {
     grant: String,
+    proof: String,
     tool: String,
     arguments: Result<Arguments, InvalidArguments>,
     call_id: String,
@@ -130,6 +133,7 @@ pub(crate) struct Core {
     pub(crate) holds: Arc<Holds>,
     permits: Permits,
     grants: VerifiedGrants,
+    proofs: Proofs,
 }
 
 impl Gate {
@@ -209,7 +213,8 @@ impl fmt::Debug for Request {
 }
 
 impl Request {
-    /// A call of `tool` (`<catalog>/<tool>`) with the JSON text that will be sent to it, under a grant that `task start` gave.
+    /// A call of `tool` (`<catalog>/<tool>`) with the JSON text that will be sent to it, under a grant that `task start` gave,
+    /// or one that was narrowed from it.
     pub fn new(grant: impl Into<String>, tool: impl Into<String>, arguments: &[u8]) -> Self {
         Self::parsed(grant, tool, Arguments::parse(arguments))
     }
@@ -223,6 +228,14 @@ impl Request {
     #[must_use]
     pub fn call_id(mut self, call_id: impl Into<String>) -> Self {
         self.call_id = call_id.into();
+        self
+    }
+
+    /// Shows that whoever calls has the key that the grant names; made for this call with
+    /// [`OwnGrant::prove`](checkrein_shared::grant::OwnGrant::prove). Full-tier tools want it if the grant names a key.
+    #[must_use]
+    pub fn proof(mut self, proof: impl Into<String>) -> Self {
+        self.proof = proof.into();
         self
     }
 
@@ -240,6 +253,7 @@ impl Request {
     ) -> Self {
         Self {
             grant: grant.into(),
+            proof: String::new(),
             tool: tool.into(),
             arguments,
             call_id: String::new(),
@@ -258,7 +272,6 @@ impl Core {
         authority: Arc<dyn Authority>,
         holds: Arc<Holds>,
     ) -> Self {
-        let (permits, grants) = (Permits::default(), VerifiedGrants::default());
         Self {
             instance,
             clock,
@@ -267,8 +280,9 @@ impl Core {
             journal,
             authority,
             holds,
-            permits,
-            grants,
+            permits: Permits::default(),
+            grants: VerifiedGrants::default(),
+            proofs: Proofs::default(),
         }
     }
 
@@ -283,7 +297,7 @@ impl Core {
                 (Verdict::Permit, Tier::Static | Tier::Light) if !weighed.is_counted() => {
                     return self.permit(&case, weighed);
                 }
-                (Verdict::Permit, tier) => match self.confirm(&weighed, release).await {
+                (Verdict::Permit, tier) => match self.confirm(&case, &weighed, release).await {
                     Confirmed::Yes if tier == Tier::Full => {
                         return self.release(&case, weighed, None).await;
                     }

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use checkrein_shared::grant::{Grant, InvalidGrant};
+use checkrein_shared::grant::{Chain, InvalidGrant};
 use checkrein_shared::key::KeySet;
 
 use crate::Enforcer;
@@ -26,7 +26,7 @@ pub struct SeenGrants(VerifiedGrants);
 
 impl SeenGrants {
     /// The grant of a token, as a decision looks it up.
-    pub fn verify(&self, token: &str, keys: &KeySet) -> Result<Arc<Grant>, InvalidGrant> {
+    pub fn verify(&self, token: &str, keys: &KeySet) -> Result<Arc<Chain>, InvalidGrant> {
         self.0.verify(token, keys)
     }
 }

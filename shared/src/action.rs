@@ -60,6 +60,8 @@ pub struct ActionIdentity {
     pub task: TaskId,
     /// Who acts.
     pub agent: SpiffeId,
+    /// Who passed the grant on to it, root first.
+    pub delegated_by: Vec<SpiffeId>,
     /// For whom.
     pub user: String,
     /// With what.
@@ -220,8 +222,10 @@ impl ActionIdentity {
             &self.definition.0,
             self.arguments.0.as_bytes(),
         ];
+        // Last, because there is any number of them: nothing follows that could be taken for one more.
+        let delegators = self.delegated_by.iter().map(|agent| agent.as_str().as_bytes());
         let mut context = digest::Context::new(&digest::SHA256);
-        for field in fields {
+        for field in fields.into_iter().chain(delegators) {
             context.update(&(field.len() as u64).to_be_bytes());
             context.update(field);
         }

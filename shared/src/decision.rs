@@ -83,6 +83,8 @@ pub enum Cause {
     ControlPlaneRefused,
     /// The grant is not one that can be believed, or it does not hold now.
     InvalidGrant,
+    /// The proof that the caller has the grant's key is missing, wrong, old, or used.
+    InvalidProof,
     /// The grant is another agent's.
     WrongAgent,
     /// This enforcer may not speak for the agent.
@@ -143,6 +145,8 @@ pub struct Decision {
     pub agent: SpiffeId,
     /// Nobody proved it: the embedding process said so.
     pub agent_asserted: bool,
+    /// Who passed the grant on to it, root first.
+    pub delegated_by: Vec<SpiffeId>,
     /// For whom; empty if the grant could not be read.
     pub user: String,
     /// Inside which task; none if the grant could not be read.
@@ -309,6 +313,7 @@ words!(
     ControlPlaneUnreachable = "control_plane_unreachable",
     ControlPlaneRefused = "control_plane_refused",
     InvalidGrant = "invalid_grant",
+    InvalidProof = "invalid_proof",
     WrongAgent = "wrong_agent",
     UnknownAgent = "unknown_agent",
     TaskEnded = "task_ended",

@@ -164,6 +164,8 @@ pub struct Hold {
 pub struct Askers<'a> {
     /// The agent that acts.
     pub agent: &'a SpiffeId,
+    /// Those who passed the grant on to it.
+    pub delegated_by: &'a [SpiffeId],
     /// Who started the task.
     pub started_by: &'a SpiffeId,
     /// The human it acts for, as whoever started the task wrote it: a name, an e-mail address.
@@ -274,6 +276,7 @@ impl Askers<'_> {
     /// could have approved costs another approver's time, to let an asker approve costs the whole hold.
     pub fn include(&self, person: &SpiffeId) -> bool {
         person == self.agent
+            || self.delegated_by.contains(person)
             || is_same_person(self.started_by.name(), person.name())
             || is_same_person(self.user, person.name())
     }

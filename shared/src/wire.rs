@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::action::InvalidSha256;
 use crate::id::InvalidId;
-use crate::identity::InvalidSpiffeId;
+use crate::identity::{InvalidSpiffeId, SpiffeId};
 
 /// A message that parsed as protobuf and does not mean anything.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -38,6 +38,17 @@ pub enum InvalidMessage {
     /// Text that is not UTF-8.
     #[error("`{0}` is not UTF-8 text")]
     Text(&'static str),
+}
+
+pub(crate) fn ids(agents: &[SpiffeId]) -> Vec<String> {
+    agents.iter().map(ToString::to_string).collect()
+}
+
+pub(crate) fn parsed_ids(agents: &[String]) -> Result<Vec<SpiffeId>, InvalidMessage> {
+    Ok(agents
+        .iter()
+        .map(|agent| agent.parse())
+        .collect::<Result<_, _>>()?)
 }
 
 fn text(field: &'static str, bytes: &[u8]) -> Result<String, InvalidMessage> {

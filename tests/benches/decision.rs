@@ -191,6 +191,7 @@ impl Judged {
 
     fn situations(&self) -> impl Iterator<Item = Situation<'_>> + Clone {
         self.actions.iter().map(|action| Situation {
+            delegated_by: &[],
             action,
             grant: &self.grant,
             now_ms: self.now_ms,

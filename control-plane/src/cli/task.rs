@@ -191,6 +191,7 @@ async fn start(
         depth: args.depth.into(),
     };
     let request = StartRequest {
+        holder_key: String::new(),
         limits: Some(limits),
         user: args.user,
         agent: args.agent.into(),

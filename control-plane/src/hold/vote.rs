@@ -170,6 +170,7 @@ async fn may_vote(tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<(), Hold
     let started_by = task::starter(tx, hold.action.task).await?;
     let askers = Askers {
         agent: &hold.action.agent,
+        delegated_by: &hold.action.delegated_by,
         started_by: &started_by,
         user: &hold.action.user,
     };

@@ -126,6 +126,8 @@ impl TaskService for Tasks {
             generation: confirmation.generation,
             revocation_sequence: confirmation.revocation_sequence,
             charge: wire::Charge::from(confirmation.charge).into(),
+            refused_cause: String::new(),
+            refused_reason: String::new(),
         }))
     }
 }
@@ -204,6 +206,7 @@ impl From<&Task> for wire::Task {
                 depth: task.limits.depth.into(),
             }),
             calls_used: task.calls_used,
+            holder_key: String::new(),
         }
     }
 }

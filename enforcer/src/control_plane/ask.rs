@@ -10,6 +10,7 @@ use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
 use checkrein_shared::Generation;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Cause;
+use checkrein_shared::id::ProofId;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tonic::transport::Channel;
@@ -33,6 +34,8 @@ impl Authority for Replicas {
                 generation: ask.generation.0,
                 revocation_sequence: ask.revocation_sequence,
                 use_id: ask.release.uuid().to_string(),
+                presented: ask.presented.to_string(),
+                proof_id: proof_id(ask.proof),
             };
             let confirm = move |channel| {
                 let request = request.clone();
@@ -41,6 +44,7 @@ impl Authority for Replicas {
             let answer = self.ask_again_once(confirm).await?;
             Ok(Confirmation {
                 live: answer.state() == task_wire::State::Live,
+                refused: refused(&answer),
                 generation: Generation(answer.generation),
                 charge: match answer.charge() {
                     task_wire::Charge::Charged => Charge::Charged,
@@ -83,6 +87,8 @@ impl Authority for Replicas {
                 requirements: ask.requirements.iter().map(Into::into).collect(),
                 instance_id: ask.instance.to_string(),
                 incarnation: ask.incarnation,
+                presented: ask.presented.to_string(),
+                proof_id: proof_id(ask.proof),
             };
             match answered(client.consume(request)).await?.result {
                 Some(Answer::Consumed(consumed)) => Ok(Consumption::Consumed {
@@ -150,7 +156,21 @@ fn open_request(ask: OpenHold) -> hold_wire::OpenRequest {
         reason: ask.reason,
         denial_class: ask.denial_class,
         instance_id: ask.instance.to_string(),
+        presented: ask.presented.to_string(),
     }
+}
+
+/// What stands in the way of a release; a newer control plane may know causes that this enforcer does not.
+fn refused(answer: &task_wire::ConfirmResponse) -> Option<Refusal> {
+    let is_refused = !(answer.refused_cause.is_empty() && answer.refused_reason.is_empty());
+    is_refused.then(|| Refusal {
+        cause: answer.refused_cause.parse().unwrap_or(Cause::InvalidGrant),
+        reason: answer.refused_reason.clone(),
+    })
+}
+
+fn proof_id(proof: Option<ProofId>) -> String {
+    proof.map(|proof| proof.to_string()).unwrap_or_default()
 }
 
 fn notice(hold: hold_wire::Hold) -> Result<HoldNotice, AskError> {

@@ -28,6 +28,8 @@ fn gone() -> (Channel, Arc<AtomicUsize>) {
 fn confirm() -> Confirm {
     let clock = ManualClock::at(1);
     Confirm {
+        presented: "grant".into(),
+        proof: None,
         release: DecisionId::new(&clock),
         task: TaskId::new(&clock),
         grant: GrantId::new(&clock),
@@ -39,6 +41,8 @@ fn confirm() -> Confirm {
 fn consume() -> Consume {
     let clock = ManualClock::at(1);
     Consume {
+        presented: "grant".into(),
+        proof: None,
         hold: HoldId::new(&clock),
         action_sha256: Sha256::default(),
         generation: Generation(1),

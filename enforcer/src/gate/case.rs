@@ -1,18 +1,19 @@
 //! One call and what is to be said of it under one snapshot.
 //!
-//! **Invariant**: weighing reads one pinned snapshot, the clock and whether the enforcer is stopping, and nothing else; it can be done again at any moment,
+//! **Invariant**: weighing reads one pinned snapshot, the clock, whether the enforcer is stopping and, the first time, the
+//! proof of possession, and nothing else; it can be done again at any moment,
 //! and everything that may have changed meanwhile (keys, agents, revocations, expiry, policy, its age) is looked at again.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use checkrein_shared::Clock;
 use checkrein_shared::action::{Action, ActionIdentity, Arguments, MaskedArguments};
 use checkrein_shared::decision::{Cause, Tier, Verdict};
-use checkrein_shared::grant::{Grant, InvalidGrant};
+use checkrein_shared::grant::{Chain, InvalidGrant, InvalidProof, Proof};
 use checkrein_shared::hold::Requirement;
-use checkrein_shared::id::DecisionId;
+use checkrein_shared::id::{DecisionId, ProofId};
 use checkrein_shared::policy::{Bounds, Bundle, Situation, Tool};
 
 use super::{CALL_ID_BYTES_MAX, Caller, Core, GateError, Request, TOOL_BYTES_MAX};
@@ -24,7 +25,11 @@ pub(crate) struct Case {
     pub(crate) caller: Caller,
     pub(crate) wait: Duration,
     pub(crate) action: Action,
-    grant: String,
+    /// The grant as it was presented, with all it was narrowed from.
+    pub(crate) presented: Arc<str>,
+    proof: String,
+    /// Looked at once: a proof seen twice proves nothing.
+    proved: OnceLock<Result<Option<ProofId>, Refusal>>,
     /// The arguments can't be read; `action` has none.
     unreadable: Option<String>,
 }
@@ -34,7 +39,9 @@ pub(crate) struct Case {
 pub(crate) struct Weighed {
     pub(crate) running: Running,
     pub(crate) policy_age_ms: u64,
-    pub(crate) grant: Option<Arc<Grant>>,
+    pub(crate) chain: Option<Arc<Chain>>,
+    /// The proof of possession that came with the call.
+    pub(crate) proof: Option<ProofId>,
     pub(crate) verdict: Verdict,
     pub(crate) cause: Cause,
     pub(crate) reason: String,
@@ -77,7 +84,9 @@ impl Case {
             caller,
             wait: request.wait,
             action,
-            grant: request.grant,
+            presented: request.grant.into(),
+            proof: request.proof,
+            proved: OnceLock::new(),
             unreadable,
         })
     }
@@ -112,24 +121,24 @@ impl Core {
             weighed.arguments = masked.clone();
         }
         weighed.tier = tool.map_or(Tier::Full, Tool::tier);
-        let grant = match self.admit(case, &snapshot) {
-            Ok(grant) => grant,
+        let chain = match self.admit(case, &snapshot) {
+            Ok(chain) => chain,
             Err(refusal) => return weighed.denied(refusal),
         };
-        weighed.grant = Some(Arc::clone(&grant));
-        let bundle = match self.object(case, &grant, &snapshot) {
+        weighed.chain = Some(Arc::clone(&chain));
+        let bundle = match self.object(case, &chain, &snapshot) {
             Ok(bundle) => bundle,
             Err(refusal) => return weighed.denied(refusal),
         };
         if let (Some(tool), Some(masked)) = (tool, masked) {
             weighed.denial_class = tool.denial_class(&masked);
-            weighed.identity = Some(identity(case, &grant, tool, masked));
+            weighed.identity = Some(identity(case, &chain, tool, masked));
         }
-        self.judge(case, &grant, bundle, weighed)
+        self.judge(case, &chain, bundle, weighed)
     }
 
     /// Believes the grant, or says why not.
-    fn admit(&self, case: &Case, snapshot: &Snapshot) -> Result<Arc<Grant>, Refusal> {
+    fn admit(&self, case: &Case, snapshot: &Snapshot) -> Result<Arc<Chain>, Refusal> {
         if let Some(why) = &case.unreadable {
             return Err(Refusal::new(Cause::InvalidArguments, why));
         }
@@ -138,12 +147,13 @@ impl Core {
             return Err(Refusal::new(Cause::NoPolicy, reason));
         };
         self.grants
-            .verify(&case.grant, keys)
+            .verify(&case.presented, keys)
             .map_err(|error| Refusal::new(Cause::InvalidGrant, error.to_string()))
     }
 
     /// Whether this caller may use this grant here and now; gives the policy to be asked.
-    fn object<'a>(&self, case: &Case, grant: &Grant, snapshot: &'a Snapshot) -> Result<&'a Bundle, Refusal> {
+    fn object<'a>(&self, case: &Case, chain: &Chain, snapshot: &'a Snapshot) -> Result<&'a Bundle, Refusal> {
+        let grant = chain.leaf();
         let agent = &case.caller.agent;
         if grant.agent != *agent {
             let reason = format!("the grant is for `{}`, and `{agent}` called", grant.agent);
@@ -172,10 +182,11 @@ impl Core {
         Ok(&policy.bundle)
     }
 
-    fn judge(&self, case: &Case, grant: &Grant, bundle: &Bundle, mut weighed: Weighed) -> Weighed {
+    fn judge(&self, case: &Case, chain: &Chain, bundle: &Bundle, mut weighed: Weighed) -> Weighed {
         let judgement = bundle.judge(&Situation {
             action: &case.action,
-            grant,
+            grant: chain.leaf(),
+            delegated_by: chain.delegators(),
             now_ms: self.clock.wall_ms(),
             policy_age_ms: weighed.policy_age_ms,
         });
@@ -195,12 +206,45 @@ impl Core {
         if is_stale(weighed.tier, weighed.policy_age_ms, bundle.bounds()) {
             return weighed.stale();
         }
+        match self.proved(case, chain, weighed.tier) {
+            Ok(proof) => weighed.proof = proof,
+            Err(refusal) => return weighed.denied(refusal),
+        }
         if weighed.identity.is_none() {
             let reason =
                 "the key that masks secret arguments comes with the next session of the control plane";
             return weighed.denied(Refusal::new(Cause::NoMaskingKey, reason));
         }
         weighed
+    }
+
+    /// What the proof of possession of this call shows; a refusal if it shows nothing, or is missing where one is wanted.
+    fn proved(&self, case: &Case, chain: &Chain, tier: Tier) -> Result<Option<ProofId>, Refusal> {
+        let refusal = |why: InvalidProof| Refusal::new(Cause::InvalidProof, why.to_string());
+        let proved = case.proved.get_or_init(|| {
+            if case.proof.is_empty() {
+                return Ok(None);
+            }
+            let call = (case.action.tool.as_str(), &case.action.arguments);
+            let proof = Proof::verify(
+                &case.proof,
+                &case.presented,
+                chain.leaf(),
+                call,
+                self.clock.wall_ms(),
+            )
+            .map_err(refusal)?;
+            self.proofs
+                .use_once(proof.id, chain.leaf().id, self.clock.boot_ms())
+                .map_err(|why| Refusal::new(Cause::InvalidProof, why.to_string()))?;
+            Ok(Some(proof.id))
+        });
+        match proved {
+            Ok(None) if tier == Tier::Full && chain.leaf().holder.is_some() => {
+                Err(refusal(InvalidProof::Missing))
+            }
+            proved => proved.clone(),
+        }
     }
 }
 
@@ -210,7 +254,8 @@ impl Weighed {
         Self {
             running,
             policy_age_ms,
-            grant: None,
+            chain: None,
+            proof: None,
             verdict: Verdict::Deny,
             cause: Cause::NoPolicy,
             reason: String::new(),
@@ -225,9 +270,7 @@ impl Weighed {
 
     /// Whether the calls of its task are counted.
     pub(crate) fn is_counted(&self) -> bool {
-        self.grant
-            .as_ref()
-            .is_some_and(|grant| grant.limits.calls.is_some())
+        self.chain.as_ref().is_some_and(|chain| chain.is_counted())
     }
 
     /// The same case, denied for this.
@@ -278,10 +321,12 @@ fn mask(case: &Case, tool: &Tool, snapshot: &Snapshot) -> Option<MaskedArguments
         .map(|key| arguments.masked(key, &tool.secret))
 }
 
-fn identity(case: &Case, grant: &Grant, tool: &Tool, arguments: MaskedArguments) -> ActionIdentity {
+fn identity(case: &Case, chain: &Chain, tool: &Tool, arguments: MaskedArguments) -> ActionIdentity {
+    let grant = chain.leaf();
     ActionIdentity {
         task: grant.task,
         agent: grant.agent.clone(),
+        delegated_by: chain.delegators().to_vec(),
         user: grant.user.clone(),
         tool: case.action.tool.clone(),
         definition: tool.definition,

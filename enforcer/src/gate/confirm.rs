@@ -4,15 +4,17 @@
 //! **Invariant**: a call of a counted task that was not charged is denied. A call that was charged and is denied afterwards
 //! stays charged: too few are made, never too many.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_shared::Generation;
 use checkrein_shared::decision::{Cause, Tier};
+use checkrein_shared::grant::Chain;
 use checkrein_shared::id::DecisionId;
 use tracing::debug;
 
-use super::{Core, Weighed};
-use crate::control_plane::{Charge, Confirm, Refusal};
+use super::{Case, Core, Weighed};
+use crate::control_plane::{Charge, Confirm, Confirmation, Refusal};
 
 /// How long to wait for a newer policy that is known to exist.
 const REACH_DEADLINE: Duration = Duration::from_secs(2);
@@ -29,12 +31,12 @@ pub(super) enum Confirmed {
 }
 
 impl Core {
-    pub(super) async fn confirm(&self, weighed: &Weighed, release: DecisionId) -> Confirmed {
-        let Some(grant) = &weighed.grant else {
+    pub(super) async fn confirm(&self, case: &Case, weighed: &Weighed, release: DecisionId) -> Confirmed {
+        let Some(chain) = &weighed.chain else {
             return Confirmed::No(Refusal::new(Cause::InvalidGrant, "there is no grant to confirm"));
         };
-        let calls = grant.limits.calls;
-        if calls.is_some()
+        let is_counted = chain.is_counted();
+        if is_counted
             && !self
                 .journal
                 .has_room(ROOM_BYTES + weighed.arguments.0.len() as u64)
@@ -44,8 +46,10 @@ impl Core {
         }
         let ask = Confirm {
             release,
-            task: grant.task,
-            grant: grant.id,
+            task: chain.root().task,
+            grant: chain.root().id,
+            presented: Arc::clone(&case.presented),
+            proof: weighed.proof,
             generation: weighed.running.generation,
             revocation_sequence: weighed.running.revocation_sequence,
         };
@@ -62,6 +66,10 @@ impl Core {
                 let reason = format!("{needs} needs the control plane, and {error}");
                 Confirmed::No(Refusal::new(error.cause(), reason))
             }
+            Ok(Confirmation {
+                refused: Some(refusal),
+                ..
+            }) => Confirmed::No(refusal),
             Ok(confirmation) if !confirmation.live => Confirmed::No(Refusal::new(
                 Cause::TaskEnded,
                 "the task is over; its authority ended with it",
@@ -69,15 +77,11 @@ impl Core {
             Ok(confirmation) if confirmation.generation > weighed.running.generation => {
                 Confirmed::NewerPolicy(confirmation.generation)
             }
-            Ok(confirmation) => match (calls, confirmation.charge) {
-                (None, _) | (Some(_), Charge::Charged) => Confirmed::Yes,
-                (Some(calls), Charge::Exhausted) => {
-                    let reason = format!(
-                        "the task has made all of the {calls} calls it may make; do not try again in another way; tell the user"
-                    );
-                    Confirmed::No(Refusal::new(Cause::Budget, reason))
-                }
-                (Some(_), Charge::None) => Confirmed::No(Refusal::new(
+            Ok(confirmation) => match confirmation.charge {
+                _ if !is_counted => Confirmed::Yes,
+                Charge::Charged => Confirmed::Yes,
+                Charge::Exhausted => Confirmed::No(exhausted(chain)),
+                Charge::None => Confirmed::No(Refusal::new(
                     Cause::Budget,
                     "the control plane did not charge this call to the budget of its task",
                 )),
@@ -92,6 +96,20 @@ impl Core {
         // Not reached: whoever asked judges again, is told again to refresh, and gives up.
         drop(tokio::time::timeout(REACH_DEADLINE, reached).await);
     }
+}
+
+/// Every budget of a chain is charged; which of them is used up, only the control plane knows.
+fn exhausted(chain: &Chain) -> Refusal {
+    let budgets = chain.grants().filter_map(|grant| grant.limits.calls);
+    let calls = budgets.min().unwrap_or_default();
+    let whose = match chain.delegators() {
+        [] => format!("the task has made all of the {calls} calls it may make"),
+        _ => format!(
+            "the task, or a grant on the way from it, has made all of its calls, {calls} at the least"
+        ),
+    };
+    let reason = format!("{whose}; do not try again in another way; tell the user");
+    Refusal::new(Cause::Budget, reason)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Grants that were verified before: a signature is checked once per token and key set.
+//! Grants that were verified before: the signatures of what is presented are checked once per key set.
 //!
-//! Looked up by the token's own signature, and believed only if the whole token is the one that was verified. A hash over the
-//! token would do as well, and cost more than the rest of the look-up.
+//! Looked up by the last token's own signature, and believed only if the whole chain of tokens is the one that was verified. A
+//! hash over it would do as well, and cost more than the rest of the look-up.
 //!
 //! **Invariant**: what is remembered was signed by a key of the set it is remembered under, and never takes more than
 //! [`REMEMBERED_BYTES_MAX`], however many grants live. What was forgotten is verified anew.
@@ -11,12 +11,12 @@ use std::hash::{Hash, Hasher};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use checkrein_shared::grant::{Grant, InvalidGrant};
+use checkrein_shared::grant::{Chain, InvalidGrant};
 use checkrein_shared::key::KeySet;
 
-/// Tokens and the grants read from them may take so much, roughly.
+/// Chains of tokens and the grants read from them may take so much, roughly.
 const REMEMBERED_BYTES_MAX: usize = 64 << 20;
-/// What a grant takes beside its token's text and as much again for what was read from it.
+/// What a chain takes beside its text and as much again for what was read from it.
 const ENTRY_BYTES: usize = 512;
 /// An Ed25519 signature in base64url.
 const SIGNATURE_CHARS: usize = 86;
@@ -46,21 +46,21 @@ type BySignature = HashMap<Signature, Remembered>;
 
 #[derive(Debug)]
 struct Remembered {
-    token: Box<str>,
-    grant: Arc<Grant>,
+    presented: Box<str>,
+    chain: Arc<Chain>,
 }
 
 impl VerifiedGrants {
-    /// The grant of a token that a key in use signed.
-    pub(crate) fn verify(&self, token: &str, keys: &KeySet) -> Result<Arc<Grant>, InvalidGrant> {
-        let signature = *token.as_bytes().last_chunk().ok_or(InvalidGrant::Malformed)?;
+    /// The chain whose root a key in use signed.
+    pub(crate) fn verify(&self, presented: &str, keys: &KeySet) -> Result<Arc<Chain>, InvalidGrant> {
+        let signature = *presented.as_bytes().last_chunk().ok_or(InvalidGrant::Malformed)?;
         let signature = Signature(signature);
-        if let Some(grant) = self.known(keys).find(&signature, token) {
-            return Ok(grant);
+        if let Some(chain) = self.known(keys).find(&signature, presented) {
+            return Ok(chain);
         }
-        let grant = Arc::new(Grant::verify(token, &keys.grant)?);
-        self.known(keys).remember(signature, token, &grant);
-        Ok(grant)
+        let chain = Arc::new(Chain::verify(presented, &keys.grant)?);
+        self.known(keys).remember(signature, presented, &chain);
+        Ok(chain)
     }
 
     /// What is known under this key set; nothing yet, if another was in use.
@@ -83,26 +83,26 @@ impl Hash for Signature {
 }
 
 impl Known {
-    fn find(&mut self, signature: &Signature, token: &str) -> Option<Arc<Grant>> {
-        let is_it = |remembered: &&Remembered| *remembered.token == *token;
+    fn find(&mut self, signature: &Signature, presented: &str) -> Option<Arc<Chain>> {
+        let is_it = |remembered: &&Remembered| *remembered.presented == *presented;
         if let Some(remembered) = self.young.get(signature).filter(is_it) {
-            return Some(Arc::clone(&remembered.grant));
+            return Some(Arc::clone(&remembered.chain));
         }
         let remembered = self.old.remove(signature)?;
-        let found = is_it(&&remembered).then(|| Arc::clone(&remembered.grant));
+        let found = is_it(&&remembered).then(|| Arc::clone(&remembered.chain));
         if found.is_some() {
             self.put(*signature, remembered);
         }
         found
     }
 
-    fn remember(&mut self, signature: Signature, token: &str, grant: &Arc<Grant>) {
-        let (token, grant) = (token.into(), Arc::clone(grant));
-        self.put(signature, Remembered { token, grant });
+    fn remember(&mut self, signature: Signature, presented: &str, chain: &Arc<Chain>) {
+        let (presented, chain) = (presented.into(), Arc::clone(chain));
+        self.put(signature, Remembered { presented, chain });
     }
 
     fn put(&mut self, signature: Signature, remembered: Remembered) {
-        let bytes = remembered.token.len() * 2 + ENTRY_BYTES;
+        let bytes = remembered.presented.len() * 2 + ENTRY_BYTES;
         if self.young_bytes + bytes > REMEMBERED_BYTES_MAX / 2 {
             self.old = mem::take(&mut self.young);
             self.young_bytes = 0;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use checkrein_shared::decision::{Cause, Decision, Mode, Record, Verdict};
+use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{DecisionId, HoldId};
 use tracing::error;
 
@@ -81,7 +82,7 @@ impl Core {
         hold: Option<HoldId>,
     ) -> Result<(Permit, u64), Box<Decided>> {
         let durable = hold.is_some() || weighed.tier == checkrein_shared::decision::Tier::Full;
-        let task = weighed.grant.as_ref().map(|grant| grant.task);
+        let task = weighed.chain.as_ref().map(|chain| chain.leaf().task);
         let decision = self.decision(DecisionId::new(&*self.clock), case, weighed, hold);
         let outstanding = Outstanding {
             agent: decision.agent.clone(),
@@ -112,12 +113,14 @@ impl Core {
     }
 
     fn decision(&self, id: DecisionId, case: &Case, weighed: Weighed, hold: Option<HoldId>) -> Decision {
-        let grant = weighed.grant.as_deref();
+        let chain = weighed.chain.as_deref();
+        let grant = chain.map(Chain::leaf);
         Decision {
             id,
             decided_ms: self.clock.wall_ms(),
             agent: case.caller.agent.clone(),
             agent_asserted: case.caller.asserted,
+            delegated_by: chain.map(|chain| chain.delegators().to_vec()).unwrap_or_default(),
             user: grant.map(|grant| grant.user.clone()).unwrap_or_default(),
             task: grant.map(|grant| grant.task),
             grant: grant.map(|grant| grant.id),

@@ -22,7 +22,7 @@ const ROOM_BYTES: u64 = 64 << 10;
 pub(crate) async fn release(core: Arc<Core>, case: Arc<Case>, hold: HoldId, approved: Sha256) -> Answer {
     for _ in 0..TRIES_MAX {
         let weighed = core.weigh(&case);
-        let ask = match consume_request(&core, &weighed, hold, approved) {
+        let ask = match consume_request(&core, &case, &weighed, hold, approved) {
             Ok(ask) => ask,
             Err(None) => return core.deny_held(&case, weighed, Some(hold)),
             Err(Some(refusal)) => return core.deny_held(&case, weighed.denied(refusal), Some(hold)),
@@ -48,6 +48,7 @@ pub(crate) async fn release(core: Arc<Core>, case: Arc<Case>, hold: HoldId, appr
 /// What to present; or why not to, if not because of what was weighed.
 fn consume_request(
     core: &Core,
+    case: &Case,
     weighed: &Weighed,
     hold: HoldId,
     approved: Sha256,
@@ -71,6 +72,8 @@ fn consume_request(
     }
     Ok(Consume {
         hold,
+        presented: Arc::clone(&case.presented),
+        proof: weighed.proof,
         action_sha256: approved,
         generation: weighed.running.generation,
         requirements: weighed.requirements.clone(),

@@ -175,7 +175,7 @@ pub(super) fn unreachable(weighed: Weighed, error: &AskError) -> Weighed {
 }
 
 fn open_request(core: &Core, case: &Case, weighed: &Weighed, decision: DecisionId) -> Option<OpenHold> {
-    let grant = weighed.grant.as_ref()?;
+    let grant = weighed.chain.as_ref()?.leaf();
     Some(OpenHold {
         decision,
         call_id: case.action.call_id.clone(),
@@ -183,6 +183,7 @@ fn open_request(core: &Core, case: &Case, weighed: &Weighed, decision: DecisionI
         requirements: weighed.requirements.clone(),
         generation: weighed.running.generation,
         grant: grant.id,
+        presented: Arc::clone(&case.presented),
         environment: grant.environment.clone(),
         intent: grant.intent.clone(),
         reason: weighed.reason.clone(),

@@ -36,6 +36,7 @@ impl GateService for GateSurface {
         let asked = request.into_inner();
         let call = GateRequest::new(asked.grant, asked.tool, &asked.arguments)
             .call_id(asked.call_id)
+            .proof(asked.proof)
             .wait(Duration::from_millis(asked.wait_ms));
         let answer = gate.authorize(call).await.map_err(|error| no_call(&error))?;
         Ok(Response::new(answer.into()))

@@ -201,18 +201,22 @@ fn every_field_of_an_action_changes_its_hash() {
     let identity = ActionIdentity {
         task: TaskId::new(&clock),
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
+        delegated_by: vec!["spiffe://acme.example/agent/planner".parse().unwrap()],
         user: "alice".to_owned(),
         tool: "bank/send_money".to_owned(),
         definition: Sha256::of(b"definition"),
         arguments: MaskedArguments("{}".to_owned()),
     };
-    let mut others = vec![identity.clone(); 6];
+    let mut others = vec![identity.clone(); 8];
     others[0].task = TaskId::new(&clock);
     others[1].agent = "spiffe://acme.example/agent/other".parse().unwrap();
     others[2].user.push('x');
     others[3].tool.push('x');
     others[4].definition = Sha256::of(b"changed");
     others[5].arguments.0.push(' ');
+    others[6].delegated_by.clear();
+    let again = others[7].delegated_by[0].clone();
+    others[7].delegated_by.push(again);
     for other in others {
         assert_ne!(identity.sha256(), other.sha256(), "{other:?}");
     }

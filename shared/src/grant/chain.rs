@@ -3,8 +3,6 @@
 //! **Invariant**: a chain is believed whole or not at all: a key in use signed its root, each parent's holder or the control
 //! plane what is below, and each gives nothing that the one above it does not give.
 
-use std::collections::BTreeSet;
-
 use super::token::{Above, Trust};
 use super::{Grant, InvalidGrant, Widened};
 use crate::action::Sha256;
@@ -21,6 +19,8 @@ pub(super) const SEPARATOR: char = '~';
 pub struct Chain {
     /// Root first.
     above: Vec<Grant>,
+    /// Their agents, as rules and records want them.
+    delegators: Vec<SpiffeId>,
     leaf: Grant,
 }
 
@@ -58,6 +58,7 @@ impl Chain {
         if self.grants().any(|grant| grant.id == child.id) {
             return Err(InvalidGrant::Repeated);
         }
+        self.delegators.push(self.leaf.agent.clone());
         self.above.push(std::mem::replace(&mut self.leaf, child));
         Ok(sha256)
     }
@@ -78,13 +79,8 @@ impl Chain {
     }
 
     /// Those who passed it on, root first.
-    pub fn delegators(&self) -> impl ExactSizeIterator<Item = &SpiffeId> {
-        self.above.iter().map(|grant| &grant.agent)
-    }
-
-    /// Everybody through whose hands it went, and who uses it.
-    pub fn agents(&self) -> BTreeSet<&SpiffeId> {
-        self.grants().map(|grant| &grant.agent).collect()
+    pub fn delegators(&self) -> &[SpiffeId] {
+        &self.delegators
     }
 
     /// Whether any grant in it counts its calls.
@@ -98,6 +94,7 @@ impl From<Grant> for Chain {
     fn from(leaf: Grant) -> Self {
         Self {
             above: Vec::new(),
+            delegators: Vec::new(),
             leaf,
         }
     }

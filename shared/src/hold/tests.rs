@@ -60,11 +60,13 @@ fn nobody_who_asked_may_answer_whatever_hat_they_wear() {
     let starter = id("spiffe://acme.example/operator/olga");
     let askers = Askers {
         agent: &agent,
+        delegated_by: &[id("spiffe://acme.example/agent/planner")],
         started_by: &starter,
         user: "alice",
     };
     for asker in [
         "agent/billing",
+        "agent/planner",
         "operator/olga",
         "approver/olga",
         "approver/alice",
@@ -85,6 +87,7 @@ fn a_person_is_an_asker_however_their_name_is_written() {
     let include = |user: &str, person: &str| {
         let askers = Askers {
             agent: &agent,
+            delegated_by: &[],
             started_by: &starter,
             user,
         };

@@ -87,6 +87,8 @@ struct WrittenTask {
     #[serde(default)]
     intent: String,
     risk: Option<Scalar>,
+    #[serde(default)]
+    delegated_by: Vec<SpiffeId>,
 }
 
 /// A value the user named, or a risk: text, or a number that YAML takes for one.
@@ -140,6 +142,7 @@ impl Case {
             intent: task.intent,
             environment: task.environment,
             risk: risk.map_err(|error| wrong(&error))?,
+            delegated_by: task.delegated_by,
         };
         let trial = Trial::new(
             name.clone(),

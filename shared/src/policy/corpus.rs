@@ -76,6 +76,7 @@ fn decided(call: &Call, bundle: &super::Bundle) -> Expected {
         intent: String::new(),
         environment: call.environment.clone(),
         risk: 0,
+        delegated_by: Vec::new(),
     };
     let agent = call.agent.parse().unwrap();
     let trial = Trial::new(

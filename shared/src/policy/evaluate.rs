@@ -20,6 +20,7 @@ use crate::action::Action;
 use crate::decision::{Cause, Tier, Verdict};
 use crate::grant::Grant;
 use crate::hold::Requirement;
+use crate::identity::SpiffeId;
 use crate::text::shown;
 
 /// Everything a verdict depends on, apart from the bundle. Whether the caller is the grant's agent and whether the grant
@@ -30,6 +31,8 @@ pub struct Situation<'a> {
     pub action: &'a Action,
     /// Under which authority.
     pub grant: &'a Grant,
+    /// Who passed the grant on to its agent, root first.
+    pub delegated_by: &'a [SpiffeId],
     /// The wall clock.
     pub now_ms: u64,
     /// How long ago the bundle was confirmed to be the newest.

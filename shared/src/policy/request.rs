@@ -16,6 +16,7 @@ use super::reads::INPUT;
 use super::value::{Mismatch, decimal_text};
 use super::{entity, extension, intent};
 use crate::action::Json;
+use crate::identity::SpiffeId;
 
 /// A call, as rules see it.
 pub(super) struct Question {
@@ -108,6 +109,7 @@ fn context(compiled: &CompiledTool, situation: &Situation<'_>, input: Vec<(SmolS
     let members = [
         (INPUT, Some(Value::record(input, None))),
         ("task", Some(Value::record(present(task), None))),
+        ("chain", Some(Value::record(present(chain(situation)), None))),
         ("user", Some(Value::from(entity::of(&entity::USER, &grant.user)))),
         ("environment", Some(text(&grant.environment))),
         ("now", extension::moment(situation.now_ms)),
@@ -115,6 +117,23 @@ fn context(compiled: &CompiledTool, situation: &Situation<'_>, input: Vec<(SmolS
         ("arguments_from_intent", Some(Value::set(named.map(text), None))),
     ];
     Context::Value(Arc::new(present(members).collect::<BTreeMap<_, _>>()))
+}
+
+/// Through whose hands the grant went. The parent of a grant that nobody passed on is absent.
+fn chain(situation: &Situation<'_>) -> [(&'static str, Option<Value>); 4] {
+    let agent = |agent: &SpiffeId| Value::from(entity::of(&entity::AGENT, agent.as_str()));
+    let own = &situation.grant.agent;
+    let above = situation.delegated_by;
+    let depth = i64::try_from(above.len()).ok();
+    [
+        ("depth", depth.map(Value::from)),
+        (
+            "agents",
+            Some(Value::set(above.iter().chain([own]).map(agent), None)),
+        ),
+        ("root", Some(agent(above.first().unwrap_or(own)))),
+        ("parent", above.last().map(agent)),
+    ]
 }
 
 /// Members that have a value. A moment that Cedar can't express is absent, and a rule that reads it errs: a forbid denies.

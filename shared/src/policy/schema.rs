@@ -243,10 +243,18 @@ fn context(input: &Value) -> Value {
         "id": string(), "intent": string(), "scope": strings(), "age": extension("duration"),
         "risk": { "type": "Long" },
     });
+    let agent = || json!({ "type": "Entity", "name": "Agent" });
+    let chain = json!({
+        "depth": { "type": "Long" },
+        "agents": { "type": "Set", "element": agent() },
+        "root": agent(),
+        "parent": { "type": "Entity", "name": "Agent", "required": false },
+    });
     json!({
         "type": "Record",
         "attributes": {
             "input": input,
+            "chain": { "type": "Record", "attributes": chain },
             "task": { "type": "Record", "attributes": task },
             "user": { "type": "Entity", "name": "User" },
             "environment": string(),

@@ -18,6 +18,7 @@ use super::trial::{Authority, Trial};
 use crate::action::{Arguments, Sha256};
 use crate::decision::{Cause, Tier, Verdict};
 use crate::hold::Requirement;
+use crate::wire::{ids, parsed_ids};
 use probe::Prober;
 
 /// A bundle carries at most this many self-tests. Packs take turns until it is full, within a pack cases and probes, and
@@ -149,6 +150,7 @@ fn encode(test: &SelfTest) -> wire::SelfTest {
         name,
         action,
         grant,
+        delegated_by,
         now_ms,
     } = &test.trial;
     let outcome = &test.outcome;
@@ -169,6 +171,7 @@ fn encode(test: &SelfTest) -> wire::SelfTest {
         tier: outcome.tier.to_string(),
         requirements: outcome.requirements.iter().map(Into::into).collect(),
         risk: grant.limits.risk.into(),
+        delegated_by: ids(delegated_by),
     }
 }
 
@@ -193,6 +196,7 @@ fn decode(test: wire::SelfTest) -> Result<SelfTest, String> {
             intent: test.intent,
             environment: test.environment,
             risk: u8::try_from(test.risk).map_err(|error| why(&error))?,
+            delegated_by: parsed_ids(&test.delegated_by).map_err(|error| why(&error))?,
         },
         test.now_unix_ms,
     )

@@ -15,6 +15,7 @@ pub(super) struct Trial {
     pub(super) name: String,
     pub(super) action: Action,
     pub(super) grant: Grant,
+    pub(super) delegated_by: Vec<SpiffeId>,
     pub(super) now_ms: u64,
 }
 
@@ -27,6 +28,8 @@ pub(super) struct Authority {
     pub(super) intent: String,
     pub(super) environment: String,
     pub(super) risk: u8,
+    /// Who passed it on to the agent, root first.
+    pub(super) delegated_by: Vec<SpiffeId>,
 }
 
 impl Trial {
@@ -67,6 +70,7 @@ impl Trial {
             name,
             action,
             grant,
+            delegated_by: authority.delegated_by,
             now_ms,
         })
     }
@@ -76,6 +80,7 @@ impl Trial {
         Situation {
             action: &self.action,
             grant: &self.grant,
+            delegated_by: &self.delegated_by,
             now_ms: self.now_ms,
             policy_age_ms: 0,
         }

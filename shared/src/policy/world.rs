@@ -178,6 +178,11 @@ fn trial(agent: &str, tool: &str, account: &str, n: u64, amount: &str) -> Trial 
             "staging".to_owned()
         },
         risk: 0,
+        delegated_by: if n == 3 {
+            vec!["spiffe://a.example/agent/planner".parse().unwrap()]
+        } else {
+            Vec::new()
+        },
     };
     Trial::new(
         format!("{agent} {tool} {arguments}"),

@@ -3,7 +3,7 @@
 use checkrein_proto::decision::v1 as wire;
 use prost::Message;
 
-use super::{InvalidMessage, optional, or_empty, text};
+use super::{InvalidMessage, ids, optional, or_empty, parsed_ids, text};
 use crate::action::{MaskedArguments, Sha256};
 use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, Tier, Verdict};
 use crate::id::Generation;
@@ -66,6 +66,7 @@ impl From<&Decision> for wire::Decision {
             hold_id: or_empty(decision.hold),
             environment: decision.environment.clone(),
             intent: decision.intent.clone(),
+            delegated_by: ids(&decision.delegated_by),
         }
     }
 }
@@ -104,6 +105,7 @@ impl TryFrom<wire::Decision> for Decision {
             hold: optional(&decision.hold_id)?,
             environment: decision.environment,
             intent: decision.intent,
+            delegated_by: parsed_ids(&decision.delegated_by)?,
         })
     }
 }

@@ -42,6 +42,7 @@ fn decision() -> Record {
         decided_ms: 1_700_000_000_000,
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
         agent_asserted: true,
+        delegated_by: Vec::new(),
         user: "alice".into(),
         task: Some("task_0198c0de000070008000000000000002".parse().unwrap()),
         grant: Some("grant_0198c0de000070008000000000000003".parse().unwrap()),

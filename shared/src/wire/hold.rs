@@ -3,7 +3,7 @@
 use checkrein_proto::decision::v1 as decision_wire;
 use checkrein_proto::hold::v1 as wire;
 
-use super::{InvalidMessage, text};
+use super::{InvalidMessage, ids, parsed_ids, text};
 use crate::action::{ActionIdentity, MaskedArguments, Sha256};
 use crate::decision::OutcomeResult;
 use crate::hold::{Hold, Requirement, State, Vote};
@@ -44,6 +44,7 @@ impl From<&ActionIdentity> for wire::HeldAction {
             definition_sha256: action.definition.to_bytes(),
             arguments: action.arguments.0.clone().into(),
             action_sha256: action.sha256().to_bytes(),
+            delegated_by: ids(&action.delegated_by),
         }
     }
 }
@@ -60,6 +61,7 @@ impl TryFrom<wire::HeldAction> for ActionIdentity {
             tool: action.tool,
             definition: Sha256::try_from(&*action.definition_sha256)?,
             arguments: MaskedArguments(text("arguments", &action.arguments)?),
+            delegated_by: parsed_ids(&action.delegated_by)?,
         })
     }
 }

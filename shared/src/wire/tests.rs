@@ -14,6 +14,7 @@ fn decision() -> Decision {
         decided_ms: 5,
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
         agent_asserted: true,
+        delegated_by: vec!["spiffe://acme.example/agent/planner".parse().unwrap()],
         user: "alice".into(),
         task: Some(TaskId::new(&clock)),
         grant: Some(GrantId::new(&clock)),

@@ -141,6 +141,7 @@ impl Actor {
             tools.push(NO_TOOL.to_owned());
         }
         StartRequest {
+            holder_key: String::new(),
             user: USER.to_owned(),
             agent: self.agent.clone(),
             tools,

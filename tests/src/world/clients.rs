@@ -121,6 +121,7 @@ impl Person {
         named: &[&str],
     ) -> Result<StartResponse> {
         let request = StartRequest {
+            holder_key: String::new(),
             user: user.to_owned(),
             agent: agent.to_owned(),
             tools: tools.iter().map(ToString::to_string).collect(),

@@ -66,6 +66,8 @@ impl Asking {
 
     pub(crate) fn consume_request(&self, hold: &wire::Hold) -> wire::ConsumeRequest {
         wire::ConsumeRequest {
+            presented: String::new(),
+            proof_id: String::new(),
             hold_id: hold.hold_id.clone(),
             action_sha256: hold.action.clone().unwrap().action_sha256,
             generation: self.generation,
@@ -106,12 +108,14 @@ pub(crate) fn open(task: &Task, call_id: &str, recipient: &str) -> wire::OpenReq
     let action = ActionIdentity {
         task: task.task_id.parse().unwrap(),
         agent: task.agent.parse().unwrap(),
+        delegated_by: Vec::new(),
         user: task.user.clone(),
         tool: "bank/send_money".to_owned(),
         definition: Sha256::of(b"a definition"),
         arguments: MaskedArguments(format!(r#"{{"amount":1,"recipient":"{recipient}"}}"#)),
     };
     wire::OpenRequest {
+        presented: String::new(),
         decision_id: DecisionId::new(&SystemClock).to_string(),
         call_id: call_id.to_owned(),
         action: Some((&action).into()),

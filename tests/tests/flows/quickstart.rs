@@ -93,6 +93,7 @@ async fn on_the_defaults_a_read_is_permitted_and_a_message_is_sent_once_bob_appr
 
     let mut gate = gate(&home.join("edge-1/assistant.sock")).await.unwrap();
     let call = |tool: &str, arguments: &'static str| AuthorizeRequest {
+        proof: String::new(),
         grant: started["grant"].as_str().unwrap().to_owned(),
         tool: tool.to_owned(),
         arguments: arguments.into(),

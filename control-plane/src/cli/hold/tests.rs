@@ -19,6 +19,7 @@ fn held(arguments: &[u8]) -> wire::Hold {
     let identity = ActionIdentity {
         task: TaskId::new(&ManualClock::at(NOW_MS)),
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
+        delegated_by: Vec::new(),
         user: "alice".into(),
         tool: "bank/send_money".into(),
         definition: Sha256::of(b"definition"),

@@ -54,6 +54,7 @@ fn held() -> wire::Hold {
     let identity = ActionIdentity {
         task: "task_0193f1c2a4b87d3e9f00a1b2c3d4e5f6".parse().unwrap(),
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
+        delegated_by: Vec::new(),
         user: "alice".into(),
         tool: "bank/send_money".into(),
         definition: Sha256::of(b"definition"),

@@ -84,6 +84,7 @@ impl Story {
     /// Starts a task with another scope.
     pub(super) async fn start_with(&self, task: &UserTask, tools: Vec<String>) -> Result<Work, DemoError> {
         let request = StartRequest {
+            holder_key: String::new(),
             user: "alice".to_owned(),
             agent: AGENT.to_owned(),
             tools,
@@ -198,6 +199,7 @@ impl Story {
     ) -> Result<AuthorizeResponse, DemoError> {
         let mut gate = GateServiceClient::new(self.stage.enforcers[at].gate.clone());
         let request = AuthorizeRequest {
+            proof: String::new(),
             grant: work.grant.clone(),
             tool: call.tool(),
             arguments: call.arguments().into_bytes().into(),

@@ -3,6 +3,7 @@
 use checkrein_shared::action::{ActionIdentity, MaskedArguments, Sha256};
 use checkrein_shared::hold::{Hold, Requirement, State, Vote};
 use checkrein_shared::id::{DecisionId, Generation, HoldId, InstanceId, TaskId};
+use checkrein_shared::identity::SpiffeId;
 use tokio_postgres::Row;
 
 use super::super::open::OpenCounts;
@@ -328,6 +329,14 @@ fn id_and_state(row: &Row) -> Result<(HoldId, State), DatabaseError> {
     Ok((HoldId::from_uuid(row.get("id")), parsed(row, "state", "hold")?))
 }
 
+fn delegators(row: &Row) -> Result<Vec<SpiffeId>, DatabaseError> {
+    let agents: Vec<&str> = row.get("delegated_by");
+    let parsed = agents.iter().map(|agent| agent.parse());
+    parsed
+        .collect::<Result<_, _>>()
+        .map_err(|_| inconsistent("hold", &HoldId::from_uuid(row.get("id"))))
+}
+
 async fn whole(tx: &Transaction, row: &Row) -> Result<Hold, DatabaseError> {
     let id = HoldId::from_uuid(row.get("id"));
     let state: State = parsed(row, "state", "hold")?;
@@ -344,6 +353,7 @@ async fn whole(tx: &Transaction, row: &Row) -> Result<Hold, DatabaseError> {
         tool: row.get("tool"),
         definition: digest("definition_sha256")?,
         arguments: MaskedArguments(row.get("arguments")),
+        delegated_by: delegators(row)?,
     };
     let action_sha256 = digest("action_sha256")?;
     // What is shown is what is hashed: a row for which that is not so was changed by somebody else.

@@ -2,6 +2,7 @@
 
 use checkrein_shared::hold::{Requirement, State};
 use checkrein_shared::id::HoldId;
+use checkrein_shared::identity::SpiffeId;
 
 use super::super::{Consume, Open, Vote};
 use crate::database::{DatabaseError, FeedName, Transaction, signed};
@@ -10,13 +11,14 @@ pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) 
     let insert = "-- hold.insert
         INSERT INTO hold (id, task_id, call_id, action_sha256, agent, user_name, tool, definition_sha256, arguments,
             denial_class, enforcer, decision_id, generation, environment, intent, reason, opened_at, decide_by,
-            use_within_ms, state, version)
+            use_within_ms, state, version, delegated_by)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, now.moment,
-               now.moment + $17::bigint * interval '1 millisecond', $18, 'open', 1
+               now.moment + $17::bigint * interval '1 millisecond', $18, 'open', 1, $19
         FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS moment) now";
     let shortest =
         |of: fn(&Requirement) -> u64| signed(open.requirements.iter().map(of).min().unwrap_or_default());
     let action = &open.action;
+    let delegated_by: Vec<&str> = action.delegated_by.iter().map(SpiffeId::as_str).collect();
     tx.change_one(
         insert,
         &[
@@ -38,6 +40,7 @@ pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) 
             &open.reason,
             &shortest(|requirement| requirement.decide_within_ms),
             &shortest(|requirement| requirement.use_within_ms),
+            &delegated_by,
         ],
     )
     .await?;

@@ -23,6 +23,7 @@ fn look(bench: &Bench, calls: Option<u64>) -> Request {
 
 fn said(generation: Generation, charge: Charge) -> Confirmation {
     Confirmation {
+        refused: None,
         live: true,
         generation,
         charge,

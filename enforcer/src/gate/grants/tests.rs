@@ -5,7 +5,7 @@ use crate::fixture::{AGENT, Bench, Keys};
 use checkrein_shared::id::TaskId;
 
 fn held(known: &Known) -> usize {
-    let bytes = |remembered: &Remembered| remembered.token.len() * 2 + ENTRY_BYTES;
+    let bytes = |remembered: &Remembered| remembered.presented.len() * 2 + ENTRY_BYTES;
     known.young.values().chain(known.old.values()).map(bytes).sum()
 }
 

@@ -80,6 +80,7 @@ async fn a_permit_decided_too_late_is_not_given_out_and_recorded_as_not_done() {
     bench.authority.on_confirm(move |ask| {
         core.abandon_permits();
         Ok(Confirmation {
+            refused: None,
             live: true,
             generation: ask.generation,
             charge: Charge::None,

@@ -78,7 +78,7 @@ fn a_grant_passed_on_offline_is_believed_with_everybody_who_passed_it_on() {
     let chain = world.verify(&grandchild).unwrap();
     assert_eq!(chain.leaf().depth(), 2);
     assert_eq!(chain.root().id, grant_of(&world.root).id);
-    let delegators: Vec<&str> = chain.delegators().map(SpiffeId::as_str).collect();
+    let delegators: Vec<&str> = chain.delegators().iter().map(SpiffeId::as_str).collect();
     assert_eq!(
         delegators,
         [

@@ -47,6 +47,7 @@ fn trial(tool: &str, arguments: &str) -> Trial {
         intent: "tidy up".to_owned(),
         environment: "production".to_owned(),
         risk: 0,
+        delegated_by: Vec::new(),
     };
     let arguments = crate::action::Arguments::parse(arguments.as_bytes()).unwrap();
     let agent = "spiffe://a.example/agent/ann".parse().unwrap();

@@ -20,6 +20,7 @@ use super::AGENT;
 /// A record of an enforcer that checks nothing.
 fn record(text: &str) -> Vec<u8> {
     let decision = Decision {
+        delegated_by: Vec::new(),
         id: DecisionId::new(&SystemClock),
         decided_ms: 1,
         agent: AGENT.parse().unwrap(),

@@ -268,6 +268,7 @@ async fn a_hold_outlives_the_enforcer_that_opened_it() {
 async fn pay(directory: &Path, grant: &str, wait: Duration) -> AuthorizeResponse {
     let mut gate = gate(&directory.join("gate.sock")).await.unwrap();
     let request = AuthorizeRequest {
+        proof: String::new(),
         grant: grant.to_owned(),
         tool: PAY.to_owned(),
         arguments: UNNAMED.into(),

@@ -147,6 +147,7 @@ async fn an_enforcer_that_joined_decides_and_is_listed_and_its_token_is_worth_no
     let scope = ["--tool", "mail/*", "--environment", "production"];
     let started = terminal.types(&operator, &[&start[..], &scope].concat()).await;
     let request = |tool: &str, arguments: &'static str| AuthorizeRequest {
+        proof: String::new(),
         grant: started["grant"].as_str().unwrap().to_owned(),
         tool: tool.to_owned(),
         arguments: arguments.into(),
