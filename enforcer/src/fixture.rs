@@ -281,6 +281,17 @@ impl Bench {
     }
 
     pub(crate) fn grant_with(&self, agent: &str, task: TaskId, limits: Limits) -> String {
+        self.grant_held(agent, task, limits, None)
+    }
+
+    /// One that names the key of its holder.
+    pub(crate) fn grant_held(
+        &self,
+        agent: &str,
+        task: TaskId,
+        limits: Limits,
+        holder: Option<&SigningKey>,
+    ) -> String {
         let grant = Grant {
             id: GrantId::new(&self.clock),
             task,
@@ -294,7 +305,7 @@ impl Bench {
             environment: "production".into(),
             issued_ms: self.clock.wall_ms(),
             expires_ms: self.clock.wall_ms() + 86_400_000,
-            holder: None,
+            holder: holder.map(SigningKey::verifying),
             link: None,
         };
         grant.sign(&self.keys.grant).unwrap()

@@ -11,7 +11,7 @@ use std::time::Duration;
 use checkrein_shared::Clock;
 use checkrein_shared::action::{Action, ActionIdentity, Arguments, MaskedArguments};
 use checkrein_shared::decision::{Cause, Tier, Verdict};
-use checkrein_shared::grant::{Chain, InvalidGrant, InvalidProof, Proof};
+use checkrein_shared::grant::{Chain, InvalidGrant};
 use checkrein_shared::hold::Requirement;
 use checkrein_shared::id::{DecisionId, ProofId};
 use checkrein_shared::policy::{Bounds, Bundle, Situation, Tool};
@@ -27,9 +27,9 @@ pub(crate) struct Case {
     pub(crate) action: Action,
     /// The grant as it was presented, with all it was narrowed from.
     pub(crate) presented: Arc<str>,
-    proof: String,
+    pub(super) proof: String,
     /// Looked at once: a proof seen twice proves nothing.
-    proved: OnceLock<Result<Option<ProofId>, Refusal>>,
+    pub(super) proved: OnceLock<Result<Option<ProofId>, Refusal>>,
     /// The arguments can't be read; `action` has none.
     unreadable: Option<String>,
 }
@@ -216,35 +216,6 @@ impl Core {
             return weighed.denied(Refusal::new(Cause::NoMaskingKey, reason));
         }
         weighed
-    }
-
-    /// What the proof of possession of this call shows; a refusal if it shows nothing, or is missing where one is wanted.
-    fn proved(&self, case: &Case, chain: &Chain, tier: Tier) -> Result<Option<ProofId>, Refusal> {
-        let refusal = |why: InvalidProof| Refusal::new(Cause::InvalidProof, why.to_string());
-        let proved = case.proved.get_or_init(|| {
-            if case.proof.is_empty() {
-                return Ok(None);
-            }
-            let call = (case.action.tool.as_str(), &case.action.arguments);
-            let proof = Proof::verify(
-                &case.proof,
-                &case.presented,
-                chain.leaf(),
-                call,
-                self.clock.wall_ms(),
-            )
-            .map_err(refusal)?;
-            self.proofs
-                .use_once(proof.id, chain.leaf().id, self.clock.boot_ms())
-                .map_err(|why| Refusal::new(Cause::InvalidProof, why.to_string()))?;
-            Ok(Some(proof.id))
-        });
-        match proved {
-            Ok(None) if tier == Tier::Full && chain.leaf().holder.is_some() => {
-                Err(refusal(InvalidProof::Missing))
-            }
-            proved => proved.clone(),
-        }
     }
 }
 

@@ -9,9 +9,13 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use checkrein_shared::grant::PROOF_LIFE_MS;
+use checkrein_shared::decision::{Cause, Tier};
+use checkrein_shared::grant::{Chain, InvalidProof, PROOF_LIFE_MS, Proof};
 use checkrein_shared::id::{GrantId, ProofId};
 use thiserror::Error;
+
+use super::{Case, Core};
+use crate::control_plane::Refusal;
 
 /// One grant may have used so many proofs that could still be believed.
 const PROOFS_PER_GRANT_MAX: usize = 4_096;
@@ -36,16 +40,47 @@ struct Used {
 
 /// A proof that is not believed again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(super) enum Unusable {
+enum Unusable {
     #[error("the proof of possession was used before; make one for each call")]
     Replayed,
     #[error("more proofs of possession are made for this grant than can be remembered; call more slowly")]
     TooMany,
 }
 
+impl Core {
+    /// What the proof of possession of this call shows; a refusal if it shows nothing, or is missing where one is wanted.
+    pub(super) fn proved(&self, case: &Case, chain: &Chain, tier: Tier) -> Result<Option<ProofId>, Refusal> {
+        let refusal = |why: InvalidProof| Refusal::new(Cause::InvalidProof, why.to_string());
+        let proved = case.proved.get_or_init(|| {
+            if case.proof.is_empty() {
+                return Ok(None);
+            }
+            let call = (case.action.tool.as_str(), &case.action.arguments);
+            let proof = Proof::verify(
+                &case.proof,
+                &case.presented,
+                chain.leaf(),
+                call,
+                self.clock.wall_ms(),
+            )
+            .map_err(refusal)?;
+            self.proofs
+                .use_once(proof.id, chain.leaf().id, self.clock.boot_ms())
+                .map_err(|why| Refusal::new(Cause::InvalidProof, why.to_string()))?;
+            Ok(Some(proof.id))
+        });
+        match proved {
+            Ok(None) if tier == Tier::Full && chain.leaf().holder.is_some() => {
+                Err(refusal(InvalidProof::Missing))
+            }
+            proved => proved.clone(),
+        }
+    }
+}
+
 impl Proofs {
     /// Uses a proof of this grant up.
-    pub(super) fn use_once(&self, proof: ProofId, grant: GrantId, boot_ms: u64) -> Result<(), Unusable> {
+    fn use_once(&self, proof: ProofId, grant: GrantId, boot_ms: u64) -> Result<(), Unusable> {
         let mut used = self.used();
         used.forget(boot_ms);
         if used.ids.contains(&proof) {
