@@ -2,7 +2,8 @@
 //!
 //! *Seen* is the look-up that a decision makes, in blocks, for one grant that is asked again and again and for many that take
 //! turns. *First sight* is the same call for a token that is new, beside a bare Ed25519 verification of the same bytes in the
-//! same run. *Live* asks 100,000 grants in turns, more than are remembered: what they take of memory is bounded, and what
+//! same run; *of a chain* is the same for grants that were passed on twice, three signatures each. *Proof* is a proof of
+//! possession, verified. *Live* asks 100,000 grants in turns, more than are remembered: what they take of memory is bounded, and what
 //! was forgotten is verified anew.
 
 use std::fs;
@@ -12,10 +13,10 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkrein_enforcer::SeenGrants;
-use checkrein_shared::action::Sha256;
-use checkrein_shared::grant::{Grant, Limits, Scope};
+use checkrein_shared::action::{Arguments, Sha256};
+use checkrein_shared::grant::{Grant, Limits, Narrowing, OwnGrant, Proof, Scope};
 use checkrein_shared::id::{GrantId, TaskId};
-use checkrein_shared::key::{KeySet, SigningKey};
+use checkrein_shared::key::{KeySet, SigningKey, VerifyingKey};
 use checkrein_shared::{Clock, SystemClock};
 use checkrein_tests::generated::{AGENT, ENVIRONMENT, USER};
 use checkrein_tests::{Conditions, Latency, Stopwatch};
@@ -52,6 +53,13 @@ struct Figures {
     bare_verify: Latency,
     /// Of p50: first sight by bare verification.
     ratio_first_sight: f64,
+    chain_bytes: usize,
+    first_sight_of_chain: Latency,
+    /// Of p50, by bare verification.
+    ratio_chain: f64,
+    proof: Latency,
+    /// Of p50, by bare verification.
+    ratio_proof: f64,
     live: Live,
 }
 
@@ -68,7 +76,7 @@ struct Live {
 
 fn main() -> Result<()> {
     let conditions = Conditions::now(&SystemClock);
-    let key = SigningKey::from_pkcs8(&SigningKey::generate()?)?;
+    let key = new_key()?;
     let keys = KeySet {
         version: 1,
         bundle: Vec::new(),
@@ -78,6 +86,9 @@ fn main() -> Result<()> {
     let some = (0..SOME).map(|_| token(&key)).collect::<Result<Vec<_>>>()?;
     let first_sight = first_sight(&some, &keys)?;
     let bare_verify = bare_verify(&some)?;
+    let chains = chains(&key)?;
+    let first_sight_of_chain = self::first_sight(&chains, &keys)?;
+    let proof = proof(&key)?;
     let figures = Figures {
         token_bytes: some[0].len(),
         seen_one_ns: seen(&some[..1], &keys)?,
@@ -85,6 +96,11 @@ fn main() -> Result<()> {
         first_sight,
         bare_verify,
         ratio_first_sight: first_sight.p50_us / bare_verify.p50_us,
+        chain_bytes: chains[0].len(),
+        first_sight_of_chain,
+        ratio_chain: first_sight_of_chain.p50_us / bare_verify.p50_us,
+        proof,
+        ratio_proof: proof.p50_us / bare_verify.p50_us,
         live: live(&key, &keys)?,
     };
     print(&figures);
@@ -92,8 +108,16 @@ fn main() -> Result<()> {
 }
 
 fn token(key: &SigningKey) -> Result<String> {
+    Ok(grant(Limits::default(), None)?.sign(key)?)
+}
+
+fn new_key() -> Result<SigningKey> {
+    Ok(SigningKey::from_pkcs8(&SigningKey::generate()?)?)
+}
+
+fn grant(limits: Limits, holder: Option<VerifyingKey>) -> Result<Grant> {
     let now_ms = SystemClock.wall_ms();
-    let grant = Grant {
+    Ok(Grant {
         id: GrantId::new(&SystemClock),
         task: TaskId::new(&SystemClock),
         epoch: 0,
@@ -105,11 +129,55 @@ fn token(key: &SigningKey) -> Result<String> {
         environment: ENVIRONMENT.to_owned(),
         issued_ms: now_ms,
         expires_ms: now_ms + 60_000,
-        holder: None,
+        holder,
         link: None,
-        limits: Limits::default(),
+        limits,
+    })
+}
+
+/// Grants that were passed on twice.
+fn chains(key: &SigningKey) -> Result<Vec<String>> {
+    let limits = Limits {
+        depth: 2,
+        ..Limits::default()
     };
-    Ok(grant.sign(key)?)
+    let holder = new_key()?;
+    let chain = |_| {
+        let mut presented = grant(limits, Some(holder.verifying()))?.sign(key)?;
+        for _ in 0..limits.depth {
+            let child = Narrowing {
+                holder: Some(holder.verifying()),
+                ..Narrowing::to(AGENT.parse()?)
+            };
+            presented = OwnGrant::read(&presented)?.pass_on(child, &holder, &SystemClock)?;
+        }
+        Ok(presented)
+    };
+    (0..SOME).map(chain).collect()
+}
+
+/// What a proof of possession adds to a call.
+fn proof(key: &SigningKey) -> Result<Latency> {
+    let holder = new_key()?;
+    let presented = grant(Limits::default(), Some(holder.verifying()))?.sign(key)?;
+    let own = OwnGrant::read(&presented)?;
+    let arguments = Arguments::parse(br#"{"recipient":"GB29NWBK60161331926819","amount":10.0}"#)?;
+    let tool = "bank/send_money";
+    let mut stopwatch = Stopwatch::new()?;
+    for _ in 0..SOME {
+        let proof = own.prove(tool, &arguments, &holder, &SystemClock)?;
+        let (call, leaf) = ((tool, &arguments), own.chain().leaf());
+        let started = Instant::now();
+        black_box(Proof::verify(
+            &proof,
+            &presented,
+            leaf,
+            call,
+            SystemClock.wall_ms(),
+        )?);
+        stopwatch.record(started.elapsed());
+    }
+    Ok(stopwatch.latency())
 }
 
 /// The median of blocks, by look-up.
@@ -214,6 +282,14 @@ fn print(figures: &Figures) {
         figures.bare_verify.p50_us
     );
     println!("  first sight by bare    {:>9.2} x", figures.ratio_first_sight);
+    println!(
+        "  a chain of three       {:>9.1} us p50, {:.2} x bare, {} bytes",
+        figures.first_sight_of_chain.p50_us, figures.ratio_chain, figures.chain_bytes
+    );
+    println!(
+        "  a proof of possession  {:>9.1} us p50, {:.2} x bare",
+        figures.proof.p50_us, figures.ratio_proof
+    );
     println!(
         "\n{} live grants, {:.0} MiB of tokens, asked in turns: {:.1} us each, {:.0} MiB remembered\n",
         live.grants, live.tokens_mib, live.in_turn_us, live.grew_mib

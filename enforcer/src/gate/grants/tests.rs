@@ -51,10 +51,10 @@ async fn a_hundred_thousand_grants_stay_within_the_bound_and_those_in_use_are_ke
     let in_use = grants.verify(&token, &keys).unwrap();
     let mut most = 0;
     for at in 0_u32..100_000 {
-        let mut signature = [0; SIGNATURE_CHARS];
+        let mut signature = [0; KNOWN_BY_CHARS];
         signature[..4].copy_from_slice(&at.to_le_bytes());
         let mut known = grants.known(&keys);
-        known.remember(Signature(signature), &token, &in_use);
+        known.remember(signature, &token, &in_use);
         if at % 1_000 == 0 {
             most = most.max(held(&known));
             drop(known);
