@@ -97,6 +97,11 @@ pub const CALLERS: &[(&str, &[Role])] = &[
         "/checkrein.fleet.v1.FleetService/ShowAgent",
         &[Operator, Approver],
     ),
+    (
+        "/checkrein.fleet.v1.FleetService/ListInvitations",
+        &[Operator, Approver],
+    ),
+    ("/checkrein.fleet.v1.FleetService/WithdrawInvitation", &[Operator]),
 ];
 
 /// What takes a certificate: a token that is good for minutes must not become a certificate that is good for days.

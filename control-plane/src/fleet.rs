@@ -11,6 +11,7 @@
 mod agent;
 mod api;
 mod beats;
+mod invitation;
 mod join;
 mod offer;
 mod register;
@@ -37,6 +38,7 @@ use crate::policy::{Policies, PolicyError, PublishedFeed};
 use crate::task::RevocationLog;
 pub use agent::{Agent, AllowedTool};
 use beats::Beats;
+pub use invitation::{Invited, InvitedState};
 pub use join::{Invite, Joined};
 pub use register::Register;
 pub use removal::{Removal, Removed, RemovedFeed, is_removed, load_removed};
@@ -181,6 +183,15 @@ pub enum FleetError {
     /// Another key was faster.
     #[error("the join token has been used: if not by you, tell an operator; ask for a new one")]
     InvitationUsed,
+    /// Taken back.
+    #[error("the join token was withdrawn: ask an operator for a new one")]
+    InvitationWithdrawn,
+    /// Nobody of that name was.
+    #[error("nobody is invited as `{0}`; `fleet invitations` lists who is")]
+    NobodyInvited(SpiffeId),
+    /// Too late to take it back.
+    #[error("`{0}` has joined already; `fleet remove` lets it in nowhere any more")]
+    HasJoined(SpiffeId),
     /// Certificates.
     #[error(transparent)]
     Authority(#[from] AuthorityError),

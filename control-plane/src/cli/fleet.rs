@@ -4,6 +4,7 @@ mod add;
 mod agents;
 mod enrol;
 mod identity;
+mod invitations;
 mod remove;
 mod show;
 mod view;
@@ -35,6 +36,8 @@ enum Command {
     /// Let an enforcer, a person or an agent on another machine join, once; prints the command to type there
     #[command(after_help = ENROL_EXAMPLE)]
     Enrol(enrol::Args),
+    /// Who was invited by `fleet enrol`, and what became of it; take an invitation back
+    Invitations(invitations::Args),
     /// Enforcers, and what each runs
     #[command(after_help = "Example:\n  checkrein fleet list")]
     List,
@@ -84,6 +87,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     match args.command {
         Command::Add(args) => add::run(args, invocation).await,
         Command::Enrol(args) => enrol::run(args, invocation).await,
+        Command::Invitations(args) => invitations::run(args, invocation).await,
         Command::Identity(args) => identity::run(args, invocation).await,
         Command::Agents(args) => agents::run(args, invocation).await,
         Command::Remove(args) => remove::run(args, invocation).await,

@@ -70,7 +70,7 @@ pub(super) fn style_of(word: &str) -> Style {
         "permit" | "approved" | "done" | "live" | "connected" | "ok" => Style::Good,
         "hold" | "open" | "consumed" | "warning" => Style::Waiting,
         "deny" | "denied" | "failed" | "unknown" | "revoked" | "error" | "behind" => Style::Bad,
-        "expired" | "cancelled" | "lapsed" | "withdrawn" | "ended" | "away" => Style::Dim,
+        "expired" | "taken" | "cancelled" | "lapsed" | "withdrawn" | "ended" | "away" => Style::Dim,
         _ => Style::Plain,
     }
 }

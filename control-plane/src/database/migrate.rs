@@ -10,7 +10,7 @@ use deadpool_postgres::ClientWrapper;
 use super::DatabaseError;
 
 /// Every migration, in order; the version is the place in the list.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("../../migrations/0001_revision.sql"),
     include_str!("../../migrations/0002_policy.sql"),
     include_str!("../../migrations/0003_fleet.sql"),
@@ -21,7 +21,8 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("../../migrations/0008_removal.sql"),
     include_str!("../../migrations/0009_task_limits.sql"),
     include_str!("../../migrations/0010_agent.sql"),
-    include_str!("../../migrations/0011_delegation.sql"),
+    include_str!("../../migrations/0011_invitation_withdrawn.sql"),
+    include_str!("../../migrations/0017_delegated_hold.sql"),
 ];
 
 /// Names the lock that keeps two replicas from migrating at once; any number would do.

@@ -26,6 +26,8 @@ const NAME_BYTES_MAX: usize = 63;
 const ENFORCERS_PER_PAGE_MAX: u32 = 200;
 /// Agents on one page: each comes with the tools it may use.
 const AGENTS_PER_PAGE_MAX: u32 = 50;
+/// Invitations on one page.
+const INVITATIONS_PER_PAGE_MAX: u32 = 200;
 /// An enforcer has at most this many labels, and may speak for as many agents.
 const LABELS_MAX: usize = 64;
 /// An invitation lives as long as this if nobody says.
@@ -166,6 +168,46 @@ impl FleetService for Fleet {
         }))
     }
 
+    async fn list_invitations(
+        &self,
+        request: Request<wire::ListInvitationsRequest>,
+    ) -> Result<Response<wire::ListInvitationsResponse>, Status> {
+        let request = request.into_inner();
+        let before = match &*request.page_token {
+            "" => u64::MAX,
+            token => token
+                .parse()
+                .map_err(|_| bad_field("page_token", "expected the token of the page before"))?,
+        };
+        let page_size = match request.page_size {
+            0 => INVITATIONS_PER_PAGE_MAX,
+            asked => asked.min(INVITATIONS_PER_PAGE_MAX),
+        };
+        let read = async {
+            let tx = self.database.begin("fleet.list_invitations").await?;
+            store::list_invited(&tx, &self.authority.trust_domain, before, page_rows(page_size)).await
+        };
+        let invited = read.await.map_err(|error| database_trouble(&error))?;
+        Ok(Response::new(wire::ListInvitationsResponse {
+            next_page_token: next_page(&invited, page_size, |invited| invited.place.to_string()),
+            invitations: invited.iter().map(Into::into).collect(),
+        }))
+    }
+
+    async fn withdraw_invitation(
+        &self,
+        request: Request<wire::WithdrawInvitationRequest>,
+    ) -> Result<Response<wire::WithdrawInvitationResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        idempotency_key(&request.idempotency_key)?;
+        let id = parse_id(&request.spiffe_id)?;
+        let withdrawn = self.withdraw_invitation(&caller.id, &id).await?;
+        Ok(Response::new(wire::WithdrawInvitationResponse {
+            invitation: Some((&withdrawn).into()),
+        }))
+    }
+
     async fn join(
         &self,
         request: Request<wire::JoinRequest>,
@@ -287,13 +329,14 @@ impl From<FleetError> for Status {
         let message = error.to_string();
         match error {
             FleetError::Taken(_) => Self::already_exists(message),
-            FleetError::NotRegistered(_) => Self::not_found(message),
+            FleetError::NotRegistered(_) | FleetError::NobodyInvited(_) => Self::not_found(message),
             FleetError::Removed(_) => precondition("REMOVED", message),
             FleetError::NotRemovable(_) => bad_field("spiffe_id", message),
             FleetError::RemovesItself(_) | FleetError::NotInvited => Self::permission_denied(message),
             FleetError::TooManyJoin => Self::resource_exhausted(message),
             FleetError::InvitationExpired => precondition("INVITATION_EXPIRED", message),
-            FleetError::InvitationUsed => precondition("INVITATION_USED", message),
+            FleetError::InvitationUsed | FleetError::HasJoined(_) => precondition("INVITATION_USED", message),
+            FleetError::InvitationWithdrawn => precondition("INVITATION_WITHDRAWN", message),
             FleetError::NotAnAgent(_) => bad_field("agents", message),
             FleetError::Authority(AuthorityError::Request(_)) => bad_field("certificate_request", message),
             FleetError::Authority(AuthorityError::Name(_)) => bad_field("name", message),

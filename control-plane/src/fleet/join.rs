@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! invite --> a place: role, name, labels, agents, until when, and the digest of a secret
-//! join   --> whoever knows the secret: the register entry and a certificate, once
+//! join   --> whoever knows the secret: the register entry and a certificate, once, unless it was withdrawn before
 //! ```
 //!
 //! **Invariant**: a place is taken by one key, once, before it expires by the database's clock; taking it and registering the
@@ -41,6 +41,7 @@ pub(super) struct Invitation {
     pub(super) register: Register,
     pub(super) by: SpiffeId,
     pub(super) has_expired: bool,
+    pub(super) is_withdrawn: bool,
     /// The key that took it.
     pub(super) key: Option<Sha256>,
 }
@@ -57,8 +58,22 @@ pub struct Joined {
 }
 
 impl Invitation {
-    /// The key that took the place. One that could not be taken and that nobody has is one whose time ran out.
+    /// Refuses a place that nobody may take any more.
+    const fn check_kept(&self) -> Result<(), FleetError> {
+        if self.is_withdrawn {
+            return Err(FleetError::InvitationWithdrawn);
+        }
+        if self.has_expired {
+            return Err(FleetError::InvitationExpired);
+        }
+        Ok(())
+    }
+
+    /// The key that took the place. One that could not be taken and that nobody has was withdrawn, or its time ran out.
     fn taker(&self) -> Result<Sha256, FleetError> {
+        if self.is_withdrawn {
+            return Err(FleetError::InvitationWithdrawn);
+        }
         self.key.ok_or(FleetError::InvitationExpired)
     }
 }
@@ -91,9 +106,7 @@ impl Fleet {
         let _permit = self.joining.try_acquire().map_err(|_| FleetError::TooManyJoin)?;
         let secret = Sha256::of(secret);
         let invitation = self.find_place(&secret).await?;
-        if invitation.has_expired {
-            return Err(FleetError::InvitationExpired);
-        }
+        invitation.check_kept()?;
         let (role, register) = (invitation.role, &invitation.register);
         let (id, certificate) = self
             .authority

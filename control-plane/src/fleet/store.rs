@@ -18,7 +18,9 @@ use crate::database::{DatabaseError, Transaction, signed, unsigned};
 use crate::policy::INSTANCE_DAYS_MAX;
 
 pub(super) use agent::{find_agent, list_agents, note_agent, own_agent};
-pub(super) use invitation::{find_invitation, keep_place, take_place};
+pub(super) use invitation::{
+    find_invitation, keep_place, latest_invited, list_invited, take_place, withdraw_places,
+};
 pub(super) use read::{find, list};
 pub(super) use removal::{find_removal, insert_removal, lock_identity, removed, share_identity};
 

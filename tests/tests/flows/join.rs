@@ -2,6 +2,7 @@
 
 mod impostor;
 mod typed;
+mod withdrawn;
 
 use std::path::Path;
 use std::time::Duration;

@@ -244,6 +244,20 @@ impl FleetService for State {
         Err(Status::not_found("there are no agents here"))
     }
 
+    async fn list_invitations(
+        &self,
+        _: Request<fleet::ListInvitationsRequest>,
+    ) -> Result<Response<fleet::ListInvitationsResponse>, Status> {
+        Ok(Response::new(fleet::ListInvitationsResponse::default()))
+    }
+
+    async fn withdraw_invitation(
+        &self,
+        _: Request<fleet::WithdrawInvitationRequest>,
+    ) -> Result<Response<fleet::WithdrawInvitationResponse>, Status> {
+        Err(Status::not_found("nobody is invited here"))
+    }
+
     async fn join(&self, _: Request<fleet::JoinRequest>) -> Result<Response<fleet::JoinResponse>, Status> {
         Err(Status::unavailable("nobody joins here"))
     }

@@ -2,7 +2,7 @@
 
 use checkrein_proto::fleet::v1 as wire;
 
-use crate::fleet::{Agent, AllowedTool, Enforcer, Instance, Journal, Nack};
+use crate::fleet::{Agent, AllowedTool, Enforcer, Instance, Invited, InvitedState, Journal, Nack};
 
 impl From<&Enforcer> for wire::Enforcer {
     fn from(enforcer: &Enforcer) -> Self {
@@ -39,6 +39,42 @@ impl From<&Agent> for wire::Agent {
             live_tasks: agent.live_tasks,
             tools: agent.tools.iter().map(tool).collect(),
             removed_unix_ms: agent.removed_ms.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<&Invited> for wire::Invitation {
+    fn from(invited: &Invited) -> Self {
+        let encoded = Self {
+            spiffe_id: invited.id.to_string(),
+            labels: invited.labels.clone(),
+            agents: invited.agents.clone(),
+            invited_by: invited.by.to_string(),
+            invited_unix_ms: invited.at_ms,
+            expires_unix_ms: invited.expires_ms,
+            ..Self::default()
+        };
+        let of = |state: wire::InvitationState| state.into();
+        match &invited.state {
+            InvitedState::Open => Self {
+                state: of(wire::InvitationState::Open),
+                ..encoded
+            },
+            InvitedState::Expired => Self {
+                state: of(wire::InvitationState::Expired),
+                ..encoded
+            },
+            InvitedState::Taken { at_ms } => Self {
+                state: of(wire::InvitationState::Taken),
+                joined_unix_ms: *at_ms,
+                ..encoded
+            },
+            InvitedState::Withdrawn { by, at_ms } => Self {
+                state: of(wire::InvitationState::Withdrawn),
+                withdrawn_unix_ms: *at_ms,
+                withdrawn_by: by.to_string(),
+                ..encoded
+            },
         }
     }
 }

@@ -1,11 +1,15 @@
-//! Places kept for newcomers, in Postgres. Whether one has expired is said by the database's clock.
+//! Places kept for newcomers, in Postgres. Whether one has expired is said by the database's clock; a place is taken or taken
+//! back by whoever locks its row first.
 
 use checkrein_shared::action::Sha256;
-use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::identity::{Role, SpiffeId};
 use tokio_postgres::Row;
 
-use crate::database::{DatabaseError, Transaction, inconsistent, moment_ms, parsed, signed};
+use crate::database::{
+    DatabaseError, Transaction, inconsistent, moment_ms, moment_ms_opt, parsed, signed, unsigned,
+};
 use crate::fleet::Register;
+use crate::fleet::invitation::{Invited, InvitedState};
 use crate::fleet::join::{Invitation, Invite};
 
 /// Keeps a place; returns until when.
@@ -49,7 +53,8 @@ pub(in crate::fleet) async fn find_invitation(
     secret: &Sha256,
 ) -> Result<Option<Invitation>, DatabaseError> {
     let find = "-- invitation.find
-        SELECT role, name, labels, agents, invited_by, key_sha256, expires_at <= clock_timestamp() AS has_expired
+        SELECT role, name, labels, agents, invited_by, key_sha256, expires_at <= clock_timestamp() AS has_expired,
+            withdrawn_at IS NOT NULL AS is_withdrawn
         FROM invitation WHERE secret_sha256 = $1";
     let row = tx
         .query_opt(find, &[&&secret.0[..]])
@@ -58,7 +63,7 @@ pub(in crate::fleet) async fn find_invitation(
     row.as_ref().map(decode).transpose()
 }
 
-/// Takes a place for a key, if nobody has and it has not expired. Of two at once the second waits, and is too late.
+/// Takes a place for a key, if nobody has, it was not withdrawn and it has not expired. Of two at once the second waits, and is too late.
 pub(in crate::fleet) async fn take_place(
     tx: &Transaction,
     secret: &Sha256,
@@ -66,12 +71,94 @@ pub(in crate::fleet) async fn take_place(
 ) -> Result<bool, DatabaseError> {
     let take = "-- invitation.take
         UPDATE invitation SET key_sha256 = $2, joined_at = clock_timestamp()
-        WHERE secret_sha256 = $1 AND key_sha256 IS NULL AND expires_at > clock_timestamp()";
+        WHERE secret_sha256 = $1 AND key_sha256 IS NULL AND withdrawn_at IS NULL
+            AND expires_at > clock_timestamp()";
     let taken = tx
         .execute(take, &[&&secret.0[..], &&key.0[..]])
         .await
         .map_err(|source| tx.failed(source))?;
     Ok(taken == 1)
+}
+
+/// Withdraws all places of an identity that nobody has taken. One that is being taken is waited for.
+pub(in crate::fleet) async fn withdraw_places(
+    tx: &Transaction,
+    role: Role,
+    name: &str,
+    by: &SpiffeId,
+) -> Result<(), DatabaseError> {
+    let withdraw = "-- invitation.withdraw
+        UPDATE invitation SET withdrawn_by = $3, withdrawn_at = clock_timestamp()
+        WHERE role = $1 AND name = $2 AND key_sha256 IS NULL AND withdrawn_at IS NULL";
+    tx.execute(withdraw, &[&role.as_str(), &name, &by.as_str()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(())
+}
+
+/// The invitation of an identity that was taken or withdrawn last.
+pub(in crate::fleet) async fn latest_invited(
+    tx: &Transaction,
+    trust_domain: &str,
+    role: Role,
+    name: &str,
+) -> Result<Option<Invited>, DatabaseError> {
+    let read = "-- invitation.latest
+        SELECT place, role, name, labels, agents, invited_by, invited_at, expires_at, joined_at, withdrawn_by, withdrawn_at,
+            expires_at <= clock_timestamp() AS has_expired
+        FROM invitation WHERE role = $1 AND name = $2 AND (joined_at IS NOT NULL OR withdrawn_at IS NOT NULL)
+        ORDER BY coalesce(withdrawn_at, joined_at) DESC, place DESC LIMIT 1";
+    let row = tx
+        .query_opt(read, &[&role.as_str(), &name])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    row.map(|row| decode_invited(&row, trust_domain)).transpose()
+}
+
+/// Invitations before a place, the latest first.
+pub(in crate::fleet) async fn list_invited(
+    tx: &Transaction,
+    trust_domain: &str,
+    before: u64,
+    rows: i64,
+) -> Result<Vec<Invited>, DatabaseError> {
+    let read = "-- invitation.list
+        SELECT place, role, name, labels, agents, invited_by, invited_at, expires_at, joined_at, withdrawn_by, withdrawn_at,
+            expires_at <= clock_timestamp() AS has_expired
+        FROM invitation WHERE place < $1 ORDER BY place DESC LIMIT $2";
+    let rows = tx
+        .query(read, &[&signed(before), &rows])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    rows.iter().map(|row| decode_invited(row, trust_domain)).collect()
+}
+
+fn decode_invited(row: &Row, trust_domain: &str) -> Result<Invited, DatabaseError> {
+    let name: String = row.get("name");
+    let broken = || inconsistent("invitation", &name);
+    let joined_ms = moment_ms_opt(row, "joined_at");
+    let withdrawn_ms = moment_ms_opt(row, "withdrawn_at");
+    let state = match (joined_ms, withdrawn_ms, row.get("has_expired")) {
+        (Some(at_ms), None, _) => InvitedState::Taken { at_ms },
+        (None, Some(at_ms), _) => InvitedState::Withdrawn {
+            by: parsed(row, "withdrawn_by", "invitation")?,
+            at_ms,
+        },
+        (None, None, true) => InvitedState::Expired,
+        (None, None, false) => InvitedState::Open,
+        (Some(_), Some(_), _) => return Err(broken()),
+    };
+    let role = parsed(row, "role", "invitation")?;
+    Ok(Invited {
+        place: unsigned(row.get("place")),
+        id: SpiffeId::of(trust_domain, role, &name).map_err(|_| broken())?,
+        labels: row.get("labels"),
+        agents: row.get("agents"),
+        by: parsed(row, "invited_by", "invitation")?,
+        at_ms: moment_ms(row, "invited_at"),
+        expires_ms: moment_ms(row, "expires_at"),
+        state,
+    })
 }
 
 fn decode(row: &Row) -> Result<Invitation, DatabaseError> {
@@ -95,6 +182,7 @@ fn decode(row: &Row) -> Result<Invitation, DatabaseError> {
         },
         by: parsed(row, "invited_by", "invitation")?,
         has_expired: row.get("has_expired"),
+        is_withdrawn: row.get("is_withdrawn"),
         key: key.map(Sha256::try_from).transpose().map_err(|_| broken())?,
     })
 }

@@ -101,6 +101,20 @@ impl FleetService for StandIn {
     ) -> Result<Response<wire::ShowAgentResponse>, Status> {
         Err(Status::unimplemented("a stand-in"))
     }
+
+    async fn list_invitations(
+        &self,
+        _: Request<wire::ListInvitationsRequest>,
+    ) -> Result<Response<wire::ListInvitationsResponse>, Status> {
+        Err(Status::unimplemented("a stand-in"))
+    }
+
+    async fn withdraw_invitation(
+        &self,
+        _: Request<wire::WithdrawInvitationRequest>,
+    ) -> Result<Response<wire::WithdrawInvitationResponse>, Status> {
+        Err(Status::unimplemented("a stand-in"))
+    }
 }
 
 /// What the CA of a world makes of a SPIFFE ID and a key, for a client and for a server on the loopback.

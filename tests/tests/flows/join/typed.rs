@@ -295,3 +295,30 @@ async fn a_token_that_is_late_damaged_or_for_the_other_program_is_refused_and_le
     }
     terminal.control_plane.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_lists_whom_they_enrolled_and_takes_a_token_back() {
+    let terminal = Terminal::start().await;
+    let operator = terminal.operator.clone();
+    let token = terminal.enrols(&["edge-1", "--agent", ASSISTANT]).await;
+    let edge = "spiffe://checkrein.local/enforcer/edge-1";
+    let listed = terminal.types(&operator, &["fleet", "invitations"]).await;
+    let invitation = &listed["invitations"][0];
+    assert_eq!(
+        (&invitation["spiffe_id"], &invitation["state"]),
+        (&edge.into(), &"open".into())
+    );
+    let withdraw = ["fleet", "invitations", "withdraw", edge];
+    let withdrawn = terminal.types(&operator, &withdraw).await;
+    assert_eq!(withdrawn["state"], "withdrawn");
+    let refused = terminal.joins(&[&token]).await;
+    assert!(
+        !refused.done && refused.err.contains("was withdrawn"),
+        "{refused:?}"
+    );
+    assert_eq!(left(terminal.path(), "edge-1"), [""; 0]);
+    assert_eq!(terminal.types(&operator, &withdraw).await, withdrawn);
+    let listed = terminal.types(&operator, &["fleet", "invitations", "list"]).await;
+    assert_eq!(listed["invitations"][0], withdrawn);
+    terminal.control_plane.stop().await.unwrap();
+}
