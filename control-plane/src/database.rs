@@ -167,6 +167,8 @@ pub enum FeedName {
     Task,
     /// Steps of holds.
     Hold,
+    /// The teams of agents.
+    Agent,
 }
 
 impl Database {
@@ -350,6 +352,7 @@ impl FeedName {
             Self::Fleet => "fleet",
             Self::Task => "task",
             Self::Hold => "hold",
+            Self::Agent => "agent",
         }
     }
 }

@@ -157,7 +157,13 @@ async fn read_revisions(client: &Client) -> Result<BTreeMap<&'static str, u64>, 
     let rows = client
         .query("-- revision.list\nSELECT feed, value FROM revision", &[])
         .await?;
-    let known = [FeedName::Policy, FeedName::Fleet, FeedName::Task, FeedName::Hold];
+    let known = [
+        FeedName::Policy,
+        FeedName::Fleet,
+        FeedName::Task,
+        FeedName::Hold,
+        FeedName::Agent,
+    ];
     let value_of = |feed: FeedName| {
         let row = rows.iter().find(|row| row.get::<_, &str>(0) == feed.as_str())?;
         Some((feed.as_str(), unsigned(row.get(1))))

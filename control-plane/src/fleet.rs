@@ -17,6 +17,7 @@ mod offer;
 mod register;
 mod removal;
 mod revocations;
+mod roster;
 mod session;
 mod store;
 
@@ -42,6 +43,7 @@ pub use invitation::{Invited, InvitedState};
 pub use join::{Invite, Joined};
 pub use register::Register;
 pub use removal::{Removal, Removed, RemovedFeed, is_removed, load_removed};
+pub use roster::{Teams, TeamsFeed, load_teams};
 
 /// So many beats may be missed: a stream that is silent for longer ends, and its enforcer is not shown as connected.
 const BEATS_MISSED_MAX: u64 = 3;
@@ -73,6 +75,8 @@ pub struct Feeds {
     pub holds: watch::Receiver<Arc<HoldNews>>,
     /// Whom to refuse.
     pub removed: RemovedFeed,
+    /// Which agent is in which team.
+    pub teams: TeamsFeed,
 }
 
 /// How a replica talks to enforcers.

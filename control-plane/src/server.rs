@@ -31,7 +31,7 @@ use crate::config::{JwtSvid, Oidc};
 use crate::database::{Database, DatabaseError, FeedName};
 use crate::decision::{Decisions, Retention, keep_partitions};
 use crate::feed::{follow_revisions, spawn_feed};
-use crate::fleet::{self, Feeds, Fleet, FleetOptions, Removed};
+use crate::fleet::{self, Feeds, Fleet, FleetOptions, Removed, Teams};
 use crate::hold::{self, HoldNews, Holds};
 use crate::policy::{self, Policies, Published, Segments};
 use crate::task::{self, RevocationLog, Tasks};
@@ -244,9 +244,17 @@ async fn feeds(
     };
     let first = Removed::default();
     let mut removed = spawn_feed(&[FeedName::Fleet], first, pulse.clone(), stop.clone(), load);
+    let of = database.clone();
+    let load = move |_| {
+        let database = of.clone();
+        async move { fleet::load_teams(&database).await }
+    };
+    let first = Teams::default();
+    let mut teams = spawn_feed(&[FeedName::Agent], first, pulse.clone(), stop.clone(), load);
     let all = async {
         let loaded = [
             removed.changed().await,
+            teams.changed().await,
             published.changed().await,
             revocations.changed().await,
             holds.changed().await,
@@ -260,6 +268,7 @@ async fn feeds(
             revocations,
             holds,
             removed,
+            teams,
         }),
         _ => Err(RunError::NoFirstRead),
     }

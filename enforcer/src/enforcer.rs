@@ -273,10 +273,12 @@ impl Parts {
         let Some(remembered) = self.freshness.remembered() else {
             return;
         };
-        // Read after what was confirmed, which is of these revocations or earlier ones: a restart that has fewer on disk must
+        // Read after what was confirmed, which is of these revocations and teams or earlier ones: a restart that has fewer on disk must
         // not think itself as fresh.
-        let running = self.snapshots.running().borrow().revocation_sequence;
-        if kept.revocation_sequence() < running {
+        let running = *self.snapshots.running().borrow();
+        let is_behind = kept.revocation_sequence() < running.revocation_sequence
+            || kept.roster_revision() < running.roster_revision;
+        if is_behind {
             return;
         }
         if let Err(error) = kept.keep_confirmation(remembered) {

@@ -16,7 +16,7 @@ use checkrein_shared::hold::State;
 use checkrein_shared::id::{GrantId, HoldId, InstanceId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::{KeySet, SigningKey};
-use checkrein_shared::policy::{Manifest, Pack, PackSource, compose};
+use checkrein_shared::policy::{Manifest, Pack, PackSource, Roster, compose};
 use checkrein_shared::{Clock, Generation, ManualClock};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
@@ -65,6 +65,9 @@ forbid (principal, action == Action::"bank/pay", resource) when { context.input.
 /// Rules under which nothing is held any more, and everything is forbidden.
 pub(crate) const FROZEN: &str = r#"@id("all") permit (principal, action, resource);
 @id("frozen") @reason("payments are frozen") forbid (principal, action in Action::"spend", resource);"#;
+
+/// Rules for a team that no pack has anybody in.
+pub(crate) const TEAM_ONLY: &str = r#"@id("team") permit (principal in Team::"billing", action, resource);"#;
 
 /// The keys of an installation.
 pub(crate) struct Keys {
@@ -178,6 +181,26 @@ impl Offer {
     }
 }
 
+/// What the register says of the agent: it is in these teams.
+pub(crate) fn roster(revision: u64, teams: &[&str]) -> Roster {
+    let teams = teams.iter().map(|team| team.parse().unwrap()).collect();
+    Roster {
+        revision,
+        agents: BTreeMap::from([(AGENT.parse().unwrap(), teams)]),
+    }
+}
+
+/// These agents, in no team.
+pub(crate) fn roster_of(revision: u64, agents: &[&str]) -> Roster {
+    let agents = agents
+        .iter()
+        .map(|agent| (agent.parse().unwrap(), BTreeSet::default()));
+    Roster {
+        revision,
+        agents: agents.collect(),
+    }
+}
+
 impl Bench {
     /// With the usual policy as generation 1, confirmed just now.
     pub(crate) fn new() -> Self {
@@ -203,6 +226,7 @@ impl Bench {
         let snapshots = Arc::new(Snapshots::new(Snapshot {
             keys: Some(Arc::new(keys.set(1))),
             agents: Arc::new(BTreeSet::from([AGENT.parse().unwrap()])),
+            roster: Arc::new(roster(1, &[])),
             ..Snapshot::default()
         }));
         let freshness = Arc::new(Freshness::new(Arc::new(clock.clone()), None));

@@ -1,6 +1,6 @@
 //! Following the control plane: one session at a time, and another when it ends.
 //!
-//! Comes from the control plane: who we are, policy, revocations, freshness, verdicts. Goes to [`Snapshots`],
+//! Comes from the control plane: who we are, policy, revocations, teams, freshness, verdicts. Goes to [`Snapshots`],
 //! [`LastKnownGood`], [`Freshness`] and [`Holds`], which the gate reads. While there is no session, what is held goes on
 //! deciding, and its age says for how long.
 //!
@@ -250,6 +250,7 @@ impl Parts {
             status.generation = running.generation;
             status.manifest = running.manifest;
             status.revocation_sequence = running.revocation_sequence;
+            status.roster_revision = running.roster_revision;
         });
     }
 

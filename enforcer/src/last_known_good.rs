@@ -3,7 +3,7 @@
 //! | file under `policy/` | holds |
 //! |---|---|
 //! | `segments/<sha256>` | the bundle's segments |
-//! | `last-known-good` | signed manifest, signed key set, name, agents, revocations |
+//! | `last-known-good` | signed manifest, signed key set, name, agents and their teams, revocations |
 //! | `high-water` | the highest epoch, generation and key set ever made durable |
 //! | `confirmed` | when that was last confirmed to be the newest |
 //!
@@ -25,6 +25,7 @@ use checkrein_shared::Generation;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::{HeldKeySet, KeySet, VerifyingKey};
+use checkrein_shared::policy::Roster;
 use thiserror::Error;
 use tracing::{error, warn};
 
@@ -53,6 +54,7 @@ pub(crate) struct LastKnownGood {
 pub(crate) struct Standing {
     pub(crate) enforcer: String,
     pub(crate) agents: BTreeSet<SpiffeId>,
+    pub(crate) roster: Arc<Roster>,
     pub(crate) key_set: wire::SignedKeySet,
     pub(crate) key_set_version: u64,
 }
@@ -134,6 +136,7 @@ impl LastKnownGood {
                     .filter_map(|agent| agent.parse().ok())
                     .collect(),
             ),
+            roster: Arc::new(self.roster()),
             masking: None,
         })
     }
@@ -194,12 +197,26 @@ impl LastKnownGood {
         self.rewrite_good(|good| {
             good.enforcer.clone_from(&standing.enforcer);
             good.agents = agents;
+            good.roster = Some((&*standing.roster).into());
             good.key_set = Some(standing.key_set.clone());
         })?;
         self.rewrite_mark(|mark| {
             mark.key_set_version = standing.key_set_version;
             mark.key_set_sha256 = Sha256::of(&standing.key_set.key_set).to_bytes();
         })
+    }
+
+    /// Which roster is durable.
+    pub(crate) fn roster_revision(&self) -> u64 {
+        self.good.roster.as_ref().map_or(0, |roster| roster.revision)
+    }
+
+    /// Makes a roster durable, unless a later one is.
+    pub(crate) fn keep_roster(&mut self, roster: &Roster) -> io::Result<()> {
+        if roster.revision < self.roster_revision() {
+            return Ok(());
+        }
+        self.rewrite_good(|good| good.roster = Some(roster.into()))
     }
 
     /// How far revocations are durable.
@@ -223,6 +240,15 @@ impl LastKnownGood {
             good.revocation_sequence = revocations.sequence;
             good.revocations = entries;
         })
+    }
+
+    /// What was kept; if that is nothing, or can't be read, the teams of no agent are known.
+    fn roster(&self) -> Roster {
+        let kept = self.good.roster.clone().map(Roster::try_from);
+        let read = kept
+            .transpose()
+            .inspect_err(|error| error!(%error, "the kept roster can't be read"));
+        read.ok().flatten().unwrap_or_default()
     }
 
     fn revocations(&self) -> Revocations {

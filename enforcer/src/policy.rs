@@ -96,6 +96,7 @@ pub(crate) fn decode(verified: &Verified, segments: &HashMap<Sha256, Bytes>) -> 
     Ok(Policy {
         bundle: Arc::new(bundle),
         manifest: verified.digest,
+        seated: None,
     })
 }
 

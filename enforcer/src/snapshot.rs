@@ -2,8 +2,9 @@
 //!
 //! Written by the follower alone; read by every deciding thread. This file has the only `ArcSwap` of the enforcer.
 //!
-//! **Invariant**: policy generation and revocation sequence change together or not at all, as a decision sees them; and no
-//! deciding thread ever frees a bundle: the writer keeps every replaced snapshot until it is the last to hold it.
+//! **Invariant**: policy generation and revocation sequence change together or not at all, as a decision sees them; a policy never
+//! decides without the teams of the roster beside it; and no deciding thread ever frees a bundle: the writer keeps every replaced
+//! snapshot until it is the last to hold it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +15,9 @@ use checkrein_shared::action::{MaskingKey, Sha256};
 use checkrein_shared::id::TaskId;
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::KeySet;
-use checkrein_shared::policy::Bundle;
+use checkrein_shared::policy::{Bundle, Judgement, Roster, Seated, Situation};
 use tokio::sync::watch;
+use tracing::error;
 
 /// A revocation outlives its task's grants by this much, so that a clock that ran ahead for a while forgets none.
 const REMEMBERED_MS: u64 = 60 * 60 * 1_000;
@@ -30,6 +32,8 @@ pub(crate) struct Snapshot {
     pub(crate) keys: Option<Arc<KeySet>>,
     /// The agents this enforcer may speak for.
     pub(crate) agents: Arc<BTreeSet<SpiffeId>>,
+    /// What the register says of them. One that is not in it is denied: which rules apply to it can't be said.
+    pub(crate) roster: Arc<Roster>,
     /// In memory only: it comes with each session.
     pub(crate) masking: Option<MaskingKey>,
 }
@@ -40,6 +44,8 @@ pub(crate) struct Policy {
     pub(crate) bundle: Arc<Bundle>,
     /// The digest of its manifest.
     pub(crate) manifest: Sha256,
+    /// The bundle with the roster's teams; none: they add nothing to it. Kept up by [`Snapshots`] alone.
+    pub(crate) seated: Option<Arc<Seated>>,
 }
 
 /// The tasks that ended before their grants expired.
@@ -65,6 +71,7 @@ pub(crate) struct Running {
     pub(crate) generation: Generation,
     pub(crate) manifest: Sha256,
     pub(crate) revocation_sequence: u64,
+    pub(crate) roster_revision: u64,
 }
 
 /// The current snapshot, and the old ones somebody still reads.
@@ -84,6 +91,46 @@ impl Snapshot {
             generation: policy.map_or(Generation(0), |policy| policy.bundle.generation()),
             manifest: policy.map(|policy| policy.manifest).unwrap_or_default(),
             revocation_sequence: self.revocations.sequence,
+            roster_revision: self.roster.revision,
+        }
+    }
+
+    /// Whether what was put together for another is of this bundle and this roster, and is what stands here.
+    fn is_seated_as(&self, other: &Self) -> bool {
+        let parts = |snapshot: &Self| {
+            let policy = snapshot.policy.as_ref();
+            policy.map(|policy| {
+                (
+                    Arc::as_ptr(&policy.bundle),
+                    policy.seated.as_ref().map(Arc::as_ptr),
+                )
+            })
+        };
+        parts(self) == parts(other) && self.roster.agents == other.roster.agents
+    }
+
+    /// Puts the agents of the roster into their teams. What can't be put together is not known: its agents are denied.
+    fn seat(&mut self) {
+        let Some(policy) = &mut self.policy else {
+            return;
+        };
+        let seated = Seated::new(&policy.bundle, &self.roster);
+        policy.seated = seated
+            .unwrap_or_else(|error| {
+                error!(%error, "the agents of this enforcer are denied");
+                self.roster = Arc::default();
+                None
+            })
+            .map(Arc::new);
+    }
+}
+
+impl Policy {
+    /// Judges a situation, each agent in the teams of packs and of the roster.
+    pub(crate) fn judge(&self, situation: &Situation<'_>) -> Judgement {
+        match &self.seated {
+            Some(seated) => seated.judge(situation),
+            None => self.bundle.judge(situation),
         }
     }
 }
@@ -107,7 +154,8 @@ impl Revocations {
 }
 
 impl Snapshots {
-    pub(crate) fn new(first: Snapshot) -> Self {
+    pub(crate) fn new(mut first: Snapshot) -> Self {
+        first.seat();
         let running = watch::Sender::new(first.running());
         Self {
             current: ArcSwap::from_pointee(first),
@@ -123,8 +171,14 @@ impl Snapshots {
 
     /// Replaces the snapshot. There is one writer, so that read and write need no retry.
     pub(crate) fn install(&self, change: impl FnOnce(&mut Snapshot)) {
-        let mut next = Snapshot::clone(&self.current.load());
+        let before = self.current.load_full();
+        let mut next = Snapshot::clone(&before);
         change(&mut next);
+        if !next.is_seated_as(&before) {
+            next.seat();
+        }
+        // What was read is let go of: the writer counts who still reads.
+        drop(before);
         let running = next.running();
         let old = self.current.swap(Arc::new(next));
         self.retired().push(old);

@@ -33,7 +33,9 @@ pub struct Status {
     pub manifest: Sha256,
     /// How far the revocation log is known.
     pub revocation_sequence: u64,
-    /// How long ago both were confirmed to be the newest; at most `u64::MAX`: never.
+    /// Which roster of agents and teams is known.
+    pub roster_revision: u64,
+    /// How long ago all of it was confirmed to be the newest; at most `u64::MAX`: never.
     pub policy_age_ms: u64,
     /// Secret arguments can be masked.
     pub has_masking_key: bool,
@@ -102,6 +104,7 @@ impl StatusBoard {
             generation: Generation(0),
             manifest: Sha256::default(),
             revocation_sequence: 0,
+            roster_revision: 0,
             policy_age_ms: u64::MAX,
             has_masking_key: false,
             holds_waiting: 0,

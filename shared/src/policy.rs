@@ -17,6 +17,7 @@
 //! | `bundle`, `self_test` | composing, signing, decoding |
 //! | `evaluate`, `index`, `request` | the verdict: on what, by which rules |
 //! | `value`, `intent`, `reads`, `extension`, `entity` | what rules see of a call |
+//! | `roster` | the teams that agents are in by the register |
 //! | `trial`, `template` | calls made up to see what is decided; the pack to begin with |
 //!
 //! **Invariant**: the same packs give the same bytes, and the same bundle and situation the same judgement, wherever it
@@ -41,6 +42,7 @@ mod intent;
 mod pack;
 mod reads;
 mod request;
+mod roster;
 mod rule;
 mod schema;
 mod self_test;
@@ -63,6 +65,9 @@ pub use duration::DURATION_MS_MAX;
 pub use evaluate::{Judgement, Situation};
 pub use finding::{Finding, Severity};
 pub use pack::{BOUNDS_DEFAULT, Bounds, Pack};
+pub use roster::{
+    InvalidTeam, ROSTER_AGENTS_MAX, Roster, SeatError, Seated, TEAM_BYTES_MAX, TEAMS_MAX, TeamName,
+};
 pub use rule::{
     DECIDE_WITHIN_MS_DEFAULT, HoldTerms, Origin, QUORUM_DEFAULT, Rule, RuleKind, USE_WITHIN_MS_DEFAULT,
 };

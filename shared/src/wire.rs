@@ -2,12 +2,14 @@
 
 mod decision;
 mod hold;
+mod roster;
 
 use thiserror::Error;
 
 use crate::action::InvalidSha256;
 use crate::id::InvalidId;
 use crate::identity::{InvalidSpiffeId, SpiffeId};
+use crate::policy::InvalidTeam;
 
 /// A message that parsed as protobuf and does not mean anything.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -35,6 +37,17 @@ pub enum InvalidMessage {
     /// A digest.
     #[error(transparent)]
     Sha256(#[from] InvalidSha256),
+    /// A list that is longer than it may be.
+    #[error("`{field}` has more than {max} entries")]
+    TooMany {
+        /// Which.
+        field: &'static str,
+        /// How many there may be.
+        max: usize,
+    },
+    /// The name of a team.
+    #[error(transparent)]
+    Team(#[from] InvalidTeam),
     /// Text that is not UTF-8.
     #[error("`{0}` is not UTF-8 text")]
     Text(&'static str),

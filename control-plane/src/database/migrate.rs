@@ -10,7 +10,7 @@ use deadpool_postgres::ClientWrapper;
 use super::DatabaseError;
 
 /// Every migration, in order; the version is the place in the list.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("../../migrations/0001_revision.sql"),
     include_str!("../../migrations/0002_policy.sql"),
     include_str!("../../migrations/0003_fleet.sql"),
@@ -22,6 +22,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("../../migrations/0009_task_limits.sql"),
     include_str!("../../migrations/0010_agent.sql"),
     include_str!("../../migrations/0011_invitation_withdrawn.sql"),
+    include_str!("../../migrations/0012_agent_team.sql"),
     include_str!("../../migrations/0017_delegated_hold.sql"),
 ];
 

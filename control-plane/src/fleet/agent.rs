@@ -1,13 +1,17 @@
-//! The register of agents: who answers for each, when it was seen, and what it is allowed and never used.
+//! The register of agents: who answers for each, which teams it is in, when it was seen, and what it is allowed and never used.
 //!
 //! An agent is listed from whatever knows it: it was added, certified or joined, an enforcer may speak for it, it was given a
 //! task, or it was removed. What it is allowed is what the scopes of its newest tasks say, which no policy can widen.
 //!
-//! **Invariant**: the register permits nothing; an agent that was removed is never added again.
+//! **Invariant**: the register permits nothing but what rules say of the teams that it names; an agent that was removed is never added again.
+
+use std::collections::BTreeSet;
 
 use checkrein_shared::identity::{Role, SpiffeId};
+use checkrein_shared::policy::TeamName;
 
 use super::{Fleet, FleetError, is_removed, store};
+use crate::database::FeedName;
 
 /// An agent, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub struct Agent {
     pub tools: Vec<AllowedTool>,
     /// When it was removed.
     pub removed_ms: Option<u64>,
+    /// The teams of the register that it is in.
+    pub teams: Vec<String>,
 }
 
 /// What a scope names.
@@ -40,8 +46,14 @@ pub struct AllowedTool {
 }
 
 impl Fleet {
-    /// Names who answers for an agent.
-    pub async fn add_agent(&self, by: &SpiffeId, id: &SpiffeId, owner: &str) -> Result<Agent, FleetError> {
+    /// Names who answers for an agent, and the teams that it is in from now on.
+    pub async fn add_agent(
+        &self,
+        by: &SpiffeId,
+        id: &SpiffeId,
+        owner: &str,
+        teams: &BTreeSet<TeamName>,
+    ) -> Result<Agent, FleetError> {
         if id.role() != Some(Role::Agent) || id.trust_domain() != self.authority.trust_domain {
             return Err(FleetError::NotAnAgent(id.clone()));
         }
@@ -49,8 +61,9 @@ impl Fleet {
             if is_removed(&tx, id).await? {
                 return Ok((tx, None));
             }
-            store::own_agent(&tx, id, by, owner).await?;
+            store::own_agent(&tx, id, by, owner, teams).await?;
             let agent = store::find_agent(&tx, id).await?;
+            tx.raise(FeedName::Agent).await?;
             Ok((tx, agent))
         });
         added.await?.ok_or_else(|| FleetError::Removed(id.clone()))

@@ -2,11 +2,14 @@
 
 mod encode;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use checkrein_proto::fleet::v1 as wire;
 use checkrein_proto::fleet::v1::fleet_service_server::FleetService;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::{Role, SpiffeId};
+use checkrein_shared::policy::{TEAMS_MAX, TeamName};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -258,7 +261,8 @@ impl FleetService for Fleet {
                 "expected the person or team that answers for it",
             ));
         }
-        let agent = self.add_agent(&caller.id, &id, owner).await?;
+        let teams = parse_teams(&request.teams)?;
+        let agent = self.add_agent(&caller.id, &id, owner, &teams).await?;
         Ok(Response::new(wire::AddAgentResponse {
             agent: Some((&agent).into()),
         }))
@@ -408,6 +412,19 @@ fn parse_invite(request: wire::InviteRequest) -> Result<Invite, Status> {
         secret,
         life_ms,
     })
+}
+
+fn parse_teams(teams: &[String]) -> Result<BTreeSet<TeamName>, Status> {
+    let parsed = teams.iter().map(|team| team.parse::<TeamName>());
+    let parsed = parsed.collect::<Result<BTreeSet<_>, _>>();
+    let parsed = parsed.map_err(|error| bad_field("teams", error.to_string()))?;
+    if parsed.len() > TEAMS_MAX {
+        return Err(bad_field(
+            "teams",
+            format!("an agent is in at most {TEAMS_MAX} teams"),
+        ));
+    }
+    Ok(parsed)
 }
 
 fn parse_id(id: &str) -> Result<SpiffeId, Status> {

@@ -1,7 +1,7 @@
 //! One enforcer's stream: everything small and urgent, both ways.
 //!
 //! ```text
-//! Hello --> register, fence older incarnations --> Welcome, Revocations, HoldVerdicts, Announce
+//! Hello --> register, fence older incarnations --> Welcome (with the Roster), Revocations, HoldVerdicts, Announce
 //! then whichever comes first: a message of the enforcer's, a feed that changed, silence, our own stop
 //! ```
 //!
@@ -88,6 +88,7 @@ impl Session {
                 }
                 Ok(()) = self.feeds.removed.changed() => self.check_not_removed(),
                 Ok(()) = self.feeds.revocations.changed() => self.send_revocations().await,
+                Ok(()) = self.feeds.teams.changed() => self.send_roster().await,
                 Ok(()) = self.feeds.holds.changed() => self.send_hold_news().await,
                 message = timeout_at(heard + silence_max, up.message()) => match message {
                     Ok(Ok(Some(message))) => {
@@ -140,6 +141,7 @@ impl Session {
                 sent_ms: beat.sent_ms,
                 generation: pulse.revision(FeedName::Policy),
                 revocation_sequence: pulse.revision(FeedName::Task),
+                roster_revision: pulse.revision(FeedName::Agent),
                 read_age_ms: self.fleet.clock.boot_ms().saturating_sub(pulse.read_at_boot_ms),
             }
         };
@@ -206,6 +208,7 @@ impl Session {
             let registered = published.enforcers.get(enforcer).ok_or_else(unknown)?;
             (registered.labels.clone(), registered.agents.clone())
         };
+        let roster = self.feeds.teams.borrow_and_update().roster(&agents);
         self.send(Down::Welcome(wire::Welcome {
             session_id: self.stream.session.to_string(),
             replica_id: self.fleet.options.replica.clone(),
@@ -215,6 +218,7 @@ impl Session {
             key_set: Some(self.fleet.authority.key_set.clone()),
             beat_ms: self.fleet.options.beat_ms,
             masking_key: self.fleet.authority.masking_key.clone().into(),
+            roster: Some((&roster).into()),
         }))
         .await
     }
@@ -241,6 +245,17 @@ impl Session {
             }
             None => Ok(()),
         }
+    }
+
+    /// All of it: it replaces what was told before, and its revision is what the enforcer is fresh by.
+    async fn send_roster(&mut self) -> Result<(), Status> {
+        let roster = {
+            let published = self.feeds.published.borrow();
+            let registered = published.enforcers.get(&self.stream.enforcer);
+            let agents = registered.map_or(&[][..], |registered| &registered.agents);
+            self.feeds.teams.borrow_and_update().roster(agents)
+        };
+        self.send(Down::Roster((&roster).into())).await
     }
 
     async fn send_revocations(&mut self) -> Result<(), Status> {

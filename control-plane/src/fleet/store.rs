@@ -17,7 +17,7 @@ use super::{Nack, Register};
 use crate::database::{DatabaseError, Transaction, signed, unsigned};
 use crate::policy::INSTANCE_DAYS_MAX;
 
-pub(super) use agent::{find_agent, list_agents, note_agent, own_agent};
+pub(super) use agent::{find_agent, list_agents, note_agent, own_agent, teams};
 pub(super) use invitation::{
     find_invitation, keep_place, latest_invited, list_invited, take_place, withdraw_places,
 };

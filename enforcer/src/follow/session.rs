@@ -25,7 +25,7 @@ use tracing::{error, info};
 
 use super::adopt::{self, Adopted, Failure};
 use super::fetch::Source;
-use super::welcome::take_welcome;
+use super::welcome::{read_roster, take_welcome};
 use super::{Parts, SessionError};
 use crate::hold::View;
 use crate::policy::Refused;
@@ -49,8 +49,15 @@ pub(super) struct Session<Inbox> {
     beat: Duration,
     adopting: Option<Adopting>,
     announced: VecDeque<wire::Announce>,
-    /// Revocations on their way to disk: one write at a time, and what came meanwhile goes with the next.
-    keeping: Option<JoinHandle<io::Result<u64>>>,
+    /// Revocations and the roster on their way to disk: one write at a time, and what came meanwhile goes with the next.
+    keeping: Option<JoinHandle<io::Result<Durable>>>,
+}
+
+/// How far what is in force at once is on disk too.
+#[derive(Clone, Copy)]
+struct Durable {
+    revocation_sequence: u64,
+    roster_revision: u64,
 }
 
 struct Adopting {
@@ -95,7 +102,7 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
     /// Until the session ends.
     pub(super) async fn run(mut self) -> Result<(), SessionError> {
         // What the session before could not write is tried again.
-        self.keep_revocations();
+        self.keep();
         // The first tick is at once.
         let mut beats = interval(self.beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -109,7 +116,7 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
                 }
                 _ = beats.tick() => self.beat()?,
                 adopted = finished(&mut self.adopting) => self.answer(adopted)?,
-                sequence = kept(&mut self.keeping) => self.kept(sequence?),
+                durable = kept(&mut self.keeping) => self.kept(durable?),
             }
         }
     }
@@ -125,6 +132,7 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
                 Ok(())
             }
             Some(Down::Revocations(revocations)) => self.revoke(revocations),
+            Some(Down::Roster(roster)) => self.roster(roster),
             Some(Down::Verdict(verdict)) => self.verdict(verdict),
             Some(Down::Drain(drain)) => Err(SessionError::Drained {
                 reason: drain.reason,
@@ -217,6 +225,7 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
         let running = *self.parts.snapshots.running().borrow();
         let names_ours = freshness.generation == running.generation.0
             && freshness.revocation_sequence == running.revocation_sequence
+            && freshness.roster_revision == running.roster_revision
             && running.generation != Generation(0);
         if names_ours {
             self.parts
@@ -255,25 +264,46 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
         });
         self.parts.report();
         self.parts.sweep();
-        self.keep_revocations();
+        self.keep();
         self.beat()
     }
 
-    fn keep_revocations(&mut self) {
+    /// As a revocation: somebody may have been taken out of a team that permits, or put into one that forbids.
+    fn roster(&mut self, came: wire::Roster) -> Result<(), SessionError> {
+        let roster = read_roster(&self.parts, came)?;
+        self.parts.snapshots.install(|next| next.roster = roster);
+        self.parts.report();
+        self.parts.sweep();
+        self.keep();
+        self.beat()
+    }
+
+    fn keep(&mut self) {
         if self.keeping.is_some() {
             return;
         }
         let parts = Arc::clone(&self.parts);
         self.keeping = Some(tokio::task::spawn_blocking(move || {
-            let revocations = Arc::clone(&parts.snapshots.pin().revocations);
-            parts.kept().keep_revocations(&revocations)?;
-            Ok(revocations.sequence)
+            let snapshot = parts.snapshots.pin();
+            let (revocations, roster) = (Arc::clone(&snapshot.revocations), Arc::clone(&snapshot.roster));
+            // The disk may take its time, and what is pinned can't be freed.
+            drop(snapshot);
+            let mut kept = parts.kept();
+            kept.keep_revocations(&revocations)?;
+            kept.keep_roster(&roster)?;
+            Ok(Durable {
+                revocation_sequence: revocations.sequence,
+                roster_revision: roster.revision,
+            })
         }));
     }
 
-    fn kept(&mut self, sequence: u64) {
-        if sequence < self.parts.snapshots.running().borrow().revocation_sequence {
-            self.keep_revocations();
+    fn kept(&mut self, durable: Durable) {
+        let running = *self.parts.snapshots.running().borrow();
+        let is_behind = durable.revocation_sequence < running.revocation_sequence
+            || durable.roster_revision < running.roster_revision;
+        if is_behind {
+            self.keep();
         }
     }
 
@@ -344,7 +374,7 @@ async fn finished(adopting: &mut Option<Adopting>) -> Finished {
 }
 
 /// Resolves when the write under way is done, with how far it came; never, if there is none.
-async fn kept(keeping: &mut Option<JoinHandle<io::Result<u64>>>) -> io::Result<u64> {
+async fn kept(keeping: &mut Option<JoinHandle<io::Result<Durable>>>) -> io::Result<Durable> {
     let Some(under_way) = keeping else {
         return pending().await;
     };

@@ -1,6 +1,7 @@
 //! A session does what it is told by the one control plane it believes, and says what it did.
 
 mod faults;
+mod roster;
 mod welcome;
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +22,7 @@ use tonic::Status;
 
 use super::fetch::{FetchError, Source, Wanted};
 use super::*;
-use crate::fixture::{AGENT, Keys, NOW_MS, Offer};
+use crate::fixture::{AGENT, Keys, NOW_MS, Offer, roster};
 use crate::hold::View;
 use crate::snapshot::Snapshot;
 
@@ -78,6 +79,7 @@ impl Enforcer {
             key_set: Some(self.keys.signed_set(1)),
             beat_ms: 60_000,
             masking_key: Bytes::from_static(b"masking"),
+            roster: Some((&roster(1, &[])).into()),
             ..wire::Welcome::default()
         }
     }
@@ -278,17 +280,22 @@ async fn policy_is_fresh_only_when_an_answer_to_our_beat_names_exactly_what_runs
     assert!(matches!(wire.answer().await, Up::Ack(_)));
     let sent_ms = wire.beat().await.sent_ms;
     enforcer.clock.advance_ms(50);
-    let freshness = |generation, revocation_sequence, sent_ms, read_age_ms| {
+    let named = |generation, revocation_sequence, roster_revision, sent_ms, read_age_ms| {
         Down::Freshness(wire::Freshness {
             sent_ms,
             generation,
             revocation_sequence,
             read_age_ms,
+            roster_revision,
         })
+    };
+    let freshness = |generation, revocations, sent_ms, read_age_ms| {
+        named(generation, revocations, 1, sent_ms, read_age_ms)
     };
     for wrong in [
         freshness(6, 0, sent_ms, 0),
         freshness(5, 1, sent_ms, 0),
+        named(5, 0, 2, sent_ms, 0),
         freshness(5, 0, 0, 0),
         freshness(5, 0, sent_ms, 1_000),
     ] {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use checkrein_proto::fleet::v1 as wire;
 use checkrein_shared::action::{MaskingKey, Sha256};
 use checkrein_shared::key::KeySet;
+use checkrein_shared::policy::Roster;
 
 use super::{Parts, SessionError};
 use crate::last_known_good::Standing;
@@ -29,6 +30,10 @@ pub(super) async fn take_welcome(
     let agents = agents.map_err(|error: checkrein_shared::identity::InvalidSpiffeId| {
         SessionError::Message(error.to_string())
     })?;
+    let roster = welcome
+        .roster
+        .map(|roster| read_roster(parts, roster))
+        .transpose()?;
     let key_set = welcome
         .key_set
         .ok_or_else(|| SessionError::Message("`key_set` is missing".into()))?;
@@ -50,6 +55,8 @@ pub(super) async fn take_welcome(
         let standing = Standing {
             enforcer,
             agents,
+            // None came: what was known stands, and an agent that is not in it is denied.
+            roster: roster.unwrap_or_else(|| Arc::clone(&keeping.snapshots.pin().roster)),
             key_set,
             key_set_version: keys.version,
         };
@@ -60,6 +67,7 @@ pub(super) async fn take_welcome(
     parts.snapshots.install(|next| {
         next.keys = Some(Arc::new(keys));
         next.agents = Arc::new(standing.agents);
+        next.roster = standing.roster;
         next.masking = Some(MaskingKey::new(&welcome.masking_key));
     });
     // Only now: whoever waits for the status decides by what it says.
@@ -68,6 +76,17 @@ pub(super) async fn take_welcome(
         status.replica = Some(welcome.replica_id);
         status.has_masking_key = true;
     });
+    parts.report();
     parts.sweep();
     Ok(())
+}
+
+/// A roster that came, or the one that is held if that is newer: a replica may be behind the one before it.
+pub(super) fn read_roster(parts: &Parts, came: wire::Roster) -> Result<Arc<Roster>, SessionError> {
+    let came = Roster::try_from(came).map_err(|error| SessionError::Message(error.to_string()))?;
+    let held = Arc::clone(&parts.snapshots.pin().roster);
+    if came.revision < held.revision {
+        return Ok(held);
+    }
+    Ok(Arc::new(came))
 }

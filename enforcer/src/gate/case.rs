@@ -14,11 +14,11 @@ use checkrein_shared::decision::{Cause, Tier, Verdict};
 use checkrein_shared::grant::{Chain, InvalidGrant};
 use checkrein_shared::hold::Requirement;
 use checkrein_shared::id::{DecisionId, ProofId};
-use checkrein_shared::policy::{Bounds, Bundle, Situation, Tool};
+use checkrein_shared::policy::{Bounds, Situation, Tool};
 
 use super::{CALL_ID_BYTES_MAX, Caller, Core, GateError, Request, TOOL_BYTES_MAX};
 use crate::control_plane::Refusal;
-use crate::snapshot::{Running, Snapshot};
+use crate::snapshot::{Policy, Running, Snapshot};
 
 /// A call as it was presented, parsed once.
 pub(crate) struct Case {
@@ -126,15 +126,15 @@ impl Core {
             Err(refusal) => return weighed.denied(refusal),
         };
         weighed.chain = Some(Arc::clone(&chain));
-        let bundle = match self.object(case, &chain, &snapshot) {
-            Ok(bundle) => bundle,
+        let policy = match self.object(case, &chain, &snapshot) {
+            Ok(policy) => policy,
             Err(refusal) => return weighed.denied(refusal),
         };
         if let (Some(tool), Some(masked)) = (tool, masked) {
             weighed.denial_class = tool.denial_class(&masked);
             weighed.identity = Some(identity(case, &chain, tool, masked));
         }
-        self.judge(case, &chain, bundle, weighed)
+        self.judge(case, &chain, policy, weighed)
     }
 
     /// Believes the grant, or says why not.
@@ -152,7 +152,7 @@ impl Core {
     }
 
     /// Whether this caller may use this grant here and now; gives the policy to be asked.
-    fn object<'a>(&self, case: &Case, chain: &Chain, snapshot: &'a Snapshot) -> Result<&'a Bundle, Refusal> {
+    fn object<'a>(&self, case: &Case, chain: &Chain, snapshot: &'a Snapshot) -> Result<&'a Policy, Refusal> {
         let grant = chain.leaf();
         let agent = &case.caller.agent;
         if grant.agent != *agent {
@@ -162,6 +162,12 @@ impl Core {
         if !snapshot.agents.contains(agent) {
             let reason = format!(
                 "this enforcer may not speak for `{agent}`; `checkrein fleet add --agent` says for whom"
+            );
+            return Err(Refusal::new(Cause::UnknownAgent, reason));
+        }
+        if !snapshot.roster.knows(agent) {
+            let reason = format!(
+                "which teams `{agent}` is in has not come to this enforcer yet; it comes with the next session of the control plane"
             );
             return Err(Refusal::new(Cause::UnknownAgent, reason));
         }
@@ -177,13 +183,11 @@ impl Core {
             return Err(Refusal::new(Cause::TaskEnded, reason));
         }
         let policy = snapshot.policy.as_ref();
-        let policy =
-            policy.ok_or_else(|| Refusal::new(Cause::NoPolicy, "this enforcer has no policy yet"))?;
-        Ok(&policy.bundle)
+        policy.ok_or_else(|| Refusal::new(Cause::NoPolicy, "this enforcer has no policy yet"))
     }
 
-    fn judge(&self, case: &Case, chain: &Chain, bundle: &Bundle, mut weighed: Weighed) -> Weighed {
-        let judgement = bundle.judge(&Situation {
+    fn judge(&self, case: &Case, chain: &Chain, policy: &Policy, mut weighed: Weighed) -> Weighed {
+        let judgement = policy.judge(&Situation {
             action: &case.action,
             grant: chain.leaf(),
             delegated_by: chain.delegators(),
@@ -203,7 +207,7 @@ impl Core {
             let reason = "this enforcer is stopping and lets nothing more through; present the same call again when it is back";
             return weighed.denied(Refusal::new(Cause::Stopping, reason));
         }
-        if is_stale(weighed.tier, weighed.policy_age_ms, bundle.bounds()) {
+        if is_stale(weighed.tier, weighed.policy_age_ms, policy.bundle.bounds()) {
             return weighed.stale();
         }
         match self.proved(case, chain, weighed.tier) {
@@ -313,5 +317,7 @@ const fn is_stale(tier: Tier, age_ms: u64, bounds: Bounds) -> bool {
     }
 }
 
+#[cfg(test)]
+mod chains;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
-use checkrein_proto::fleet::v1::{Revocation, SignedKeySet};
+use checkrein_proto::fleet::v1::{Revocation, Roster, SignedKeySet};
 use checkrein_proto::policy::v1::SignedManifest;
 use checkrein_shared::action::Sha256;
 use prost::Message;
@@ -25,6 +25,8 @@ pub(super) struct Good {
     pub(super) revocation_sequence: u64,
     #[prost(message, repeated, tag = "6")]
     pub(super) revocations: Vec<Revocation>,
+    #[prost(message, optional, tag = "7")]
+    pub(super) roster: Option<Roster>,
 }
 
 /// `high-water`.

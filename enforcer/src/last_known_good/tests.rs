@@ -7,7 +7,7 @@ use checkrein_shared::key::Untrusted;
 use tempfile::TempDir;
 
 use super::*;
-use crate::fixture::{AGENT, Keys, NOW_MS, Offer};
+use crate::fixture::{AGENT, Keys, NOW_MS, Offer, roster};
 
 struct Kept {
     place: TempDir,
@@ -40,6 +40,7 @@ impl Kept {
         Standing {
             enforcer: "edge".into(),
             agents: BTreeSet::from([AGENT.parse().unwrap()]),
+            roster: Arc::new(roster(2, &["billing"])),
             key_set: self.keys.signed_set(1),
             key_set_version: 1,
         }
@@ -73,6 +74,7 @@ fn what_was_kept_is_there_after_a_restart() {
         "an older state does not replace a newer one"
     );
     assert!(restored.agents.contains(&AGENT.parse().unwrap()) && restored.masking.is_none());
+    assert_eq!(*restored.roster, roster(2, &["billing"]));
     assert_eq!(kept.open().enforcer().as_deref(), Some("edge"));
 }
 
@@ -215,4 +217,29 @@ fn another_key_set_of_the_version_in_use_is_refused_after_a_restart_too() {
     let verify = |set: &KeySet| KeySet::verify(&set.sign(&kept.keys.root), &root, held);
     assert_eq!(verify(&other), Err(Untrusted::Forked { version: 1 }));
     assert!(verify(&kept.keys.set(1)).is_ok() && verify(&kept.keys.set(2)).is_ok());
+}
+
+#[test]
+fn what_was_kept_without_a_roster_or_with_one_that_means_nothing_knows_the_teams_of_nobody() {
+    let kept = Kept::new();
+    kept.keep(&kept.keys.offer(7)).unwrap();
+    let agent = AGENT.parse().unwrap();
+    assert!(kept.restore().roster.knows(&agent));
+    let mut roster: wire::Roster = (&roster(3, &[])).into();
+    roster.agents[0].teams = vec!["not\na team".into()];
+    for broken in [None, Some(roster)] {
+        kept.open().rewrite_good(|good| good.roster = broken).unwrap();
+        let restored = kept.restore();
+        assert!(restored.policy.is_some() && !restored.roster.knows(&agent));
+    }
+}
+
+#[test]
+fn an_older_roster_does_not_replace_a_newer_one() {
+    let kept = Kept::new();
+    kept.open().keep_roster(&roster(3, &["sales"])).unwrap();
+    kept.open().keep_roster(&roster(2, &["billing"])).unwrap();
+    assert_eq!(kept.open().roster(), roster(3, &["sales"]));
+    kept.open().keep_roster(&roster(4, &[])).unwrap();
+    assert_eq!(kept.open().roster(), roster(4, &[]));
 }

@@ -6,6 +6,8 @@ use cedar_policy_core::ast::{Eid, EntityType, EntityUID, Name};
 
 /// Those who act.
 pub(super) static AGENT: LazyLock<EntityType> = LazyLock::new(|| base("Agent"));
+/// What agents are in.
+pub(super) static TEAM: LazyLock<EntityType> = LazyLock::new(|| base("Team"));
 /// Humans.
 pub(super) static USER: LazyLock<EntityType> = LazyLock::new(|| base("User"));
 /// Resources that are the tool itself.

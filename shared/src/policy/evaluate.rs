@@ -8,11 +8,12 @@
 //! erring permit never counts.
 
 use cedar_policy_core::ast::{Literal, ValueKind};
+use cedar_policy_core::entities::Entities;
 use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
 use cedar_policy_core::extensions::Extensions;
 
 use super::bundle::{Bundle, CompiledRule};
-use super::index::RuleAt;
+use super::index::{Moved, RuleAt};
 use super::request::Question;
 use super::rule::RuleKind;
 use super::value::Mismatch;
@@ -68,25 +69,42 @@ struct Votes<'b> {
 impl Bundle {
     /// Judges a situation, evaluating only the rules that could apply.
     pub fn judge(&self, situation: &Situation<'_>) -> Judgement {
-        self.judge_by(situation, |question| {
-            self.index.candidates(
-                &question.principal,
-                &question.action,
-                &question.resource,
-                &self.entities,
-            )
-        })
+        self.judge_among(situation, &self.entities, None)
     }
 
     /// Judges a situation by every rule there is: what [`Bundle::judge`] is held to.
     pub fn judge_unindexed(&self, situation: &Situation<'_>) -> Judgement {
+        self.judge_all_among(situation, &self.entities)
+    }
+
+    /// Judges a situation among these entities, of which `moved` are in more than the bundle's own.
+    pub(super) fn judge_among(
+        &self,
+        situation: &Situation<'_>,
+        entities: &Entities,
+        moved: Option<&Moved>,
+    ) -> Judgement {
+        self.judge_by(situation, entities, |question| {
+            self.index.candidates(
+                &question.principal,
+                &question.action,
+                &question.resource,
+                entities,
+                moved,
+            )
+        })
+    }
+
+    /// The same, by every rule there is.
+    pub(super) fn judge_all_among(&self, situation: &Situation<'_>, entities: &Entities) -> Judgement {
         let all = RuleAt::try_from(self.rules.len()).unwrap_or(RuleAt::MAX);
-        self.judge_by(situation, |_| (0..all).collect())
+        self.judge_by(situation, entities, |_| (0..all).collect())
     }
 
     fn judge_by(
         &self,
         situation: &Situation<'_>,
+        entities: &Entities,
         candidates: impl FnOnce(&Question) -> Vec<RuleAt>,
     ) -> Judgement {
         let id = &situation.action.tool;
@@ -104,7 +122,7 @@ impl Bundle {
         };
         let candidates = candidates(&question);
         let rules = || candidates.iter().filter_map(|at| self.rules.get(*at as usize));
-        let evaluator = Evaluator::new(question.request(), &self.entities, Extensions::all_available());
+        let evaluator = Evaluator::new(question.request(), entities, Extensions::all_available());
         if let Some(argument) = unreadable(&question, rules(), &evaluator) {
             let reason = format!(
                 "argument `{argument}` has no exact value that rules could compare: at most four decimal places \

@@ -27,10 +27,13 @@ enum Key {
 }
 
 /// A key, numbered: most keys an entity could have stand in no rule, and cost nothing further.
-type KeyAt = u32;
+pub(super) type KeyAt = u32;
 
 /// Rules by principal and resource, for one action.
 type Buckets = HashMap<(KeyAt, KeyAt), Vec<RuleAt>>;
+
+/// The keys of entities that are in more than the bundle says.
+pub(super) type Moved = HashMap<EntityUID, Box<[KeyAt]>>;
 
 /// The rules of a bundle, by what they apply to.
 #[derive(Debug, Default)]
@@ -62,16 +65,22 @@ impl Index {
         index
     }
 
-    /// The rules that could apply, in order.
+    /// The rules that could apply, in order. `moved` are the keys of whatever is in more among these entities than among those
+    /// that the index was built of.
     pub(super) fn candidates(
         &self,
         principal: &EntityUID,
         action: &EntityUID,
         resource: &EntityUID,
         entities: &Entities,
+        moved: Option<&Moved>,
     ) -> Vec<RuleAt> {
-        let principals = self.keys(principal, entities);
-        let resources = self.keys(resource, entities);
+        let moved_keys = |uid: &EntityUID| moved.and_then(|moved| moved.get(uid));
+        let keys = |uid| match moved_keys(uid) {
+            Some(keys) => Cow::Borrowed(&**keys),
+            None => self.keys(uid, entities),
+        };
+        let (principals, resources) = (keys(principal), keys(resource));
         let mut found = Vec::with_capacity(16);
         for buckets in [Some(&self.any), self.by_action.get(action)]
             .into_iter()
@@ -120,7 +129,7 @@ impl Index {
 
     /// The numbers of all keys this entity satisfies. An entity that does not exist is of its type, equal to itself and in
     /// itself, as Cedar has it.
-    fn keys_of(&self, uid: &EntityUID, entities: &Entities) -> Vec<KeyAt> {
+    pub(super) fn keys_of(&self, uid: &EntityUID, entities: &Entities) -> Vec<KeyAt> {
         let own = [
             Key::Any,
             Key::Is(uid.entity_type().clone()),

@@ -30,7 +30,7 @@ reversibility = "irreversible"
 resource = { type = "Account", id = "account" }
 "#;
 const SCHEMA: &str = "entity Region in [Region]; entity Account in [Region, Account] { level?: Long };";
-const ENTITIES: &str = r#"[
+pub(super) const ENTITIES: &str = r#"[
   {"uid": {"type": "Team", "id": "staff"}, "attrs": {}, "parents": []},
   {"uid": {"type": "Team", "id": "desk"}, "attrs": {}, "parents": [{"type": "Team", "id": "staff"}]},
   {"uid": {"type": "Agent", "id": "spiffe://a.example/agent/ann"}, "attrs": {}, "parents": [{"type": "Team", "id": "desk"}]},
@@ -118,13 +118,18 @@ pub(super) fn rules(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<
 
 /// The world's pack, with these rules.
 pub(super) fn pack(rules: &[String]) -> Pack {
+    pack_with(rules, ENTITIES)
+}
+
+/// The same, with other entities.
+pub(super) fn pack_with(rules: &[String], entities: &str) -> Pack {
     fixture::pack(
         "world",
         &[
             ("catalog/c.json", TOOLS_JSON),
             ("catalog/c.toml", TOOLS_TOML),
             ("s.cedarschema", SCHEMA),
-            ("entities.json", ENTITIES),
+            ("entities.json", entities),
             ("rules.cedar", &rules.join("\n")),
         ],
     )

@@ -3,6 +3,7 @@
 mod agents;
 mod removal;
 mod renewal;
+mod teams;
 
 use checkrein_control_plane::authority::{Authority, not_after_ms};
 use checkrein_control_plane::cli::identity::generate_request;

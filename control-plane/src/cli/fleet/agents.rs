@@ -5,6 +5,7 @@ mod view;
 
 use checkrein_proto::fleet::v1::{AddAgentRequest, Agent, ListAgentsRequest, ShowAgentRequest};
 use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::policy::TeamName;
 use clap::Subcommand;
 use serde_json::json;
 
@@ -22,7 +23,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Name the person or team that answers for an agent; again, to name another
+    /// Name the person or team that answers for an agent, and its teams; again, to name others
     #[command(after_help = ADD_EXAMPLE)]
     Add {
         /// The agent
@@ -31,6 +32,9 @@ enum Command {
         /// A person or a team
         #[arg(long, value_name = "NAME")]
         owner: String,
+        /// A team it is in from now on, as rules call it; repeat for more. Left out: it is taken out of that team
+        #[arg(long = "team", value_name = "TEAM")]
+        teams: Vec<TeamName>,
     },
     /// Every agent that was added, certified, spoken for by an enforcer, given a task, or removed; also without a verb
     #[command(after_help = LIST_EXAMPLE)]
@@ -53,7 +57,11 @@ enum Command {
 
 const ADD_EXAMPLE: &str = "\
 Example:
-  checkrein fleet agents add spiffe://acme.example/agent/billing --owner team-payments";
+  checkrein fleet agents add spiffe://acme.example/agent/billing --owner team-payments
+  checkrein fleet agents add spiffe://acme.example/agent/billing-2 --owner olga --team billing --team contractors
+
+Rules see an agent in these teams (`principal in Team::\"billing\"`) beside those that packs put it in, at every enforcer that may
+speak for it, without a push. Each time all teams are named: without --team it is in none of the register's.";
 
 const LIST_EXAMPLE: &str = "\
 Example:
@@ -81,10 +89,11 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         None => return list(LIMIT_DEFAULT, invocation).await,
         Some(Command::List { limit }) => return list(limit, invocation).await,
         Some(Command::Remove(args)) => return remove::run(args, invocation).await,
-        Some(Command::Add { id, owner }) => {
+        Some(Command::Add { id, owner, teams }) => {
             let request = AddAgentRequest {
                 spiffe_id: id.into(),
                 owner,
+                teams: teams.iter().map(ToString::to_string).collect(),
                 idempotency_key: invocation.idempotency_key(),
             };
             let added = client(invocation.connect().await?).add_agent(request).await?;

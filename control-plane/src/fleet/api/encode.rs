@@ -39,6 +39,7 @@ impl From<&Agent> for wire::Agent {
             live_tasks: agent.live_tasks,
             tools: agent.tools.iter().map(tool).collect(),
             removed_unix_ms: agent.removed_ms.unwrap_or_default(),
+            teams: agent.teams.clone(),
         }
     }
 }

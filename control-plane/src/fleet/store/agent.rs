@@ -1,12 +1,16 @@
 //! The register of agents in Postgres: a page of identities first, then what is known of each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::policy::TeamName;
 use tokio_postgres::Row;
 
-use crate::database::{DatabaseError, Transaction, moment_ms, moment_ms_opt, parsed, unsigned};
+use crate::database::{
+    DatabaseError, FeedName, Transaction, inconsistent, moment_ms, moment_ms_opt, parsed, unsigned,
+};
 use crate::fleet::agent::{Agent, AllowedTool};
+use crate::fleet::roster::Teams;
 
 /// The scopes of so many tasks of an agent are read, the newest first.
 const TASKS_READ_MAX: i64 = 100;
@@ -15,17 +19,48 @@ const TOOLS_SHOWN_MAX: i64 = 256;
 /// And enforcers that may speak for it.
 const ENFORCERS_SHOWN_MAX: i64 = 50;
 
-/// Writes down who answers for an agent; who registered it stays.
+/// Writes down who answers for an agent, and its teams; who registered it stays.
 pub(in crate::fleet) async fn own_agent(
     tx: &Transaction,
     id: &SpiffeId,
     by: &SpiffeId,
     owner: &str,
+    teams: &BTreeSet<TeamName>,
 ) -> Result<(), DatabaseError> {
     let own = "-- agent.own
-        INSERT INTO agent (spiffe_id, registered_by, owner) VALUES ($1, $2, $3)
-        ON CONFLICT (spiffe_id) DO UPDATE SET owner = excluded.owner";
-    tx.change_one(own, &[&id.as_str(), &by.as_str(), &owner]).await
+        INSERT INTO agent (spiffe_id, registered_by, owner, teams) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (spiffe_id) DO UPDATE SET owner = excluded.owner, teams = excluded.teams";
+    let teams: Vec<&str> = teams.iter().map(TeamName::as_str).collect();
+    tx.change_one(own, &[&id.as_str(), &by.as_str(), &owner, &teams])
+        .await
+}
+
+/// Every agent that is in a team, and the revision that says so: as many as operators ever typed.
+pub(in crate::fleet) async fn teams(tx: &Transaction) -> Result<Teams, DatabaseError> {
+    let read = "-- agent.teams
+        SELECT value, spiffe_id, teams FROM revision LEFT JOIN agent ON teams <> '{}' WHERE feed = $1";
+    let rows = tx
+        .query(read, &[&FeedName::Agent.as_str()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let revision = rows.first().map(|row| unsigned(row.get("value")));
+    let revision = revision.ok_or_else(|| inconsistent("revision", &FeedName::Agent.as_str()))?;
+    let member = |row: &Row| {
+        let id: Option<&str> = row.get("spiffe_id");
+        let broken = || inconsistent("agent", &id.unwrap_or_default());
+        let id: SpiffeId = match id {
+            Some(id) => id.parse().map_err(|_| broken())?,
+            None => return Ok(None),
+        };
+        let teams: Vec<&str> = row.get("teams");
+        let teams = teams.iter().map(|team| team.parse().map_err(|_| broken()));
+        Ok(Some((id, teams.collect::<Result<_, _>>()?)))
+    };
+    let by_agent = rows.iter().filter_map(|row| member(row).transpose());
+    Ok(Teams {
+        revision,
+        by_agent: by_agent.collect::<Result<_, DatabaseError>>()?,
+    })
 }
 
 /// Writes down an agent unless it is there.
@@ -86,7 +121,7 @@ pub(in crate::fleet) async fn list_agents(
 /// What is known of each.
 async fn described(tx: &Transaction, ids: &[String]) -> Result<Vec<Agent>, DatabaseError> {
     let read = "-- agent.describe
-        SELECT asked.id, coalesce(agent.owner, '') AS owner, agent.registered_by, agent.registered_at, removed_at,
+        SELECT asked.id, coalesce(agent.owner, '') AS owner, coalesce(agent.teams, '{}') AS teams, agent.registered_by, agent.registered_at, removed_at,
             ARRAY(SELECT enforcer.name FROM enforcer WHERE enforcer.agents @> ARRAY[asked.id]
                 AND NOT EXISTS (SELECT FROM removed_identity AS gone WHERE gone.spiffe_id = enforcer.spiffe_id)
                 ORDER BY enforcer.name LIMIT $2) AS enforcers,
@@ -158,5 +193,6 @@ fn decode(row: &Row, tools: Vec<AllowedTool>) -> Result<Agent, DatabaseError> {
         live_tasks: unsigned(row.get("live_tasks")),
         tools,
         removed_ms: moment_ms_opt(row, "removed_at"),
+        teams: row.get("teams"),
     })
 }

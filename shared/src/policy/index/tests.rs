@@ -128,6 +128,7 @@ fn candidates_for<'b>(bundle: &'b Bundle, call: &str) -> Vec<&'b str> {
         &question.action,
         &question.resource,
         &bundle.entities,
+        None,
     );
     let ids = found.iter().map(|at| bundle.rules[*at as usize].id.as_str());
     ids.collect()

@@ -23,6 +23,7 @@ async fn add(operator: &Person, id: &str, owner: &str) -> Result<Agent, Status> 
         spiffe_id: id.to_owned(),
         owner: owner.to_owned(),
         idempotency_key: "add".to_owned(),
+        teams: Vec::new(),
     };
     Ok(operator
         .fleet()

@@ -10,6 +10,7 @@ pub(super) fn table(agents: &[Agent], now_ms: u64, paint: Paint) -> String {
     let mut table = Table::new(&[
         "AGENT",
         "OWNER",
+        "TEAMS",
         "SEEN",
         "LIVE TASKS",
         "TOOLS",
@@ -25,6 +26,7 @@ pub(super) fn table(agents: &[Agent], now_ms: u64, paint: Paint) -> String {
         table.push([
             Cell::from(&*agent.spiffe_id).styled(Style::Strong),
             Cell::from(&*agent.owner),
+            Cell::from(agent.teams.join(" ")),
             seen,
             Cell::from(agent.live_tasks.to_string()),
             Cell::from(agent.tools.len().to_string()),
@@ -45,6 +47,10 @@ pub(super) fn card(agent: &Agent, now_ms: u64, paint: Paint) -> String {
     } else {
         &agent.owner
     };
+    let teams = match agent.teams.join("\n") {
+        none if none.is_empty() => "none but what packs say".to_owned(),
+        teams => teams,
+    };
     let registered = match agent.registered_unix_ms {
         0 => "never".to_owned(),
         at_ms => format!("{} by {}", relative(at_ms, now_ms), agent.registered_by),
@@ -57,6 +63,7 @@ pub(super) fn card(agent: &Agent, now_ms: u64, paint: Paint) -> String {
     }
     fields
         .line("owner", owner)
+        .block("teams", &teams, Style::Plain)
         .line("registered", &registered)
         .line("seen", &seen(agent, now_ms))
         .line("live tasks", &agent.live_tasks.to_string())

@@ -10,6 +10,7 @@ use crate::cli::output::rfc3339;
 pub(super) struct AgentView {
     spiffe_id: String,
     owner: Option<String>,
+    teams: Vec<String>,
     registered_by: Option<String>,
     registered_at: Option<String>,
     enforcers: Vec<String>,
@@ -26,6 +27,7 @@ impl AgentView {
         Self {
             spiffe_id: agent.spiffe_id.clone(),
             owner: given(&agent.owner),
+            teams: agent.teams.clone(),
             registered_by: given(&agent.registered_by),
             registered_at: rfc3339(agent.registered_unix_ms),
             enforcers: agent.enforcers.clone(),

@@ -22,6 +22,7 @@ fn agent(name: &str) -> Agent {
 fn a_row_counts_what_was_never_used_and_says_who_was_removed() {
     let seen = Agent {
         owner: "olga".to_owned(),
+        teams: vec!["billing".to_owned(), "night".to_owned()],
         last_seen_unix_ms: NOW_MS - 60_000,
         ..agent("seen")
     };
@@ -39,7 +40,7 @@ fn a_row_counts_what_was_never_used_and_says_who_was_removed() {
     };
     assert_eq!(
         row("agent/seen")[1..],
-        ["olga", "60 s ago", "0", "2", "1"],
+        ["olga", "billing night", "60 s ago", "0", "2", "1"],
         "{table}"
     );
     assert_eq!(
@@ -59,12 +60,14 @@ fn a_card_names_what_was_never_used_and_that_nobody_answers_for_the_agent() {
         "{card}"
     );
     assert!(card.contains("nobody was named"), "{card}");
+    assert!(card.contains("none but what packs say"), "{card}");
 }
 
 #[test]
 fn what_an_operator_typed_moves_no_cursor() {
     let hostile = Agent {
         owner: "\u{1b}[2J".to_owned(),
+        teams: vec!["\u{1b}[2J".to_owned()],
         ..agent("idle")
     };
     let shown = table(std::slice::from_ref(&hostile), NOW_MS, Paint::new(false));
