@@ -7,6 +7,7 @@
 //! | [`decision`] | verdicts, records and their chain |
 //! | [`hold`] | the states of a waiting action |
 //! | [`grant`] | a task's authority as a signed token |
+//! | [`label`] | a kind of data: what tools yield, and tasks may touch |
 //! | [`identity`], [`key`], [`id`], [`clock`] | who, signed by what, named how, when |
 //! | [`wire`] | the contract's messages to and from all of these |
 //!
@@ -20,6 +21,7 @@ pub mod hold;
 pub mod id;
 pub mod identity;
 pub mod key;
+pub mod label;
 pub mod policy;
 mod text;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! The catalog: what each tool is. Effects, reversibility, resource, secrets, argument types.
+//! The catalog: what each tool is. Effects, reversibility, resource, secrets, labels, argument types.
 //!
 //! **Invariant**: a tool is in the catalog only if a person said what it is. What the tool's own server says of it (names,
 //! types) describes its arguments; hints about harm are never read.
@@ -16,6 +16,10 @@ pub(super) use file::CatalogFile;
 use super::argument::{ArgumentType, RecordType};
 use crate::action::{Arguments, Json, MaskedArguments, Sha256};
 use crate::decision::Tier;
+use crate::label::Label;
+
+/// A tool may yield at most this many labels.
+pub(super) const YIELDS_MAX: usize = 32;
 
 /// What a tool does to the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -77,6 +81,8 @@ pub struct Tool {
     pub resource: Option<ResourceSpec>,
     /// Top-level arguments that are never shown, stored or hashed in clear; sorted.
     pub secret: Vec<String>,
+    /// What its results carry.
+    pub yields: BTreeSet<Label>,
     /// SHA-256 of the tool's own definition, canonical JSON: a changed tool is another tool.
     pub definition: Sha256,
     /// What the arguments may be.

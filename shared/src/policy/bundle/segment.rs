@@ -2,6 +2,8 @@
 //!
 //! **Invariant**: deterministic. No maps, lists in a defined order.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use cedar_policy_core::ast::Entity;
 use cedar_policy_core::entities::{EntityJsonParser, NoEntitiesSchema, TCComputation};
@@ -10,8 +12,9 @@ use checkrein_proto::policy::v1 as wire;
 use prost::Message;
 
 use crate::action::Sha256;
+use crate::label::{InvalidLabel, Label};
 use crate::policy::argument::{ArgumentType, EnumType, Member, RecordType, Scalar};
-use crate::policy::catalog::{Effect, ResourceSpec, Reversibility, Tool};
+use crate::policy::catalog::{Effect, ResourceSpec, Reversibility, Tool, YIELDS_MAX};
 use crate::policy::entity;
 use crate::policy::pack::Pack;
 use crate::policy::rule::{Origin, Rule};
@@ -129,6 +132,7 @@ fn encode_tool(tool: &Tool) -> wire::Tool {
                 &tool.arguments,
             )))),
         }),
+        yields: tool.yields.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -150,8 +154,20 @@ fn decode_tool(tool: wire::Tool) -> Result<Tool, String> {
         secret: tool.secret_arguments,
         definition: Sha256::try_from(&*tool.definition_sha256).map_err(|error| error.to_string())?,
         arguments,
+        yields: decode_yields(&tool.id, &tool.yields)?,
         id: tool.id,
     })
+}
+
+/// Strictly: labels that were lost, or read otherwise, would let a tool into a data scope that it is not in.
+fn decode_yields(tool: &str, words: &[String]) -> Result<BTreeSet<Label>, String> {
+    if words.len() > YIELDS_MAX || !words.is_sorted_by(|left, right| left < right) {
+        return Err(format!("the labels of `{tool}` are too many or not in order"));
+    }
+    let labels = words.iter().map(|word| word.parse());
+    labels
+        .collect::<Result<_, _>>()
+        .map_err(|error: InvalidLabel| error.to_string())
 }
 
 fn encode_type(ty: &ArgumentType) -> wire::ArgumentType {

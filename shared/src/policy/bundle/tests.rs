@@ -336,6 +336,33 @@ fn packs_of_one_name_or_with_one_rule_id_do_not_compose() {
 }
 
 #[test]
+fn labels_that_are_out_of_order_doubled_too_many_or_no_words_are_refused_when_decoded() {
+    let many: Vec<String> = (100..133).map(|at| format!("l{at}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    for (yields, is_read) in [
+        (&["a", "b"][..], true),
+        (&many[..32], true),
+        (&["b", "a"], false),
+        (&["a", "a"], false),
+        (&["A"], false),
+        (&[""], false),
+        (&many, false),
+    ] {
+        let mut changed = composition();
+        let mut catalog = wire::CatalogSegment::decode(changed.segments[0].bytes.clone()).unwrap();
+        catalog.tools[0].yields = yields.iter().map(ToString::to_string).collect();
+        let bytes = bytes::Bytes::from(catalog.encode_to_vec());
+        changed.segments[0] = Segment {
+            sha256: Sha256::of(&bytes),
+            bytes,
+            ..changed.segments[0].clone()
+        };
+        let stage = changed.open().err().map(|error| error.stage());
+        assert_eq!(stage, (!is_read).then_some(Stage::Decode), "{yields:?}");
+    }
+}
+
+#[test]
 fn every_kind_of_argument_type_comes_back_from_its_bytes() {
     let json = r##"[{"name": "all", "inputSchema": {"additionalProperties": {"type": "string"}, "required": ["b"],
       "$defs": {"D": {"type": "object", "properties": {"x": {"type": "integer"}}, "additionalProperties": true}},
@@ -346,7 +373,7 @@ fn every_kind_of_argument_type_comes_back_from_its_bytes() {
         "c": {"oneOf": [{"type": "integer"}, {"type": "array", "items": {"type": "string", "enum": ["p", "q"]}}]}
       }}}]"##;
     let toml = "[all]\neffects = [\"read\", \"publish\"]\nreversibility = \"externally_reversible\"\nsecret = [\"s\"]\n\
-                resource = { type = \"Thing\", id = \"s\" }\n";
+                resource = { type = \"Thing\", id = \"s\" }\nyields = [\"untrusted_content\", \"pii\"]\n";
     let pack = fixture::pack("pack", &[("catalog/c.json", json), ("catalog/c.toml", toml)]);
     let all = pack.tools().next().unwrap();
     assert_eq!(all.arguments.members.len(), 10);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::definition::{Definition, definitions};
-use super::{Effect, ResourceSpec, Reversibility, Tool};
+use super::{Effect, ResourceSpec, Reversibility, Tool, YIELDS_MAX};
 use crate::policy::argument::{ArgumentType, Scalar};
 use crate::policy::finding::{Finding, Place};
 
@@ -27,6 +27,8 @@ struct Entry {
     resource: Option<Spanned<Resource>>,
     #[serde(default)]
     secret: Vec<Spanned<String>>,
+    #[serde(default)]
+    yields: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +87,7 @@ impl Reader<'_> {
             Ok(entries) => Some(entries),
             Err(error) => {
                 let at = error.span().unwrap_or_default();
-                let help = "a tool needs `effects` and `reversibility`, and may have `resource = { type, id }` and `secret`";
+                let help = "a tool needs `effects` and `reversibility`, and may have `resource = { type, id }`, `secret` and `yields`";
                 self.errors
                     .push(self.toml.error(at, error.message().trim_end(), help));
                 None
@@ -134,12 +136,14 @@ impl Reader<'_> {
             reversibility: *entry.reversibility.get_ref(),
             resource: None,
             secret: Vec::new(),
+            yields: BTreeSet::new(),
             definition: definition.sha256,
             arguments,
         };
         self.refuse_contradiction(&tool, &entry);
         self.set_resource(&mut tool, entry.resource);
         self.set_secret(&mut tool, entry.secret);
+        self.set_yields(&mut tool, entry.yields);
         Some(tool)
     }
 
@@ -213,6 +217,25 @@ impl Reader<'_> {
         }
         tool.secret.sort();
         tool.secret.dedup();
+    }
+
+    fn set_yields(&mut self, tool: &mut Tool, yields: Vec<Spanned<String>>) {
+        for word in yields {
+            let refusal = match word.get_ref().parse() {
+                Ok(label) if tool.yields.len() < YIELDS_MAX || tool.yields.contains(&label) => {
+                    let is_new = tool.yields.insert(label);
+                    (!is_new).then(|| (format!("`{}` stands twice", word.get_ref()), "remove one"))
+                }
+                Ok(_) => Some((
+                    format!("`{}` yields more than {YIELDS_MAX} labels", tool.id),
+                    "name kinds of data, not single values",
+                )),
+                Err(error) => Some((format!("{error}"), "write `pii` or `untrusted_content`")),
+            };
+            if let Some((message, help)) = refusal {
+                self.errors.push(self.toml.error(word.span(), message, help));
+            }
+        }
     }
 
     fn warn_of_uncatalogued(&mut self, definitions: &BTreeMap<String, Definition<'_>>, tools: &[Tool]) {

@@ -23,6 +23,7 @@ fn tool(effects: &[Effect], reversibility: Reversibility) -> Tool {
             argument: "to".to_owned(),
         }),
         secret: Vec::new(),
+        yields: BTreeSet::new(),
         definition: Sha256::default(),
         arguments: RecordType::default(),
     }
@@ -80,6 +81,26 @@ fn entry(more: &str) -> String {
     format!("[move]\neffects = [\"write\"]\nreversibility = \"reversible\"\n{more}\n")
 }
 
+fn yields(count: usize) -> String {
+    let words: Vec<String> = (0..count).map(|at| format!("\"l{at}\"")).collect();
+    format!("yields = [{}]", words.join(", "))
+}
+
+#[test]
+fn a_tool_yields_what_its_entry_says_and_nothing_if_it_says_nothing() {
+    let yielded = |more: &str| -> Vec<String> {
+        let pack = catalog(&format!("[{TOOLS}]"), &entry(more)).unwrap();
+        pack.tools[0].yields.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        yielded("yields = [\"untrusted_content\", \"pii\"]"),
+        ["pii", "untrusted_content"]
+    );
+    assert!(yielded("").is_empty());
+    assert!(yielded("yields = []").is_empty());
+    assert_eq!(yielded(&yields(YIELDS_MAX)).len(), YIELDS_MAX);
+}
+
 fn assert_finding(result: Result<Pack, Vec<Finding>>, file: &str, line: u32, said: &str) {
     let findings = result.unwrap_err();
     let is_it =
@@ -128,6 +149,11 @@ fn what_is_wrong_with_an_entry_is_shown_at_its_place() {
             "can't be the id of a resource",
         ),
         (&entry("secret = [\"pin\"]"), 4, "no argument `pin`"),
+        (&entry("yields = [\"pii\", \"PII\"]"), 4, "`PII` is not a label"),
+        (&entry("yields = [\"\"]"), 4, "`` is not a label"),
+        (&entry("yields = [\"pii\",\n\"pii\"]"), 5, "`pii` stands twice"),
+        (&entry(&yields(YIELDS_MAX + 1)), 4, "more than 32 labels"),
+        (&entry("yields = \"pii\""), 4, "invalid type"),
         (
             &entry("[copy]\neffects = []\nreversibility = \"read_only\""),
             4,
