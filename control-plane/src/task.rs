@@ -256,6 +256,7 @@ impl Task {
             user: self.user.clone(),
             scope: self.scope.clone(),
             limits: self.limits,
+            data: None,
             named: self.named.clone(),
             intent: self.intent.clone(),
             environment: self.environment.clone(),

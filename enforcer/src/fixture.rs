@@ -324,6 +324,7 @@ impl Bench {
             user: "alice".into(),
             scope: Scope::parse(["bank/*".into()]).unwrap(),
             limits,
+            data: None,
             named: Vec::new(),
             intent: "pay the rent".into(),
             environment: "production".into(),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `grant.rs` | what a grant is, and when it holds |
 //! | [`scope`](Scope) | which tools it covers, with which arguments |
+//! | [`DataScope`] | which kinds of data it may touch |
 //! | [`constraint`] | what one argument must be |
 //! | [`Limits`] | how often, how risky, how deep; and what narrows what |
 //! | [`Chain`] | a grant with all it was narrowed from, as it is presented |
@@ -17,6 +18,7 @@
 mod chain;
 mod claims;
 pub mod constraint;
+mod data;
 mod jws;
 mod limits;
 mod narrowing;
@@ -27,6 +29,7 @@ mod token;
 use thiserror::Error;
 
 pub use chain::{CHAIN_BYTES_MAX, Chain};
+pub use data::{DATA_LABELS_MAX, DataScope, InvalidData};
 pub use limits::{CALLS_MAX, DEPTH_MAX, InvalidLimits, Limits, RISK_MAX, Widened, parse_risk};
 pub use narrowing::{Narrowing, NotNarrowed, OwnGrant};
 pub use proof::{InvalidProof, PROOF_BYTES_MAX, PROOF_LIFE_MS, Proof};
@@ -59,6 +62,8 @@ pub struct Grant {
     pub scope: Scope,
     /// How much of it.
     pub limits: Limits,
+    /// Which data it may touch; none: any.
+    pub data: Option<DataScope>,
     /// Values the user named.
     pub named: Vec<String>,
     /// What the user wants, in words.

@@ -174,6 +174,7 @@ impl Judged {
             user: USER.to_owned(),
             scope: Scope::parse(["desk/*".to_owned()])?,
             limits: Limits::default(),
+            data: None,
             named: Vec::new(),
             intent: "a test".to_owned(),
             environment: ENVIRONMENT.to_owned(),

@@ -124,6 +124,7 @@ fn grant(limits: Limits, holder: Option<VerifyingKey>) -> Result<Grant> {
         agent: AGENT.parse()?,
         user: USER.to_owned(),
         scope: Scope::parse_json(SCOPE.as_bytes())?,
+        data: None,
         named: vec!["GB29NWBK60161331926819".to_owned()],
         intent: "pay the rent".to_owned(),
         environment: ENVIRONMENT.to_owned(),

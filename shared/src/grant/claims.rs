@@ -83,6 +83,13 @@ impl<'a> Claims<'a> {
         self.list(name)?.iter().map(text).collect()
     }
 
+    pub(super) fn texts_or_null(&mut self, name: &str) -> Result<Option<Vec<String>>, String> {
+        if self.is_null(name) {
+            return Ok(None);
+        }
+        self.texts(name).map(Some)
+    }
+
     pub(super) fn object(&mut self, name: &str) -> Result<Self, String> {
         Self::of(name, self.take(name)?)
     }

@@ -6,7 +6,7 @@
 
 use thiserror::Error;
 
-use super::Grant;
+use super::{DataScope, Grant};
 
 /// A task may make at most this many calls, if they are counted at all.
 pub const CALLS_MAX: u64 = 1_000_000_000;
@@ -52,6 +52,9 @@ pub enum Widened {
     /// An argument.
     #[error("an argument may be what its parent does not allow, or what can't be shown to be allowed")]
     Arguments,
+    /// Data.
+    #[error("it may touch data that its parent may not")]
+    Data,
     /// Calls.
     #[error("its budget is larger than its parent's")]
     Budget,
@@ -109,6 +112,7 @@ impl Grant {
     /// Whether it gives nothing that its parent does not give.
     pub fn narrows(&self, parent: &Self) -> Result<(), Widened> {
         self.scope.narrows(&parent.scope)?;
+        DataScope::narrows(self.data.as_ref(), parent.data.as_ref())?;
         self.limits.narrows(&parent.limits)?;
         let is_within = self.issued_ms >= parent.issued_ms && self.expires_ms <= parent.expires_ms;
         narrower(is_within, Widened::Expiry)?;

@@ -9,7 +9,9 @@ use thiserror::Error;
 
 use super::chain::SEPARATOR;
 use super::token::Trust;
-use super::{CHAIN_BYTES_MAX, Chain, Grant, InvalidGrant, Link, Scope, Signer, TOKEN_BYTES_MAX, Widened};
+use super::{
+    CHAIN_BYTES_MAX, Chain, DataScope, Grant, InvalidGrant, Link, Scope, Signer, TOKEN_BYTES_MAX, Widened,
+};
 use crate::action::{Arguments, Sha256};
 use crate::clock::Clock;
 use crate::id::GrantId;
@@ -23,6 +25,8 @@ pub struct Narrowing {
     pub agent: SpiffeId,
     /// Tools with their arguments.
     pub scope: Option<Scope>,
+    /// Which data.
+    pub data: Option<DataScope>,
     /// How many calls.
     pub calls: Option<u64>,
     /// At least how risky.
@@ -78,6 +82,7 @@ impl Narrowing {
         Self {
             agent,
             scope: None,
+            data: None,
             calls: None,
             risk: None,
             depth: None,
@@ -102,6 +107,7 @@ impl Narrowing {
             id,
             agent: self.agent,
             scope: self.scope.unwrap_or_else(|| parent.scope.clone()),
+            data: self.data.or_else(|| parent.data.clone()),
             limits,
             named: self.named.unwrap_or_else(|| parent.named.clone()),
             issued_ms,

@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::constraint::{Constraint, InvalidConstraint, Refused};
 use super::limits::{Widened, narrower};
 use crate::action::{Arguments, InvalidArguments, Json};
+use crate::label::Label;
 use crate::text::shown;
 
 /// A scope may name at most this many tools.
@@ -110,6 +111,14 @@ pub enum OutOfScope {
         tool: String,
         /// Which argument.
         argument: String,
+    },
+    /// Data that the tool gives.
+    #[error("`{tool}` yields `{label}`, which is outside the data scope of this task")]
+    Data {
+        /// Which tool.
+        tool: String,
+        /// What it yields.
+        label: Label,
     },
     /// An argument that is not what it must be.
     #[error("argument `{argument}` of `{tool}` is not in the scope of this task: {why}")]

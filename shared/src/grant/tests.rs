@@ -34,6 +34,7 @@ pub(super) fn grant() -> Grant {
             risk: 75,
             depth: 2,
         },
+        data: Some(DataScope::parse(["pii", "public"]).unwrap()),
         named: vec!["GB29NWBK60161331926819".into()],
         intent: "pay the rent".into(),
         environment: "production".into(),
@@ -73,11 +74,13 @@ fn a_token_says_its_limits_and_leaves_none_out() {
     let key = key();
     let mut grant = grant();
     grant.limits = Limits::default();
+    grant.data = None;
     let token = grant.sign(&key).unwrap();
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims = String::from_utf8(claims).unwrap();
     for member in [
         r#""budgets":{"calls":null}"#,
+        r#""data":null"#,
         r#""risk":0"#,
         r#""del_max_depth":0"#,
     ] {
@@ -145,7 +148,7 @@ fn another_key_another_algorithm_and_none_are_refused() {
 fn a_claim_that_stands_twice_is_unknown_or_is_missing_is_refused() {
     let key = key();
     let good = grant().sign(&key).unwrap();
-    let changes: [(&str, &str); 23] = [
+    let changes: [(&str, &str); 32] = [
         (r#""cnf":null,"#, ""),
         (
             r#""cnf":null"#,
@@ -169,6 +172,15 @@ fn a_claim_that_stands_twice_is_unknown_or_is_missing_is_refused() {
         (r#""calls":60"#, ""),
         (r#""budgets":{"calls":60},"#, ""),
         (r#""budgets":{"calls":60}"#, r#""budgets":60"#),
+        (r#""data":["pii","public"],"#, ""),
+        (r#""data":["pii","public"]"#, r#""data":"pii""#),
+        (r#""data":["pii","public"]"#, r#""data":{"pii":true}"#),
+        (r#""data":["pii","public"]"#, r#""data":["public","pii"]"#),
+        (r#""data":["pii","public"]"#, r#""data":["pii","pii"]"#),
+        (r#""data":["pii","public"]"#, r#""data":["pii",null]"#),
+        (r#""data":["pii","public"]"#, r#""data":["*"]"#),
+        (r#""data":["pii","public"]"#, r#""data":["pii"],"data":null"#),
+        (r#""data":["pii","public"]"#, r#""data":["pii "]"#),
         (r#""max":500"#, r#""max":500,"step":5"#),
         (
             r#""constraint_type":"range""#,

@@ -1,7 +1,7 @@
 //! A grant as a token, in a profile of the attenuating agent token, and back.
 //!
 //! The scope stands where the draft has it, in `authorization_details`; the draft still moves, so what is signed says which
-//! profile it is. What only we know of a task (intent, named values, environment, risk, budgets, exact times) stands in one
+//! profile it is. What only we know of a task (intent, named values, environment, data, risk, budgets, exact times) stands in one
 //! claim of our own.
 //!
 //! **Invariant**: a token is read in one way or not at all: no member twice, none missing, none that this verifier does not know.
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::claims::Claims;
 use super::jws::{self, Jws};
-use super::{Grant, InvalidGrant, Limits, Link, Scope, Signer, TOKEN_BYTES_MAX};
+use super::{DataScope, Grant, InvalidGrant, Limits, Link, Scope, Signer, TOKEN_BYTES_MAX};
 use crate::action::{Arguments, Sha256};
 use crate::key::{SigningKey, VerifyingKey};
 
@@ -106,6 +106,7 @@ impl Grant {
                 "risk": self.limits.risk,
                 // Nothing is left out: a budget that is not there is `null`.
                 "budgets": {"calls": self.limits.calls},
+                "data": self.data.as_ref().map(|data| data.labels().collect::<Vec<_>>()),
                 "issued_ms": self.issued_ms,
                 "expires_ms": self.expires_ms,
             },
@@ -134,6 +135,7 @@ impl Grant {
             agent: actor.parsed("sub")?,
             user: claims.text("sub")?.to_owned(),
             scope: scope(&mut claims)?,
+            data: data(&mut task)?,
             limits: limits.checked().map_err(|error| error.to_string())?,
             named: task.texts("named")?,
             intent: task.text("intent")?.to_owned(),
@@ -204,6 +206,18 @@ fn holder(claims: &mut Claims<'_>) -> Result<Option<VerifyingKey>, String> {
     let key = VerifyingKey::from_base64(jwk.text("x")?).map_err(|error| error.to_string())?;
     jwk.end()?;
     Ok(Some(key))
+}
+
+/// Labels in their one order, or `null` for any.
+fn data(task: &mut Claims<'_>) -> Result<Option<DataScope>, String> {
+    let Some(labels) = task.texts_or_null("data")? else {
+        return Ok(None);
+    };
+    let data = DataScope::parse(&labels).map_err(|error| error.to_string())?;
+    if !labels.is_sorted() {
+        return Err("the labels of `data` are not sorted".to_owned());
+    }
+    Ok(Some(data))
 }
 
 /// The one authorization there is.

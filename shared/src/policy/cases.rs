@@ -138,6 +138,7 @@ impl Case {
         let authority = Authority {
             user: task.user,
             scope: task.scope,
+            data: None,
             named: task.named.into_iter().map(|scalar| scalar.0).collect(),
             intent: task.intent,
             environment: task.environment,

@@ -72,6 +72,7 @@ fn decided(call: &Call, bundle: &super::Bundle) -> Expected {
     let authority = Authority {
         user: "alice".to_owned(),
         scope: call.scope.clone(),
+        data: None,
         named: call.named.clone(),
         intent: String::new(),
         environment: call.environment.clone(),

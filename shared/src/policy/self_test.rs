@@ -192,6 +192,7 @@ fn decode(test: wire::SelfTest) -> Result<SelfTest, String> {
         Authority {
             user: test.user,
             scope: test.scope,
+            data: None,
             named: test.named,
             intent: test.intent,
             environment: test.environment,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::bundle::Bundle;
 use super::evaluate::{Judgement, Situation};
 use crate::action::{Action, Arguments};
-use crate::grant::{Grant, InvalidScope, Limits, Scope};
+use crate::grant::{DataScope, Grant, InvalidScope, Limits, Scope};
 use crate::id::{GrantId, TaskId};
 use crate::identity::SpiffeId;
 
@@ -24,6 +24,7 @@ pub(super) struct Trial {
 pub(super) struct Authority {
     pub(super) user: String,
     pub(super) scope: Vec<String>,
+    pub(super) data: Option<DataScope>,
     pub(super) named: Vec<String>,
     pub(super) intent: String,
     pub(super) environment: String,
@@ -53,6 +54,7 @@ impl Trial {
                 risk: authority.risk,
                 ..Limits::default()
             },
+            data: authority.data,
             named: authority.named,
             intent: authority.intent,
             environment: authority.environment,

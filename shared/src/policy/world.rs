@@ -175,6 +175,7 @@ fn trial(agent: &str, tool: &str, account: &str, n: u64, amount: &str) -> Trial 
     let authority = Authority {
         user: "ann".to_owned(),
         scope: vec!["c/*".to_owned()],
+        data: None,
         named: vec!["one".to_owned()],
         intent: String::new(),
         environment: if n == 2 {

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkrein_shared::ManualClock;
-use checkrein_shared::grant::{Grant, Limits, Scope};
+use checkrein_shared::grant::{DataScope, Grant, Limits, Scope};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::key::SigningKey;
 use proptest::{prop_assert, prop_assert_eq};
@@ -21,6 +21,7 @@ fn grant(scope: &str) -> Grant {
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
         user: "alice".into(),
         scope: Scope::parse_json(scope.as_bytes()).unwrap(),
+        data: Some(DataScope::parse(["pii", "public"]).unwrap()),
         named: vec!["GB29NWBK60161331926819".into()],
         intent: "pay the rent".into(),
         environment: "production".into(),

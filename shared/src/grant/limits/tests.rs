@@ -34,6 +34,7 @@ fn grant() -> Grant {
             risk: 50,
             depth: 2,
         },
+        data: Some(DataScope::parse(["pii", "public"]).unwrap()),
         named: vec!["GB29".into(), "US13".into()],
         intent: "pay the rent".into(),
         environment: "production".into(),
@@ -148,7 +149,7 @@ fn each_dimension_that_is_wider_is_named() {
     let parent = grant();
     assert_eq!(parent.narrows(&parent), Ok(()));
     let scope = |json: &str| Scope::parse_json(json.as_bytes()).unwrap();
-    let widenings: [(Widening, Widened); 13] = [
+    let widenings: [(Widening, Widened); 15] = [
         (|child| child.holder = None, Widened::Holder),
         (|child| child.epoch += 1, Widened::Origin),
         (
@@ -156,6 +157,11 @@ fn each_dimension_that_is_wider_is_named() {
             Widened::Origin,
         ),
         (|child| child.intent = "buy a car".into(), Widened::Origin),
+        (|child| child.data = None, Widened::Data),
+        (
+            |child| child.data = Some(DataScope::parse(["pii", "secret"]).unwrap()),
+            Widened::Data,
+        ),
         (|child| child.limits.calls = Some(61), Widened::Budget),
         (|child| child.limits.calls = None, Widened::Budget),
         (|child| child.limits.risk = 49, Widened::Risk),

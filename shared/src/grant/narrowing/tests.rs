@@ -22,15 +22,20 @@ fn narrowing() -> impl Strategy<Value = Narrowing> {
         prop::option::of(0..4_u8),
         prop::option::of(1..900_000_u64),
     );
-    (scope, numbers, any::<bool>()).prop_map(|(scope, (calls, risk, depth, life_ms), is_held)| Narrowing {
-        scope,
-        calls,
-        risk,
-        depth,
-        expires_in: life_ms.map(Duration::from_millis),
-        holder: is_held.then(|| key().verifying()),
-        ..Narrowing::to("spiffe://acme.example/agent/search".parse().unwrap())
-    })
+    let data = prop::sample::select(vec![&["pii"][..], &[], &["pii", "public"], &["secret"]]);
+    let data = prop::option::of(data.prop_map(|labels| DataScope::parse(labels).unwrap()));
+    ((scope, data), numbers, any::<bool>()).prop_map(
+        |((scope, data), (calls, risk, depth, life_ms), is_held)| Narrowing {
+            scope,
+            data,
+            calls,
+            risk,
+            depth,
+            expires_in: life_ms.map(Duration::from_millis),
+            holder: is_held.then(|| key().verifying()),
+            ..Narrowing::to("spiffe://acme.example/agent/search".parse().unwrap())
+        },
+    )
 }
 
 proptest! {
@@ -71,6 +76,13 @@ fn each_dimension_that_would_be_wider_is_named_before_anything_is_signed() {
                 ..to()
             },
             Widened::Tools,
+        ),
+        (
+            Narrowing {
+                data: Some(DataScope::parse(["secret"]).unwrap()),
+                ..to()
+            },
+            Widened::Data,
         ),
         (
             Narrowing {

@@ -43,6 +43,7 @@ fn trial(tool: &str, arguments: &str) -> Trial {
     let authority = Authority {
         user: "ann".to_owned(),
         scope: vec!["c/*".to_owned()],
+        data: None,
         named: vec!["1".to_owned()],
         intent: "tidy up".to_owned(),
         environment: "production".to_owned(),
