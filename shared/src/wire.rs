@@ -3,6 +3,7 @@
 mod decision;
 mod hold;
 mod roster;
+mod task;
 
 use thiserror::Error;
 

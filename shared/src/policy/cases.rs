@@ -14,7 +14,7 @@ use super::pack::Pack;
 use super::trial::{Authority, Trial};
 use crate::action::Arguments;
 use crate::decision::{Cause, Verdict};
-use crate::grant::parse_risk;
+use crate::grant::{DataScope, parse_risk};
 use crate::identity::SpiffeId;
 
 /// The moment at which a case is judged unless it names one, and every probe of the self-test: 2026-01-01T00:00:00Z. Never
@@ -89,6 +89,7 @@ struct WrittenTask {
     risk: Option<Scalar>,
     #[serde(default)]
     delegated_by: Vec<SpiffeId>,
+    data: Option<Vec<String>>,
 }
 
 /// A value the user named, or a risk: text, or a number that YAML takes for one.
@@ -135,10 +136,11 @@ impl Case {
         };
         let task = written.task;
         let risk = task.risk.map_or(Ok(0), |risk| parse_risk(&risk.0));
+        let data = task.data.map(DataScope::parse).transpose();
         let authority = Authority {
             user: task.user,
             scope: task.scope,
-            data: None,
+            data: data.map_err(|error| wrong(&error))?,
             named: task.named.into_iter().map(|scalar| scalar.0).collect(),
             intent: task.intent,
             environment: task.environment,

@@ -1,6 +1,6 @@
 //! The verdict: from a bundle and a situation to permit, hold or deny.
 //!
-//! Order: unknown tool, out of scope, arguments that are not what they may be; then the rules. Any forbid that erred denies,
+//! Order: unknown tool, out of scope (tool, arguments, data), arguments that are not what they may be; then the rules. Any forbid that erred denies,
 //! then any satisfied forbid, then the lack of a permit; what is left waits for people if a `@hold` is satisfied, and is
 //! permitted if none is.
 //!
@@ -13,13 +13,14 @@ use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
 use cedar_policy_core::extensions::Extensions;
 
 use super::bundle::{Bundle, CompiledRule};
+use super::catalog::Tool;
 use super::index::{Moved, RuleAt};
 use super::request::Question;
 use super::rule::RuleKind;
 use super::value::Mismatch;
 use crate::action::Action;
 use crate::decision::{Cause, Tier, Verdict};
-use crate::grant::Grant;
+use crate::grant::{Grant, OutOfScope};
 use crate::hold::Requirement;
 use crate::identity::SpiffeId;
 use crate::text::shown;
@@ -38,6 +39,17 @@ pub struct Situation<'a> {
     pub now_ms: u64,
     /// How long ago the bundle was confirmed to be the newest.
     pub policy_age_ms: u64,
+}
+
+impl Situation<'_> {
+    /// Whether the task covers the call and what the tool gives in return.
+    fn is_covered(&self, tool: &Tool) -> Result<(), OutOfScope> {
+        self.grant.scope.admits(&tool.id, &self.action.arguments)?;
+        match &self.grant.data {
+            Some(data) => data.admits(&tool.id, &tool.yields),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A verdict, and what made it.
@@ -113,7 +125,7 @@ impl Bundle {
             return Judgement::deny(Cause::UnknownTool, reason, Tier::Full);
         };
         let tier = tool.tier;
-        if let Err(outside) = situation.grant.scope.admits(id, &situation.action.arguments) {
+        if let Err(outside) = situation.is_covered(&tool.tool) {
             return Judgement::deny(Cause::OutOfScope, outside.to_string(), tier);
         }
         let question = match Question::new(tool, situation) {

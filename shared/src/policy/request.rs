@@ -94,13 +94,18 @@ fn context(compiled: &CompiledTool, situation: &Situation<'_>, input: Vec<(SmolS
     let age_ms = situation.now_ms.saturating_sub(grant.issued_ms);
     let text = |text: &str| Value::from(text);
     let scope = grant.scope.tools().map(text);
+    let data = grant.data.as_ref();
     let task = [
         ("id", Some(text(&grant.task.to_string()))),
         ("intent", Some(text(&grant.intent))),
         ("scope", Some(Value::set(scope, None))),
         ("age", extension::milliseconds(age_ms)),
         ("risk", Some(Value::from(i64::from(grant.limits.risk)))),
+        // Absent: any. A rule asks with `has`.
+        ("data", data.map(|data| Value::set(data.labels().map(text), None))),
     ];
+    let yields = compiled.tool.yields.iter().map(|label| text(label.as_str()));
+    let tool = [("yields", Some(Value::set(yields, None)))];
     let named = intent::named_arguments(
         &situation.action.arguments,
         &compiled.tool.arguments,
@@ -110,6 +115,7 @@ fn context(compiled: &CompiledTool, situation: &Situation<'_>, input: Vec<(SmolS
         (INPUT, Some(Value::record(input, None))),
         ("task", Some(Value::record(present(task), None))),
         ("chain", Some(Value::record(present(chain(situation)), None))),
+        ("tool", Some(Value::record(present(tool), None))),
         ("user", Some(Value::from(entity::of(&entity::USER, &grant.user)))),
         ("environment", Some(text(&grant.environment))),
         ("now", extension::moment(situation.now_ms)),

@@ -242,6 +242,7 @@ fn context(input: &Value) -> Value {
     let task = json!({
         "id": string(), "intent": string(), "scope": strings(), "age": extension("duration"),
         "risk": { "type": "Long" },
+        "data": { "type": "Set", "element": string(), "required": false },
     });
     let agent = || json!({ "type": "Entity", "name": "Agent" });
     let chain = json!({
@@ -250,12 +251,14 @@ fn context(input: &Value) -> Value {
         "root": agent(),
         "parent": { "type": "Entity", "name": "Agent", "required": false },
     });
+    let tool = json!({ "yields": strings() });
     json!({
         "type": "Record",
         "attributes": {
             "input": input,
             "chain": { "type": "Record", "attributes": chain },
             "task": { "type": "Record", "attributes": task },
+            "tool": { "type": "Record", "attributes": tool },
             "user": { "type": "Entity", "name": "User" },
             "environment": string(),
             "now": extension("datetime"),

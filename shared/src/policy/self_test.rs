@@ -17,6 +17,7 @@ use super::pack::Pack;
 use super::trial::{Authority, Trial};
 use crate::action::{Arguments, Sha256};
 use crate::decision::{Cause, Tier, Verdict};
+use crate::grant::DataScope;
 use crate::hold::Requirement;
 use crate::wire::{ids, parsed_ids};
 use probe::Prober;
@@ -172,6 +173,7 @@ fn encode(test: &SelfTest) -> wire::SelfTest {
         requirements: outcome.requirements.iter().map(Into::into).collect(),
         risk: grant.limits.risk.into(),
         delegated_by: ids(delegated_by),
+        data: grant.data.as_ref().map(Into::into),
     }
 }
 
@@ -184,6 +186,7 @@ fn decode(test: wire::SelfTest) -> Result<SelfTest, String> {
         rules: test.rules,
         requirements: test.requirements.into_iter().map(Into::into).collect(),
     };
+    let data = test.data.map(DataScope::try_from).transpose();
     let trial = Trial::new(
         test.name,
         test.agent.parse().map_err(|error| why(&error))?,
@@ -192,7 +195,7 @@ fn decode(test: wire::SelfTest) -> Result<SelfTest, String> {
         Authority {
             user: test.user,
             scope: test.scope,
-            data: None,
+            data: data.map_err(|error| why(&error))?,
             named: test.named,
             intent: test.intent,
             environment: test.environment,

@@ -75,6 +75,16 @@ fn a_case_that_is_not_understood_is_refused_at_its_place() {
             1,
             "`now` is not a moment",
         ),
+        (
+            format!("{}{verdict}", CASE.replace("[c/d] }", "[c/d], data: [PII] }")),
+            1,
+            "`PII` is not a label",
+        ),
+        (
+            format!("{}{verdict}", CASE.replace("[c/d] }", "[c/d], data: pii }")),
+            3,
+            "invalid type",
+        ),
         (format!("{CASE}{verdict}  arguments: [1]\n"), 6, "expected"),
         (
             format!("{CASE}{verdict}  arguments: {{ a: 1, a: 2 }}\n"),
@@ -138,4 +148,41 @@ fn a_case_declares_the_risk_of_its_task_and_the_self_test_carries_it() {
     }
     let refused = read(&case("odd", ", risk: 101", "verdict: deny")).unwrap_err();
     assert!(refused.message.contains("`critical`"), "{}", refused.message);
+}
+
+#[test]
+fn a_case_says_which_data_its_task_may_touch_and_the_self_test_carries_it() {
+    let catalog = r#"[{"name": "look", "inputSchema": {"type": "object"}}, {"name": "now", "inputSchema": {"type": "object"}}]"#;
+    let effects = "[look]\neffects = [\"read\"]\nreversibility = \"read_only\"\nyields = [\"pii\"]\n\
+                   [now]\neffects = []\nreversibility = \"read_only\"\n";
+    let case = |tool: &str, data: &str, expect: &str| {
+        format!(
+            "- name: \"{tool}{data}\"\n  agent: spiffe://a.example/agent/b\n  task: {{ user: ann, scope: [c/*]{data} }}\n  \
+             tool: c/{tool}\n  expect: {{ {expect} }}\n"
+        )
+    };
+    let outside = "verdict: deny, cause: out_of_scope, rules: []";
+    let cases = [
+        case("look", "", "verdict: permit"),
+        case("look", ", data: [public, pii]", "verdict: permit"),
+        case("look", ", data: [public]", outside),
+        case("look", ", data: []", outside),
+        case("now", ", data: []", "verdict: permit"),
+    ];
+    let pack = fixture::pack(
+        "pack",
+        &[
+            ("catalog/c.json", catalog),
+            ("catalog/c.toml", effects),
+            (
+                "rules.cedar",
+                "@id(\"all\") permit (principal, action, resource);",
+            ),
+            ("tests/a.yaml", &cases.concat()),
+        ],
+    );
+    // Opening it judges the self-test again, from its bytes: a data scope that they lost would decide otherwise.
+    for result in run_cases(&pack, &fixture::bundle(&[&pack])) {
+        assert!(result.passed, "{}: found {}", result.name, result.found);
+    }
 }

@@ -7,6 +7,7 @@ use cedar_policy_core::authorizer::{Authorizer, Decision};
 use proptest::prelude::*;
 
 use super::*;
+use crate::grant::DataScope;
 use crate::policy::trial::Trial;
 use crate::policy::{compose, fixture, world};
 
@@ -203,4 +204,58 @@ fn reasons_are_for_people_and_never_hold_a_value() {
     let judged = trial.judge(&bundle);
     assert_eq!((judged.cause, judged.tier), (Cause::UnknownTool, Tier::Full));
     assert!(judged.reason.len() < 300);
+}
+
+/// The world, in which `c/look` yields two labels, `c/pay` one and `c/close` nothing; everything is permitted.
+fn labelled() -> Bundle {
+    let mut pack = world::pack(&["@id(\"go\") permit (principal, action, resource);".to_owned()]);
+    for (tool, labels) in [("c/look", &["pii", "untrusted_content"][..]), ("c/pay", &["pii"])] {
+        let tool = pack.tools.iter_mut().find(|one| one.id == tool).unwrap();
+        tool.yields = labels.iter().map(|label| label.parse().unwrap()).collect();
+    }
+    fixture::bundle(&[&pack])
+}
+
+proptest! {
+    #[test]
+    fn no_call_of_a_tool_that_yields_a_label_outside_the_data_scope_is_permitted(
+        labels in proptest::sample::subsequence(&["pii", "public", "untrusted_content"][..], 0..=3),
+    ) {
+        let bundle = labelled();
+        for mut trial in world::trials() {
+            let open = trial.judge(&bundle);
+            trial.grant.data = Some(DataScope::parse(&labels).unwrap());
+            let judged = trial.judge(&bundle);
+            prop_assert_eq!(&judged, &bundle.judge_unindexed(&trial.situation()));
+            let yields = &bundle.tool(&trial.action.tool).unwrap().yields;
+            let outside = yields.iter().find(|label| !labels.contains(&label.as_str()));
+            let Some(label) = outside else {
+                prop_assert_eq!(judged, open);
+                continue;
+            };
+            prop_assert_eq!((judged.verdict, judged.cause), (Verdict::Deny, Cause::OutOfScope));
+            prop_assert_eq!(judged.reason, format!(
+                "`{}` yields `{label}`, which is outside the data scope of this task", trial.action.tool
+            ));
+        }
+    }
+}
+
+#[test]
+fn a_tool_that_no_catalog_knows_is_outside_every_data_scope() {
+    let bundle = labelled();
+    let mut trial = world::trials().remove(0);
+    trial.action.tool = "c/nothing".to_owned();
+    for data in [
+        None,
+        Some(DataScope::default()),
+        Some(DataScope::parse(["pii"]).unwrap()),
+    ] {
+        trial.grant.data = data;
+        let judged = trial.judge(&bundle);
+        assert_eq!(
+            (judged.verdict, judged.cause),
+            (Verdict::Deny, Cause::UnknownTool)
+        );
+    }
 }

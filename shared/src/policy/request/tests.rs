@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::decision::{Cause, Verdict};
+use crate::grant::DataScope;
 use crate::policy::trial::{Authority, Trial};
 use crate::policy::{Bundle, Pack, fixture};
 
@@ -17,6 +18,7 @@ const TOML: &str = r#"
 [take]
 effects = ["write"]
 reversibility = "reversible"
+yields = ["pii"]
 resource = { type = "Slot", id = "n" }
 [pick]
 effects = ["write"]
@@ -78,7 +80,8 @@ fn rules_read_the_task_the_user_the_place_and_the_time() {
     let rules = r#"@id("all") permit (principal == Agent::"spiffe://a.example/agent/ann", action, resource == Slot::"1")
       when {
         context.task.id like "task_*" && context.task.intent == "tidy up" && context.task.scope == ["c/*"] &&
-        context.task.age == duration("5m") && context.task.risk == 75 && context.user == User::"ann" && context.environment == "production" &&
+        context.task.age == duration("5m") && context.task.risk == 75 &&
+        context.task has data && context.task.data == ["pii", "public"] && context.tool.yields == ["pii"] && context.user == User::"ann" && context.environment == "production" &&
         context.now > datetime("2023-11-14T22:13:19Z") && context.now < datetime("2023-11-14T22:13:21Z") &&
         context.policy_age == duration("7s") && context.arguments_from_intent == ["n"] &&
         context.input has n && context.input.n == 1
@@ -87,6 +90,7 @@ fn rules_read_the_task_the_user_the_place_and_the_time() {
     let mut trial = trial("c/take", r#"{"n": 1.0, "x": 2}"#);
     trial.grant.issued_ms = 1_700_000_000_000 - 300_000;
     trial.grant.limits.risk = 75;
+    trial.grant.data = Some(DataScope::parse(["public", "pii"]).unwrap());
     let situation = Situation {
         policy_age_ms: 7_000,
         ..trial.situation()
@@ -97,6 +101,27 @@ fn rules_read_the_task_the_user_the_place_and_the_time() {
         ..situation
     };
     assert!(bundle.judge(&later).rules.is_empty());
+}
+
+#[test]
+fn a_task_that_may_touch_any_data_says_nothing_of_it_and_a_rule_that_reads_it_all_the_same_errs() {
+    let rules = r#"@id("all") permit (principal, action, resource) unless { context.task has data };"#;
+    let open = trial("c/take", r#"{"n": 1}"#);
+    assert_eq!(open.judge(&bundle(rules)).rules, ["all"]);
+    let mut closed = open.clone();
+    closed.grant.data = Some(DataScope::parse(["pii"]).unwrap());
+    assert_eq!(closed.judge(&bundle(rules)).cause, Cause::NoPermit);
+    let unasked = pack(
+        r#"@id("all") permit (principal, action, resource);
+        @id("no") forbid (principal, action, resource) when { context.task.data.contains("pii") };"#,
+    );
+    let findings = crate::policy::check(&[&unasked]);
+    assert!(
+        findings.iter().any(crate::policy::Finding::is_error),
+        "a push is refused"
+    );
+    let judged = open.judge(&fixture::bundle(&[&unasked]));
+    assert_eq!((judged.verdict, judged.cause), (Verdict::Deny, Cause::RuleErred));
 }
 
 #[test]

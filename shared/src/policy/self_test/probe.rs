@@ -2,7 +2,8 @@
 //!
 //! Arguments are made from the catalog's types, since a call that is not of them never reaches a rule. Who asks are the agents
 //! that rules and entities speak of, and one that none knows. Each asks twice: barely, with what must be there and nothing
-//! named; and fully, with every argument, every value named, and a resource that exists.
+//! named; and fully, with every argument, every value named, a resource that exists, and a task that may touch what the tool
+//! yields and no other data. A tool that yields something is also asked for by a task that may touch nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,9 @@ use cedar_policy_core::ast::EntityUID;
 use serde_json::{Map, Value};
 
 use crate::action::Arguments;
+use crate::grant::DataScope;
 use crate::identity::SpiffeId;
+use crate::label::Label;
 use crate::policy::argument::{ArgumentType, RecordType, Scalar};
 use crate::policy::bundle::Bundle;
 use crate::policy::cases::CASE_NOW_MS_DEFAULT;
@@ -88,11 +91,21 @@ impl Prober {
         let turn = (0..AGENTS_PER_TOOL_MAX.min(count))
             .filter_map(move |nth| self.agents.get((at * AGENTS_PER_TOOL_MAX + nth) % count));
         let agents = self.stranger.iter().chain(turn);
-        agents.flat_map(move |agent| {
+        let probes = agents.flat_map(move |agent| {
             [Fill::Bare, Fill::Full]
                 .into_iter()
                 .filter_map(move |fill| self.probe(tool, agent, fill))
-        })
+        });
+        probes.chain(self.blind(tool))
+    }
+
+    /// A call of a task that may touch nothing of what the tool yields: a build that loses the labels lets it through.
+    fn blind(&self, tool: &Tool) -> Option<Trial> {
+        let agent = self.stranger.as_ref().filter(|_| !tool.yields.is_empty())?;
+        let mut trial = self.probe(tool, agent, Fill::Bare)?;
+        trial.name = format!("blind probe of {} as {agent}", tool.id);
+        trial.grant.data = Some(DataScope::default());
+        Some(trial)
     }
 
     fn probe(&self, tool: &Tool, agent: &SpiffeId, fill: Fill) -> Option<Trial> {
@@ -103,8 +116,14 @@ impl Prober {
             named.sort();
             named.dedup();
         }
+        let yields = tool.yields.iter().map(Label::as_str);
+        let data = match fill {
+            Fill::Bare => None,
+            Fill::Full => Some(DataScope::parse(yields).ok()?),
+        };
         let authority = Authority {
             scope: vec![tool.id.clone()],
+            data,
             named,
             environment: fill.of("", ENVIRONMENT).to_owned(),
             ..Authority::default()

@@ -120,6 +120,34 @@ fn a_build_that_reads_a_quorum_a_team_a_deadline_or_an_effect_otherwise_is_refus
 }
 
 #[test]
+fn a_build_that_reads_what_a_tool_yields_otherwise_is_refused() {
+    let yielding = |labels: &[&str]| {
+        let mut pack = pack("@id(\"all\") permit (principal, action, resource);");
+        for tool in &mut pack.tools {
+            tool.yields = labels.iter().map(|label| label.parse().unwrap()).collect();
+        }
+        pack
+    };
+    let tested = yielding(&["pii"]);
+    assert!(read_otherwise(&tested, &yielding(&["pii"])).is_ok());
+    for labels in [&[][..], &["pii", "secret"], &["public"]] {
+        let refused = read_otherwise(&tested, &yielding(labels));
+        assert!(
+            matches!(refused, Err(BundleError::SelfTest(_))),
+            "{labels:?}: {refused:?}"
+        );
+    }
+    let causes: BTreeSet<_> = derived(&[&tested])
+        .iter()
+        .map(|test| test.outcome.cause.to_string())
+        .collect();
+    assert_eq!(
+        causes,
+        ["out_of_scope", "permitted"].map(ToOwned::to_owned).into()
+    );
+}
+
+#[test]
 fn a_pack_of_many_cases_leaves_room_for_every_other_pack_and_tool() {
     let case = "- name: one\n  agent: spiffe://a.example/agent/ann\n  task: { user: ann, scope: [d/e] }\n  tool: d/e\n  \
                 expect: { verdict: deny }\n";
