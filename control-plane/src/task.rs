@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_shared::SharedClock;
-use checkrein_shared::grant::{Grant, Limits, Scope, TOKEN_BYTES_MAX};
+use checkrein_shared::grant::{DataScope, Grant, Limits, Scope, TOKEN_BYTES_MAX};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
@@ -54,6 +54,8 @@ pub struct Task {
     pub scope: Scope,
     /// How much of it.
     pub limits: Limits,
+    /// Which data it may touch; none: any.
+    pub data: Option<DataScope>,
     /// How many calls were charged.
     pub calls_used: u64,
     /// Values the user named.
@@ -112,6 +114,8 @@ pub struct Start {
     pub scope: Scope,
     /// How much of it.
     pub limits: Limits,
+    /// Which data it may touch; none: any.
+    pub data: Option<DataScope>,
     /// Values the user named.
     pub named: Vec<String>,
     /// What the user wants.
@@ -241,6 +245,7 @@ impl Task {
             && self.agent == start.agent
             && self.scope == start.scope
             && self.limits == start.limits
+            && self.data == start.data
             && self.named == start.named
             && self.intent == start.intent
             && self.environment == start.environment
@@ -256,7 +261,7 @@ impl Task {
             user: self.user.clone(),
             scope: self.scope.clone(),
             limits: self.limits,
-            data: None,
+            data: self.data.clone(),
             named: self.named.clone(),
             intent: self.intent.clone(),
             environment: self.environment.clone(),

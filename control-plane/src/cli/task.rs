@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
 use checkrein_proto::task::v1::{
-    EndRequest, Limits, ListRequest, RevokeRequest, ShowRequest, StartRequest, State,
+    DataScope, EndRequest, Limits, ListRequest, RevokeRequest, ShowRequest, StartRequest, State,
 };
 use checkrein_shared::grant::{CALLS_MAX, DEPTH_MAX};
 use checkrein_shared::identity::SpiffeId;
@@ -74,6 +74,9 @@ With --calls, or --single-use, each call is charged online before it is let thro
 makes one too many; while no control plane can be asked, calls of such a task are denied. Rules read the risk as
 context.task.risk: low 25, medium 50, high 75, critical 100, 0 if nobody said.
 
+With --data, a tool that yields anything else, as the catalog says, is out of the task's scope. Rules read the
+labels as context.task.data, which is there only if the task is limited so, and what a tool yields as context.tool.yields.
+
 A scope file says what arguments must be; one that it does not name is refused:
   {\"bank/send_money\": {
     \"recipient\": {\"constraint_type\": \"one_of\", \"values\": [\"GB29NWBK60161331926819\"]},
@@ -120,6 +123,12 @@ struct StartArgs {
     /// How many times in a row its grant may be passed on, at most 8
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(..=i64::from(DEPTH_MAX)))]
     depth: u8,
+    /// A kind of data it may touch, such as pii; repeat for more; without this, any
+    #[arg(long, value_name = "LABEL", value_parser = values::label)]
+    data: Vec<String>,
+    /// No data: only tools that yield nothing
+    #[arg(long, conflicts_with = "data")]
+    no_data: bool,
     /// Print the grant alone, for scripts
     #[arg(long, conflicts_with = "json")]
     grant_only: bool,
@@ -192,6 +201,7 @@ async fn start(
     };
     let request = StartRequest {
         holder_key: String::new(),
+        data: args.data(),
         limits: Some(limits),
         user: args.user,
         agent: args.agent.into(),
@@ -253,6 +263,16 @@ async fn list(
     Ok(Outcome::Done)
 }
 
+impl StartArgs {
+    /// None: any.
+    fn data(&self) -> Option<DataScope> {
+        let is_limited = self.no_data || !self.data.is_empty();
+        is_limited.then(|| DataScope {
+            labels: self.data.clone(),
+        })
+    }
+}
+
 impl From<StateWord> for State {
     fn from(word: StateWord) -> Self {
         match word {
@@ -263,3 +283,6 @@ impl From<StateWord> for State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

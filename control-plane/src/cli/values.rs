@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use checkrein_shared::grant::{Scope, parse_risk};
 use checkrein_shared::identity::{Role, SpiffeId};
+use checkrein_shared::label::Label;
 use tonic::codegen::http::Uri;
 
 /// How many rows a list shows when nobody says.
@@ -119,6 +120,12 @@ pub(super) fn scope(path: &str) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("can't read it: {error}"))?;
     Scope::parse_json(text.as_bytes()).map_err(|error| error.to_string())?;
     Ok(text)
+}
+
+/// `pii`: one kind of data.
+pub(super) fn label(text: &str) -> Result<String, String> {
+    let label: Label = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(label.to_string())
 }
 
 /// `high`, or a number.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use checkrein_proto::task::v1 as wire;
 use checkrein_proto::task::v1::task_service_server::TaskService;
-use checkrein_shared::grant::{InvalidLimits, Limits, SCOPE_BYTES_MAX, Scope};
+use checkrein_shared::grant::{DataScope, InvalidLimits, Limits, SCOPE_BYTES_MAX, Scope};
 use checkrein_shared::id::TaskId;
 use checkrein_shared::identity::{Role, SpiffeId};
 use tonic::{Request, Response, Status};
@@ -207,6 +207,7 @@ impl From<&Task> for wire::Task {
             }),
             calls_used: task.calls_used,
             holder_key: String::new(),
+            data: task.data.as_ref().map(Into::into),
         }
     }
 }
@@ -239,6 +240,8 @@ fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {
     let scope = parse_scope(request.tools, &request.scope)?;
     let limits = parse_limits(request.limits.unwrap_or_default())
         .map_err(|error| bad_field("limits", error.to_string()))?;
+    let data = request.data.map(DataScope::try_from).transpose();
+    let data = data.map_err(|error| bad_field("data", error.to_string()))?;
     if request.named.len() > NAMED_MAX {
         return Err(bad_field(
             "named",
@@ -263,6 +266,7 @@ fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {
         agent,
         scope,
         limits,
+        data,
         named: request.named,
         intent: request.intent,
         environment: request.environment,

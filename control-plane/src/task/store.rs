@@ -1,6 +1,6 @@
 //! Tasks in Postgres, whose clock says when they start and end.
 
-use checkrein_shared::grant::{Limits, Scope};
+use checkrein_shared::grant::{DataScope, Limits, Scope};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use tokio_postgres::Row;
@@ -33,13 +33,14 @@ pub(super) async fn insert(
 ) -> Result<Task, DatabaseError> {
     let insert = "-- task.insert
         INSERT INTO task (id, grant_id, user_name, agent, scope, named, intent, environment, started_by, started_at, expires_at, state,
-                          calls_max, risk, depth)
+                          calls_max, risk, depth, data)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, now.moment, now.moment + $10::bigint * interval '1 millisecond', 'live',
-               $11, $12, $13
+               $11, $12, $13, $14
         FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS moment) now
         RETURNING *, false AS expired";
     let life_ms = signed(u64::try_from(start.expires_in.as_millis()).unwrap_or(u64::MAX));
     let limits = &start.limits;
+    let data: Option<Vec<&str>> = start.data.as_ref().map(|data| data.labels().collect());
     let row = tx
         .query_one(
             insert,
@@ -57,6 +58,7 @@ pub(super) async fn insert(
                 &limits.calls.map(signed),
                 &i16::from(limits.risk),
                 &i16::from(limits.depth),
+                &data,
             ],
         )
         .await
@@ -334,6 +336,8 @@ fn decode(row: &Row) -> Result<Task, DatabaseError> {
         risk: u8::try_from(row.get::<_, i16>("risk")).map_err(|_| inconsistent("task", &id))?,
         depth: u8::try_from(row.get::<_, i16>("depth")).map_err(|_| inconsistent("task", &id))?,
     };
+    let data = row.get::<_, Option<Vec<&str>>>("data").map(DataScope::parse);
+    let data = data.transpose().map_err(|_| inconsistent("task", &id))?;
     Ok(Task {
         id,
         grant: GrantId::from_uuid(row.get("grant_id")),
@@ -341,6 +345,7 @@ fn decode(row: &Row) -> Result<Task, DatabaseError> {
         agent: parsed(row, "agent", "task")?,
         scope,
         limits: limits.checked().map_err(|_| inconsistent("task", &id))?,
+        data,
         calls_used: unsigned(row.get("calls_used")),
         named: row.get("named"),
         intent: row.get("intent"),

@@ -152,6 +152,7 @@ impl Actor {
             idempotency_key: fresh_key(),
             scope: String::new(),
             limits: None,
+            data: None,
         }
     }
 }

@@ -132,6 +132,7 @@ impl Person {
             idempotency_key: fresh_key(),
             scope: String::new(),
             limits: None,
+            data: None,
         };
         Ok(self.tasks().start(request).await?.into_inner())
     }

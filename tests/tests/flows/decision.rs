@@ -216,6 +216,7 @@ async fn a_rule_that_forbids_is_named_with_its_reason() {
         idempotency_key: checkrein_tests::fresh_key(),
         scope: String::new(),
         limits: None,
+        data: None,
     };
     let task = operator.tasks().start(request).await.unwrap().into_inner();
     let pay = br#"{"recipient":"GB29NWBK60161331926819","amount":10}"#;

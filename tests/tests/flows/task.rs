@@ -1,6 +1,7 @@
 //! Tasks: authority that ends for everyone at once.
 
 mod budget;
+mod data;
 mod repeated;
 mod revocations;
 mod scope;

@@ -37,6 +37,14 @@ pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
     for (tool, argument, constraint) in constraints(&task.scope) {
         fields.line("only if", &format!("`{argument}` of {tool} meets {constraint}"));
     }
+    if let Some(data) = &task.data {
+        let labels = if data.labels.is_empty() {
+            "no data".to_owned()
+        } else {
+            data.labels.join(", ")
+        };
+        fields.line("may touch", &labels);
+    }
     let limits = task.limits.unwrap_or_default();
     if let Some(calls) = limits.calls {
         fields.line("calls", &format!("{} of {calls} used", task.calls_used));

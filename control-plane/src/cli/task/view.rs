@@ -20,6 +20,8 @@ pub(super) struct TaskView {
     calls_used: u64,
     risk: u32,
     depth: u32,
+    /// None: any.
+    data: Option<Vec<String>>,
     named: Vec<String>,
     intent: String,
     environment: String,
@@ -46,6 +48,7 @@ impl TaskView {
             calls_used: task.calls_used,
             risk: limits.risk,
             depth: limits.depth,
+            data: task.data.as_ref().map(|data| data.labels.clone()),
             named: task.named.clone(),
             intent: task.intent.clone(),
             environment: task.environment.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{When, duration, key_value, socket, tool, trust_domain, when};
+use super::{When, duration, key_value, label, socket, tool, trust_domain, when};
 
 #[test]
 fn durations_are_written_with_their_unit() {
@@ -52,6 +52,17 @@ fn a_tool_is_named_with_its_catalog() {
     assert!(tool("bank/*").is_ok());
     for wrong in ["send_money", "*/*", "/x", "bank/"] {
         assert!(tool(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_kind_of_data_is_one_word() {
+    assert_eq!(label("untrusted_content"), Ok("untrusted_content".to_owned()));
+    for wrong in ["", "PII", "pii,public", "a=b"] {
+        assert!(
+            label(wrong).unwrap_err().contains("lower-case letters"),
+            "{wrong}"
+        );
     }
 }
 

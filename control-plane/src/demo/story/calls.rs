@@ -95,6 +95,7 @@ impl Story {
             idempotency_key: idempotency_key(&SystemClock),
             scope: String::new(),
             limits: None,
+            data: None,
         };
         let mut client = TaskServiceClient::new(self.stage.operator.clone());
         let started = client.start(request).await?.into_inner();

@@ -1,6 +1,6 @@
 //! A key makes one request safe to repeat; it does not stand for another.
 
-use checkrein_proto::task::v1::{Limits, ListRequest, StartRequest};
+use checkrein_proto::task::v1::{DataScope, Limits, ListRequest, StartRequest};
 use checkrein_tests::World;
 use tonic::Code;
 
@@ -22,6 +22,7 @@ async fn a_key_that_started_a_task_is_refused_for_one_with_other_values() {
         idempotency_key: "once".to_owned(),
         scope: String::new(),
         limits: None,
+        data: None,
     };
     let once = operator.tasks().start(start()).await.unwrap().into_inner();
     let others = [
@@ -30,6 +31,10 @@ async fn a_key_that_started_a_task_is_refused_for_one_with_other_values() {
                 calls: Some(1),
                 ..Limits::default()
             }),
+            ..start()
+        },
+        StartRequest {
+            data: Some(DataScope::default()),
             ..start()
         },
         StartRequest {
