@@ -1,11 +1,11 @@
 //! The quickstart: what a newcomer types, on the defaults, with the binaries as they are.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use checkrein_proto::decision::v1::gate_service_client::GateServiceClient;
 use checkrein_proto::decision::v1::{AuthorizeRequest, AuthorizeResponse, Verdict};
 use checkrein_tests::{Binaries, Process, WAIT_MAX, fresh_database, gate};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tonic::transport::Channel;
 
 const ASSISTANT: &str = "spiffe://checkrein.local/agent/assistant";
@@ -19,6 +19,26 @@ struct Newcomer {
 }
 
 impl Newcomer {
+    async fn arrives() -> Self {
+        Self {
+            binaries: Binaries::build().await.unwrap(),
+            home: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// Types `checkrein serve`; gives the operator's config beside it.
+    async fn serves(&self) -> (Process, PathBuf) {
+        let mut serve = self.binaries.checkrein();
+        // But for the port, which may be taken, and the database, which would outlive the directory if we are root.
+        serve
+            .current_dir(self.home.path())
+            .args(["--json", "serve", "--listen", "127.0.0.1:0", "--database-url"])
+            .arg(fresh_database().await.unwrap());
+        let control_plane = Process::start(&mut serve).await.unwrap();
+        let operator = PathBuf::from(control_plane.ready["client_config"].as_str().unwrap());
+        (control_plane, operator)
+    }
+
     /// Types `checkrein …` as whoever the config says; it must succeed, and print one document.
     async fn types(&self, config: &Path, words: &[&str]) -> Value {
         let mut command = self.binaries.checkrein();
@@ -54,19 +74,9 @@ async fn ask(gate: &mut GateServiceClient<Channel>, request: &AuthorizeRequest) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_the_defaults_a_read_is_permitted_and_a_message_is_sent_once_bob_approves_it() {
-    let newcomer = Newcomer {
-        binaries: Binaries::build().await.unwrap(),
-        home: tempfile::tempdir().unwrap(),
-    };
+    let newcomer = Newcomer::arrives().await;
     let home = newcomer.home.path();
-    let mut serve = newcomer.binaries.checkrein();
-    // But for the port, which may be taken, and the database, which would outlive the directory if we are root.
-    serve
-        .current_dir(home)
-        .args(["--json", "serve", "--listen", "127.0.0.1:0", "--database-url"])
-        .arg(fresh_database().await.unwrap());
-    let control_plane = Process::start(&mut serve).await.unwrap();
-    let operator = Path::new(control_plane.ready["client_config"].as_str().unwrap()).to_owned();
+    let (control_plane, operator) = newcomer.serves().await;
     assert_eq!(
         operator,
         home.canonicalize()
@@ -134,5 +144,29 @@ async fn on_the_defaults_a_read_is_permitted_and_a_message_is_sent_once_bob_appr
     );
 
     enforcer.stop().await.unwrap();
+    control_plane.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_data_that_a_task_may_touch_is_typed_and_shown_as_it_was_typed() {
+    let newcomer = Newcomer::arrives().await;
+    let (control_plane, operator) = newcomer.serves().await;
+    let start = [
+        "task", "start", "--user", "alice", "--agent", ASSISTANT, "--tool", "mail/*",
+    ];
+    for (words, data) in [
+        (&[][..], json!(null)),
+        (&["--no-data"], json!([])),
+        (
+            &["--data", "untrusted_content", "--data", "pii"],
+            json!(["pii", "untrusted_content"]),
+        ),
+    ] {
+        let started = newcomer.types(&operator, &[&start[..], words].concat()).await;
+        assert_eq!(started["task"]["data"], data, "{words:?}");
+        let id = started["task"]["id"].as_str().unwrap();
+        let shown = newcomer.types(&operator, &["task", "show", id]).await;
+        assert_eq!(shown["data"], data, "{words:?}");
+    }
     control_plane.stop().await.unwrap();
 }
