@@ -159,10 +159,15 @@ fn a_child_is_not_believed_alone_below_another_or_out_of_order() {
 #[test]
 fn a_child_that_says_more_than_its_parent_is_refused_by_the_dimension() {
     let world = World::new(2);
-    let widenings: [(Widening, Widened); 8] = [
+    let widenings: [(Widening, Widened); 10] = [
         (
             |child| child.scope = crate::grant::Scope::parse(["files/*".into()]).unwrap(),
             Widened::Tools,
+        ),
+        (|child| child.data = None, Widened::Data),
+        (
+            |child| child.data = Some(crate::grant::DataScope::parse(["pii", "secret"]).unwrap()),
+            Widened::Data,
         ),
         (|child| child.limits.calls = Some(61), Widened::Budget),
         (|child| child.limits.risk = 10, Widened::Risk),
