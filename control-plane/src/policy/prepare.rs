@@ -1,6 +1,7 @@
 //! The pure part of publishing: from the packs' sources to findings and compositions. No transaction is open meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::policy::{self, Bundle, Composition, Finding, Pack, PackSource, Severity};
@@ -137,6 +138,7 @@ impl Selection<'_> {
         let bundle = composition
             .open()
             .map_err(|error| PolicyError::TestsFail(vec![error.to_string()]))?;
+        let bundle = Arc::new(bundle);
         let failed = self.failures(all, &bundle);
         if failed.is_empty() {
             Ok(composition)
@@ -147,7 +149,7 @@ impl Selection<'_> {
 
     /// Every pack's cases that fail here: a push may not break what another pack promised. A case about a tool that only
     /// other enforcers have is for them.
-    fn failures(&self, all: &[&Pack], bundle: &Bundle) -> Vec<String> {
+    fn failures(&self, all: &[&Pack], bundle: &Arc<Bundle>) -> Vec<String> {
         let elsewhere = |tool: &str| {
             let is_known = |pack: &&Pack| pack.tools().any(|known| known.id == tool);
             bundle.tool(tool).is_none() && all.iter().any(is_known)

@@ -1,7 +1,9 @@
 //! Cases: what a pack's author says must be decided, in `tests/*.yaml`, and whether it is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::de::Error as _;
@@ -11,6 +13,7 @@ use super::bundle::Bundle;
 use super::evaluate::Judgement;
 use super::finding::{Finding, Place};
 use super::pack::Pack;
+use super::roster::{InvalidTeam, Roster, SeatError, Seated, TEAMS_MAX, TeamName};
 use super::trial::{Authority, Trial};
 use crate::action::Arguments;
 use crate::decision::{Cause, Verdict};
@@ -27,6 +30,8 @@ pub(super) struct Case {
     file: String,
     /// The call it makes.
     pub(super) trial: Trial,
+    /// The teams of the register that its agent is in.
+    teams: BTreeSet<TeamName>,
     expect: Expect,
 }
 
@@ -67,6 +72,8 @@ struct Expect {
 struct Written {
     name: String,
     agent: SpiffeId,
+    #[serde(default)]
+    teams: Vec<String>,
     task: WrittenTask,
     tool: String,
     #[serde(default)]
@@ -96,7 +103,7 @@ struct WrittenTask {
 struct Scalar(String);
 
 /// Runs a pack's cases against a bundle it is part of.
-pub fn run_cases(pack: &Pack, bundle: &Bundle) -> Vec<CaseResult> {
+pub fn run_cases(pack: &Pack, bundle: &Arc<Bundle>) -> Vec<CaseResult> {
     pack.cases.iter().map(|case| case.run(bundle)).collect()
 }
 
@@ -105,7 +112,7 @@ impl Case {
     pub(super) fn parse_file(place: Place<'_>) -> Result<Vec<Self>, Finding> {
         let written: Vec<Written> = serde_yaml_ng::from_str(place.text).map_err(|error| {
             let message = format!("not a list of cases: {error}");
-            let help = "a case has `name`, `agent`, `task`, `tool`, `arguments`, `expect` and perhaps `now`";
+            let help = "a case has `name`, `agent`, `task`, `tool`, `arguments`, `expect` and perhaps `teams` and `now`";
             match error.location() {
                 Some(at) => place.error(place.offset(at.line(), at.column()), message, help),
                 None => place.whole(message, help),
@@ -134,6 +141,13 @@ impl Case {
             Some(text) => moment_ms(text)
                 .ok_or_else(|| wrong(&"`now` is not a moment after 1970; write `2026-01-31T12:00:00Z`"))?,
         };
+        let teams = written.teams.iter().map(|team| team.parse());
+        let teams: BTreeSet<_> = teams
+            .collect::<Result<_, InvalidTeam>>()
+            .map_err(|error| wrong(&error))?;
+        if teams.len() > TEAMS_MAX {
+            return Err(wrong(&format_args!("an agent is in at most {TEAMS_MAX} teams")));
+        }
         let task = written.task;
         let risk = task.risk.map_or(Ok(0), |risk| parse_risk(&risk.0));
         let data = task.data.map(DataScope::parse).transpose();
@@ -159,12 +173,22 @@ impl Case {
         Ok(Self {
             file: place.file.to_owned(),
             trial,
+            teams,
             expect: written.expect,
         })
     }
 
-    fn run(&self, bundle: &Bundle) -> CaseResult {
-        let judged = self.trial.judge(bundle);
+    fn run(&self, bundle: &Arc<Bundle>) -> CaseResult {
+        let agent = self.trial.grant.agent.clone();
+        let roster = Roster {
+            revision: 0,
+            agents: BTreeMap::from([(agent, self.teams.clone())]),
+        };
+        let judged = match Seated::new(bundle, &roster) {
+            Ok(None) => self.trial.judge(bundle),
+            Ok(Some(seated)) => seated.judge(&self.trial.situation()),
+            Err(error) => return self.failed(&error),
+        };
         CaseResult {
             name: self.trial.name.clone(),
             file: self.file.clone(),
@@ -173,6 +197,19 @@ impl Case {
             expected: self.expect.to_string(),
             found: self.expect.found(&judged),
             reason: judged.reason,
+        }
+    }
+
+    /// Not judged at all.
+    fn failed(&self, error: &SeatError) -> CaseResult {
+        CaseResult {
+            name: self.trial.name.clone(),
+            file: self.file.clone(),
+            tool: self.trial.action.tool.clone(),
+            passed: false,
+            expected: self.expect.to_string(),
+            found: "no verdict".to_owned(),
+            reason: error.to_string(),
         }
     }
 }

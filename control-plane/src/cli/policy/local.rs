@@ -1,5 +1,7 @@
 //! What needs no control plane: `policy check` and `policy test`, and the rehearsal before a push.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use checkrein_proto::policy::v1 as wire;
 use checkrein_shared::Generation;
@@ -66,7 +68,7 @@ pub(super) fn test(args: &PackArgs, invocation: &Invocation) -> Result<Outcome, 
 pub(super) fn rehearse(source: &PackSource, args: &PackArgs) -> Result<Rehearsal, Error> {
     let (packs, mut rehearsal) = examine(source, args)?;
     if let Some(pack) = packs.first().filter(|_| rehearsal.is_good()) {
-        let bundle = bundle(&packs)?;
+        let bundle = Arc::new(bundle(&packs)?);
         rehearsal.cases = run_cases(pack, &bundle);
     }
     Ok(rehearsal)

@@ -307,7 +307,7 @@ fn another_format_is_refused_by_name() {
 
 #[test]
 fn no_packs_are_a_bundle_that_denies_everything() {
-    let bundle = compose(&[]).unwrap().open().unwrap();
+    let bundle = std::sync::Arc::new(compose(&[]).unwrap().open().unwrap());
     let pack = Pack::parse(&fixture::payments()).unwrap();
     for result in crate::policy::run_cases(&pack, &bundle) {
         assert!(

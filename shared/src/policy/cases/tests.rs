@@ -7,7 +7,7 @@ use crate::policy::fixture;
 fn the_example_pack_does_what_its_cases_say() {
     let pack = Pack::parse(&fixture::payments())
         .unwrap_or_else(|findings| panic!("{}", fixture::rendered(&findings)));
-    let results = run_cases(&pack, &fixture::bundle(&[&pack]));
+    let results = run_cases(&pack, &Arc::new(fixture::bundle(&[&pack])));
     assert_eq!(results.len(), 8);
     for result in results {
         assert!(
@@ -87,6 +87,11 @@ fn a_case_that_is_not_understood_is_refused_at_its_place() {
         ),
         (format!("{CASE}{verdict}  arguments: [1]\n"), 6, "expected"),
         (
+            format!("{CASE}{verdict}  teams: [\" x\"]\n"),
+            1,
+            "not the name of a team",
+        ),
+        (
             format!("{CASE}{verdict}  arguments: {{ a: 1, a: 2 }}\n"),
             6,
             "duplicate",
@@ -105,7 +110,7 @@ fn a_case_says_what_it_expected_and_what_it_found() {
                 environment: production }\n  tool: bank/send_money\n  arguments: { recipient: US13, amount: 10.0 }\n  \
                 expect: { verdict: permit, rules: [pay-small], cause: permitted, groups: [] }\n";
     let case = read(text).unwrap().remove(0);
-    let result = case.run(&fixture::bundle(&[&pack]));
+    let result = case.run(&Arc::new(fixture::bundle(&[&pack])));
     assert!(!result.passed);
     assert_eq!(result.expected, "permit (permitted) by pay-small for nobody");
     assert_eq!(result.found, "hold (held) by pay-unnamed for treasury");
@@ -143,7 +148,7 @@ fn a_case_declares_the_risk_of_its_task_and_the_self_test_carries_it() {
         ],
     );
     // Opening it judges the self-test again, from its bytes: a risk that they lost would decide otherwise.
-    for result in run_cases(&pack, &fixture::bundle(&[&pack])) {
+    for result in run_cases(&pack, &Arc::new(fixture::bundle(&[&pack]))) {
         assert!(result.passed, "{}: found {}", result.name, result.found);
     }
     let refused = read(&case("odd", ", risk: 101", "verdict: deny")).unwrap_err();
@@ -182,7 +187,41 @@ fn a_case_says_which_data_its_task_may_touch_and_the_self_test_carries_it() {
         ],
     );
     // Opening it judges the self-test again, from its bytes: a data scope that they lost would decide otherwise.
-    for result in run_cases(&pack, &fixture::bundle(&[&pack])) {
+    for result in run_cases(&pack, &Arc::new(fixture::bundle(&[&pack]))) {
+        assert!(result.passed, "{}: found {}", result.name, result.found);
+    }
+}
+
+#[test]
+fn a_case_puts_its_agent_into_teams_as_the_register_would() {
+    let catalog = r#"[{"name": "look", "inputSchema": {"type": "object"}}]"#;
+    let effects = "[look]\neffects = [\"read\"]\nreversibility = \"read_only\"\n";
+    let rules = "@id(\"team\") permit (principal in Team::\"all\", action, resource);";
+    let entities = r#"[{"uid": {"type": "Team", "id": "billing"}, "attrs": {}, "parents": [{"type": "Team", "id": "all"}]}]"#;
+    let case = |teams: &str, verdict: &str| {
+        format!(
+            "- name: {verdict}\n  agent: spiffe://a.example/agent/new\n  {teams}task: {{ user: ann, scope: [c/*] }}\n  \
+             tool: c/look\n  expect: {{ verdict: {verdict} }}\n"
+        )
+    };
+    let cases = [
+        case("teams: [billing]\n  ", "permit"),
+        case("teams: [sales]\n  ", "deny"),
+        case("", "deny"),
+    ];
+    let pack = fixture::pack(
+        "pack",
+        &[
+            ("catalog/c.json", catalog),
+            ("catalog/c.toml", effects),
+            ("rules.cedar", rules),
+            ("entities.json", entities),
+            ("tests/a.yaml", &cases.concat()),
+        ],
+    );
+    let results = run_cases(&pack, &Arc::new(fixture::bundle(&[&pack])));
+    assert_eq!(results.len(), 3);
+    for result in results {
         assert!(result.passed, "{}: found {}", result.name, result.found);
     }
 }

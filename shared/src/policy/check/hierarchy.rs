@@ -34,6 +34,11 @@ impl<'p> Hierarchy<'p> {
         self.groups.contains(uid)
     }
 
+    /// Whether a pack declares this.
+    pub(super) fn declares(&self, uid: &str) -> bool {
+        self.entities.contains_key(uid)
+    }
+
     /// Something that this is in, of what is left.
     fn parent_left(&self, uid: &str, left: &BTreeSet<&str>) -> Option<&str> {
         let parents = &self.entities.get(uid)?.parents;

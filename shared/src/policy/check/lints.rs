@@ -40,8 +40,20 @@ impl Check<'_> {
         );
         for constraint in [principal.as_inner(), resource.as_inner()] {
             if let Some(group) = self.empty_group(constraint) {
-                let message = format!("nothing is in `{group}`: rule `{}` can't apply", rule.id);
-                let help = "is the name right? what is in it stands in `entities.json`, as `parents`";
+                let (message, help) = if *group.entity_type() == *entity::TEAM {
+                    (
+                        format!(
+                            "nothing is in `{group}` but whom the register puts there: rule `{}` may never apply",
+                            rule.id
+                        ),
+                        "is the name right? if its agents come from `fleet agents add --team`, declare it in `entities.json`",
+                    )
+                } else {
+                    (
+                        format!("nothing is in `{group}`: rule `{}` can't apply", rule.id),
+                        "is the name right? what is in it stands in `entities.json`, as `parents`",
+                    )
+                };
                 found.push(place.warning(rule.at(), message, help));
             }
         }
@@ -67,7 +79,8 @@ impl Check<'_> {
         }
     }
 
-    /// The entity of a scope that nothing can be in: a misspelt team would switch a rule off without a word.
+    /// The entity of a scope that nothing can be in: a misspelt team would switch a rule off without a word. Into a team that is
+    /// declared, the register may put agents of whom no pack speaks.
     fn empty_group<'r>(&self, constraint: &'r PrincipalOrResourceConstraint) -> Option<&'r EntityUID> {
         use PrincipalOrResourceConstraint as Constraint;
         let (Constraint::In(_) | Constraint::IsIn(..)) = constraint else {
@@ -77,7 +90,9 @@ impl Check<'_> {
         let is_type = |name: &str| group.entity_type().to_string() == name;
         // Agents and resources are in themselves.
         let itself = is_type("Agent") || self.each_tool().any(|tool| is_type(tool.resource_type()));
-        (!itself && !self.hierarchy.holds_something(&group.to_string())).then_some(group)
+        let name = group.to_string();
+        let declared_team = is_type("Team") && self.hierarchy.declares(&name);
+        (!itself && !declared_team && !self.hierarchy.holds_something(&name)).then_some(group)
     }
 }
 

@@ -182,6 +182,20 @@ fn what_is_probably_a_mistake_is_a_warning() {
     assert_eq!(findings.len(), 6, "{}", fixture::rendered(&findings));
 }
 
+#[test]
+fn a_team_that_is_declared_may_be_empty_since_the_register_puts_agents_into_it() {
+    let rules = "@id(\"team\") forbid (principal in Team::\"night\", action, resource);";
+    let entities = r#"[{"uid": {"type": "Team", "id": "night"}, "attrs": {}, "parents": []}]"#;
+    let said = |files: &[(&str, &str)]| {
+        let findings = check(&[&fixture::pack("pack", files)]);
+        findings
+            .iter()
+            .any(|finding| finding.message.contains("nothing is in"))
+    };
+    assert!(said(&[("rules.cedar", rules)]));
+    assert!(!said(&[("rules.cedar", rules), ("entities.json", entities)]));
+}
+
 fn selecting(name: &str, label: &str, files: &[(&str, &str)]) -> Pack {
     let settings = format!("namespace = \"org\"\n[selectors]\n{label}\n");
     let files: Vec<_> = files
