@@ -17,16 +17,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_shared::SharedClock;
-use checkrein_shared::grant::{DataScope, Grant, Limits, Scope, TOKEN_BYTES_MAX};
+use checkrein_shared::grant::{DataScope, Grant, Limits, Revocation, Revoked, Scope, TOKEN_BYTES_MAX};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
 
 use crate::authority::Authority;
-use crate::database::{Database, DatabaseError, FeedName, Transaction};
+use crate::database::{Database, DatabaseError, Transaction};
 use crate::{fleet, hold};
 pub use confirm::{Charge, Confirm, Confirmation, charge, exhausted, lock_to_release};
-pub use revocation::{RevocationLog, RevokedTask, forget_revocations, load_revocations};
+pub use revocation::{RevocationLog, forget_revocations, load_revocations};
 
 /// A task may live at most this long; an agent that needs more starts another.
 pub const TASK_LIFE_MAX: Duration = Duration::from_hours(24);
@@ -307,8 +307,12 @@ async fn close_locked(
 ) -> Result<Task, DatabaseError> {
     let closed = store::close(tx, id, how, by, reason).await?;
     hold::cancel_all(tx, id, &format!("the task was {}", how.as_str())).await?;
-    let sequence = tx.raise(FeedName::Task).await?;
-    store::insert_revocation(tx, sequence, &closed, how).await?;
+    let over = Revocation {
+        what: Revoked::Task(id),
+        expires_ms: closed.expires_ms,
+        cause: how.as_str().to_owned(),
+    };
+    revocation::append(tx, &over, None).await?;
     Ok(closed)
 }
 

@@ -12,7 +12,7 @@
 
 mod file;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use checkrein_proto::fleet::v1 as wire;
 use checkrein_proto::policy::v1::SignedManifest;
 use checkrein_shared::Generation;
 use checkrein_shared::action::Sha256;
+use checkrein_shared::grant::Revocation;
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::{HeldKeySet, KeySet, VerifyingKey};
 use checkrein_shared::policy::Roster;
@@ -32,7 +33,7 @@ use tracing::{error, warn};
 use crate::directory::{sync_directory, write_durably};
 use crate::freshness::Remembered;
 use crate::policy::{self, HighWater, Verified};
-use crate::snapshot::{Policy, Revocations, RevokedTask, Snapshot};
+use crate::snapshot::{Policy, Revocations, Snapshot};
 use file::{Confirmed, Good, Mark};
 
 const GOOD: &str = "last-known-good";
@@ -120,14 +121,16 @@ impl LastKnownGood {
                 .inspect_err(|error| error!(%error, "the kept key set is not to be believed"))
                 .ok()
         });
-        let restored = keys.as_ref().and_then(|keys| self.restore_policy(keys, root));
+        let revocations = self.revocations();
+        let restored = keys.as_ref().filter(|_| revocations.is_some());
+        let restored = restored.and_then(|keys| self.restore_policy(keys, root));
         if let Some((verified, _)) = &restored {
             // The last run may have ended between the two files.
             self.raise_mark(verified)?;
         }
         Ok(Snapshot {
             policy: restored.map(|(_, policy)| policy),
-            revocations: Arc::new(self.revocations()),
+            revocations: Arc::new(revocations.unwrap_or_default()),
             keys: keys.map(Arc::new),
             agents: Arc::new(
                 self.good
@@ -229,13 +232,8 @@ impl LastKnownGood {
         if revocations.sequence < self.good.revocation_sequence {
             return Ok(());
         }
-        let entries = revocations.tasks.iter().map(|(task, revoked)| wire::Revocation {
-            sequence: 0,
-            task_id: task.to_string(),
-            expires_unix_ms: revoked.expires_ms,
-            cause: revoked.cause.clone(),
-        });
-        let entries = entries.collect();
+        let entries = revocations.entries();
+        let entries = entries.iter().map(|entry| entry.to_wire(0)).collect();
         self.rewrite_good(|good| {
             good.revocation_sequence = revocations.sequence;
             good.revocations = entries;
@@ -251,19 +249,14 @@ impl LastKnownGood {
         read.ok().flatten().unwrap_or_default()
     }
 
-    fn revocations(&self) -> Revocations {
-        let entry = |kept: &wire::Revocation| {
-            let revoked = RevokedTask {
-                expires_ms: kept.expires_unix_ms,
-                cause: kept.cause.clone(),
-            };
-            Some((kept.task_id.parse().ok()?, revoked))
-        };
-        let tasks: BTreeMap<_, _> = self.good.revocations.iter().filter_map(entry).collect();
-        Revocations {
-            sequence: self.good.revocation_sequence,
-            tasks,
-        }
+    /// None if any of them can't be read: then nothing of this task or that may be permitted until all of them come anew.
+    fn revocations(&self) -> Option<Revocations> {
+        let entries = self.good.revocations.iter().cloned().map(Revocation::try_from);
+        let entries = entries.collect::<Result<Vec<_>, _>>();
+        let entries = entries
+            .inspect_err(|error| error!(%error, "the kept revocations can't be read; everything is denied until they come"));
+        // What has expired is forgotten with the next that come.
+        Some(Revocations::default().extended(self.good.revocation_sequence, entries.ok()?, 0))
     }
 
     fn raise_mark(&mut self, verified: &Verified) -> io::Result<()> {

@@ -6,21 +6,21 @@
 //! decides without the teams of the roster beside it; and no deciding thread ever frees a bundle: the writer keeps every replaced
 //! snapshot until it is the last to hold it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod revocations;
+
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use checkrein_shared::Generation;
 use checkrein_shared::action::{MaskingKey, Sha256};
-use checkrein_shared::id::TaskId;
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::KeySet;
 use checkrein_shared::policy::{Bundle, Judgement, Roster, Seated, Situation};
 use tokio::sync::watch;
 use tracing::error;
 
-/// A revocation outlives its task's grants by this much, so that a clock that ran ahead for a while forgets none.
-const REMEMBERED_MS: u64 = 60 * 60 * 1_000;
+pub(crate) use revocations::Revocations;
 
 /// Everything a verdict depends on that comes from the control plane.
 #[derive(Debug, Clone, Default)]
@@ -46,22 +46,6 @@ pub(crate) struct Policy {
     pub(crate) manifest: Sha256,
     /// The bundle with the roster's teams; none: they add nothing to it. Kept up by [`Snapshots`] alone.
     pub(crate) seated: Option<Arc<Seated>>,
-}
-
-/// The tasks that ended before their grants expired.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Revocations {
-    /// Every entry up to this one is known.
-    pub(crate) sequence: u64,
-    pub(crate) tasks: BTreeMap<TaskId, RevokedTask>,
-}
-
-/// Why a task's authority is gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RevokedTask {
-    /// Its grants have expired by then: the entry can be forgotten.
-    pub(crate) expires_ms: u64,
-    pub(crate) cause: String,
 }
 
 /// What runs, for whoever must compare it with what is newest.
@@ -131,24 +115,6 @@ impl Policy {
         match &self.seated {
             Some(seated) => seated.judge(situation),
             None => self.bundle.judge(situation),
-        }
-    }
-}
-
-impl Revocations {
-    /// With these entries and without those that no grant can outlive any more.
-    pub(crate) fn extended(
-        &self,
-        sequence: u64,
-        entries: impl IntoIterator<Item = (TaskId, RevokedTask)>,
-        now_ms: u64,
-    ) -> Self {
-        let mut tasks = self.tasks.clone();
-        tasks.extend(entries);
-        tasks.retain(|_, task| task.expires_ms.saturating_add(REMEMBERED_MS) > now_ms);
-        Self {
-            sequence: self.sequence.max(sequence),
-            tasks,
         }
     }
 }

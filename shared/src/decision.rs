@@ -91,6 +91,10 @@ pub enum Cause {
     UnknownAgent,
     /// The task ended, expired or was revoked.
     TaskEnded,
+    /// The grant was given before its task was amended.
+    TaskAmended,
+    /// The grant was revoked, or one above it, or whose it is.
+    GrantRevoked,
     /// The tool is not in the task's scope.
     OutOfScope,
     /// The catalog does not know the tool.
@@ -317,6 +321,8 @@ words!(
     WrongAgent = "wrong_agent",
     UnknownAgent = "unknown_agent",
     TaskEnded = "task_ended",
+    TaskAmended = "task_amended",
+    GrantRevoked = "grant_revoked",
     OutOfScope = "out_of_scope",
     UnknownTool = "unknown_tool",
     InvalidArguments = "invalid_arguments",

@@ -10,6 +10,7 @@
 //! | [`Chain`] | a grant with all it was narrowed from, as it is presented |
 //! | [`Narrowing`], [`OwnGrant`] | passing a grant on, and proving whose it is |
 //! | [`Proof`] | that whoever presents a grant has its key |
+//! | [`Revocation`] | what ends a grant before its time |
 //! | `token.rs` | a grant as a signed token, and back |
 //! | `jws.rs`, `claims.rs` | what every token here is, and what it says |
 //!
@@ -23,6 +24,7 @@ mod jws;
 mod limits;
 mod narrowing;
 mod proof;
+mod revocation;
 mod scope;
 mod token;
 
@@ -33,6 +35,7 @@ pub use data::{DATA_LABELS_MAX, DataScope, InvalidData};
 pub use limits::{CALLS_MAX, DEPTH_MAX, InvalidLimits, Limits, RISK_MAX, Widened, parse_risk};
 pub use narrowing::{Narrowing, NotNarrowed, OwnGrant};
 pub use proof::{InvalidProof, PROOF_BYTES_MAX, PROOF_LIFE_MS, Proof};
+pub use revocation::{Revocation, Revoked, Stopped};
 pub use scope::{InvalidScope, OutOfScope, SCOPE_BYTES_MAX, SCOPE_TOOLS_MAX, Scope};
 
 use crate::action::Sha256;

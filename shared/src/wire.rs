@@ -2,6 +2,7 @@
 
 mod decision;
 mod hold;
+mod revocation;
 mod roster;
 mod task;
 

@@ -10,7 +10,7 @@ use deadpool_postgres::ClientWrapper;
 use super::DatabaseError;
 
 /// Every migration, in order; the version is the place in the list.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("../../migrations/0001_revision.sql"),
     include_str!("../../migrations/0002_policy.sql"),
     include_str!("../../migrations/0003_fleet.sql"),
@@ -23,6 +23,7 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("../../migrations/0010_agent.sql"),
     include_str!("../../migrations/0011_invitation_withdrawn.sql"),
     include_str!("../../migrations/0012_agent_team.sql"),
+    include_str!("../../migrations/0013_revocation_kind.sql"),
     include_str!("../../migrations/0015_task_data.sql"),
     include_str!("../../migrations/0017_delegated_hold.sql"),
 ];

@@ -5,7 +5,7 @@
 
 use checkrein_proto::fleet::v1 as wire;
 
-use crate::task::{RevocationLog, RevokedTask};
+use crate::task::RevocationLog;
 
 /// Entries of one message: some hundred KiB of the 4 MiB an enforcer decodes.
 const ENTRIES_MAX: usize = 4_096;
@@ -15,7 +15,11 @@ pub(super) fn after(log: &RevocationLog, known: u64) -> Vec<wire::Revocations> {
     if log.sequence <= known {
         return Vec::new();
     }
-    let entries: Vec<wire::Revocation> = log.entries.range(known + 1..).map(entry).collect();
+    let entries: Vec<wire::Revocation> = log
+        .entries
+        .range(known + 1..)
+        .map(|(sequence, revoked)| revoked.to_wire(*sequence))
+        .collect();
     let mut previous_sequence = known;
     let mut messages: Vec<wire::Revocations> = entries
         .chunks(ENTRIES_MAX)
@@ -39,15 +43,6 @@ pub(super) fn after(log: &RevocationLog, known: u64) -> Vec<wire::Revocations> {
         }),
     }
     messages
-}
-
-fn entry((sequence, revoked): (&u64, &RevokedTask)) -> wire::Revocation {
-    wire::Revocation {
-        sequence: *sequence,
-        task_id: revoked.task.to_string(),
-        expires_unix_ms: revoked.expires_ms,
-        cause: revoked.cause.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -1,37 +1,37 @@
 //! The log of ended authority, as every replica reads it and pushes it to enforcers.
 //!
-//! **Invariant**: an entry is forgotten only when no grant of its task can be believed any more; its number stays counted.
+//! **Invariant**: an entry is forgotten only when no grant that it stops can be believed any more; its number stays counted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use checkrein_shared::id::TaskId;
+use checkrein_shared::grant::Revocation;
+use checkrein_shared::identity::SpiffeId;
 
 use super::store;
-use crate::database::{Database, DatabaseError, FeedName};
+use crate::database::{Database, DatabaseError, FeedName, Transaction};
 
-/// A revocation outlives its task's grants by this much, here as in the enforcers: a clock that is behind for a while believes
+/// A revocation outlives its grants by this much, here as in the enforcers: a clock that is behind for a while believes
 /// a grant longer.
 pub(super) const REVOCATION_GRACE: Duration = Duration::from_hours(1);
 
-/// The tasks whose authority ended before their grants expired.
+/// What ended before its grants expired.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RevocationLog {
     /// How many there have ever been.
     pub sequence: u64,
     /// Those whose grants somebody's clock may still believe, by sequence.
-    pub entries: BTreeMap<u64, RevokedTask>,
+    pub entries: BTreeMap<u64, Revocation>,
 }
 
-/// One entry of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RevokedTask {
-    /// Whose grants stop.
-    pub task: TaskId,
-    /// When they would have expired.
-    pub expires_ms: u64,
-    /// `ended` or `revoked`.
-    pub cause: String,
+/// Appends an entry, with a number of its own: it is pushed first, to everyone. `by` says who revoked a grant or a key, and why.
+pub(super) async fn append(
+    tx: &Transaction,
+    revocation: &Revocation,
+    by: Option<(&SpiffeId, &str)>,
+) -> Result<(), DatabaseError> {
+    let sequence = tx.raise(FeedName::Task).await?;
+    store::revocation::insert(tx, sequence, revocation, by).await
 }
 
 /// Loads what was added to the log since `before`, and forgets what no grant can outlive any more.
@@ -47,7 +47,7 @@ pub async fn load_revocations(
     log.entries
         .retain(|_, entry| believable_until_ms(entry.expires_ms) > now_ms);
     while log.sequence < sequence {
-        let page = store::revocations_between(&tx, log.sequence, sequence).await?;
+        let page = store::revocation::between(&tx, log.sequence, sequence).await?;
         // Past the last entry that counts there may be numbers of forgotten ones, up to the counter.
         log.sequence = page.last().map_or(sequence, |(last, _)| *last);
         log.entries.extend(page);
@@ -58,7 +58,7 @@ pub async fn load_revocations(
 /// Deletes the entries of the log that no grant can outlive any more; their numbers stay counted. Returns how many.
 pub async fn forget_revocations(database: &Database) -> Result<u64, DatabaseError> {
     let tx = database.begin("task.forget_revocations").await?;
-    let forgotten = store::delete_revocations(&tx).await?;
+    let forgotten = store::revocation::delete_old(&tx).await?;
     tx.commit().await?;
     Ok(forgotten)
 }

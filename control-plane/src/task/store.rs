@@ -1,20 +1,18 @@
 //! Tasks in Postgres, whose clock says when they start and end.
 
+pub(super) mod revocation;
+
 use checkrein_shared::grant::{DataScope, Limits, Scope};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::revocation::REVOCATION_GRACE;
-use super::{Charge, Closing, Confirmation, RevokedTask, Start, Task, TaskState};
+use super::{Charge, Closing, Confirmation, Start, Task, TaskState};
 use crate::database::{
     DatabaseError, FeedName, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, signed,
     unsigned,
 };
-
-/// The log is read in pages of this many entries.
-const REVOCATIONS_READ_MAX: i64 = 10_000;
 
 /// What a list asks for.
 pub(super) struct Filter<'a> {
@@ -181,65 +179,12 @@ pub(super) async fn close(
     decode(&row)
 }
 
-pub(super) async fn insert_revocation(
-    tx: &Transaction,
-    sequence: u64,
-    task: &Task,
-    how: Closing,
-) -> Result<(), DatabaseError> {
-    let insert = "-- task.insert_revocation
-        INSERT INTO revocation (sequence, task_id, expires_at, cause) VALUES ($1, $2, $3, $4)";
-    let expires = from_ms(task.expires_ms);
-    tx.change_one(
-        insert,
-        &[&signed(sequence), &task.id.uuid(), &expires, &how.as_str()],
-    )
-    .await
-}
-
 pub(super) async fn now_ms(tx: &Transaction) -> Result<u64, DatabaseError> {
     let row = tx
         .query_one("SELECT clock_timestamp() AS now", &[])
         .await
         .map_err(|source| tx.failed(source))?;
     Ok(moment_ms(&row, "now"))
-}
-
-/// One page of what counts in the log, in order.
-pub(super) async fn revocations_between(
-    tx: &Transaction,
-    after: u64,
-    last: u64,
-) -> Result<Vec<(u64, RevokedTask)>, DatabaseError> {
-    let read = "-- task.revocations_between
-        SELECT sequence, task_id, expires_at, cause FROM revocation
-        WHERE sequence > $1 AND sequence <= $2 AND expires_at + $3::bigint * interval '1 second' > clock_timestamp()
-        ORDER BY sequence LIMIT $4";
-    let parameters = (signed(after), signed(last), signed(REVOCATION_GRACE.as_secs()));
-    let rows = tx
-        .query(
-            read,
-            &[&parameters.0, &parameters.1, &parameters.2, &REVOCATIONS_READ_MAX],
-        )
-        .await
-        .map_err(|source| tx.failed(source))?;
-    let entry = |row: &Row| {
-        let revoked = RevokedTask {
-            task: TaskId::from_uuid(row.get("task_id")),
-            expires_ms: moment_ms(row, "expires_at"),
-            cause: row.get("cause"),
-        };
-        (unsigned(row.get("sequence")), revoked)
-    };
-    Ok(rows.iter().map(entry).collect())
-}
-
-pub(super) async fn delete_revocations(tx: &Transaction) -> Result<u64, DatabaseError> {
-    let delete = "-- task.delete_revocations
-        DELETE FROM revocation WHERE expires_at + $1::bigint * interval '1 second' <= clock_timestamp()";
-    tx.execute(delete, &[&signed(REVOCATION_GRACE.as_secs())])
-        .await
-        .map_err(|source| tx.failed(source))
 }
 
 pub(super) async fn confirm(

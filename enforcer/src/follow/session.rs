@@ -15,6 +15,7 @@ use checkrein_proto::fleet::v1::session_response::Body as Down;
 use checkrein_proto::policy::v1::{Manifest, SignedManifest};
 use checkrein_shared::Generation;
 use checkrein_shared::action::Sha256;
+use checkrein_shared::grant::Revocation;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -29,7 +30,6 @@ use super::welcome::{read_roster, take_welcome};
 use super::{Parts, SessionError};
 use crate::hold::View;
 use crate::policy::Refused;
-use crate::snapshot::RevokedTask;
 
 /// A control plane may not make us beat faster or slower than this.
 const BEAT_MS: std::ops::RangeInclusive<u64> = 50..=60_000;
@@ -244,17 +244,8 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
             });
         }
         let entries = came.entries.into_iter().map(|entry| {
-            let task = entry
-                .task_id
-                .parse()
-                .map_err(|error| SessionError::Message(format!("{error}")))?;
-            Ok((
-                task,
-                RevokedTask {
-                    expires_ms: entry.expires_unix_ms,
-                    cause: entry.cause,
-                },
-            ))
+            let entry = Revocation::try_from(entry);
+            entry.map_err(|error| SessionError::Message(format!("a revocation: {error}")))
         });
         let entries: Vec<_> = entries.collect::<Result<_, SessionError>>()?;
         let now_ms = self.parts.clock.wall_ms();

@@ -178,9 +178,8 @@ impl Core {
             };
             return Err(Refusal::new(word, error.to_string()));
         }
-        if let Some(revoked) = snapshot.revocations.tasks.get(&grant.task) {
-            let reason = format!("the task is over: {}", revoked.cause);
-            return Err(Refusal::new(Cause::TaskEnded, reason));
+        if let Some(stopped) = snapshot.revocations.stops(chain.grants()) {
+            return Err(Refusal::new(stopped.cause, stopped.reason));
         }
         let policy = snapshot.policy.as_ref();
         policy.ok_or_else(|| Refusal::new(Cause::NoPolicy, "this enforcer has no policy yet"))

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use checkrein_shared::decision::{Cause, Decision, Outcome, Record};
+use checkrein_shared::grant::{Revocation, Revoked};
 use checkrein_shared::id::TaskId;
 use checkrein_shared::{Clock, Generation};
 
 use super::*;
 use crate::control_plane::{AskError, Charge, Confirmation};
 use crate::fixture::{AGENT, Bench, FROZEN, Offer};
-use crate::snapshot::{Revocations, RevokedTask, Snapshot};
+use crate::snapshot::{Revocations, Snapshot};
 
 fn decisions(bench: &Bench) -> Vec<Decision> {
     let decision = |record| {
@@ -138,11 +139,12 @@ async fn without_policy_or_keys_everything_is_denied() {
 #[tokio::test]
 async fn a_revoked_task_is_over_at_once() {
     let bench = Bench::new();
-    let entry = RevokedTask {
+    let entry = Revocation {
+        what: Revoked::Task(bench.task),
         expires_ms: bench.clock.wall_ms() + 1_000_000,
         cause: "revoked by olga".into(),
     };
-    let revocations = Revocations::default().extended(1, [(bench.task, entry)], bench.clock.wall_ms());
+    let revocations = Revocations::default().extended(1, [entry], bench.clock.wall_ms());
     bench
         .snapshots
         .install(|next| next.revocations = Arc::new(revocations));

@@ -2,7 +2,8 @@
 
 use checkrein_proto::fleet::v1::Stage;
 use checkrein_shared::ManualClock;
-use checkrein_shared::id::TaskId;
+use checkrein_shared::grant::Revoked;
+use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::key::Untrusted;
 use tempfile::TempDir;
 
@@ -60,11 +61,23 @@ fn what_was_kept_is_there_after_a_restart() {
     let kept = Kept::new();
     kept.keep(&kept.keys.offer(7)).unwrap();
     let task = TaskId::new(&ManualClock::at(NOW_MS));
-    let entry = RevokedTask {
+    let entry = |what| Revocation {
+        what,
         expires_ms: NOW_MS + 1,
         cause: "ended".into(),
     };
-    let revocations = Revocations::default().extended(3, [(task, entry)], NOW_MS);
+    let agent = AGENT.parse().unwrap();
+    let every_kind = [
+        Revoked::Task(task),
+        Revoked::Before { task, epoch: 7 },
+        Revoked::Grant {
+            task,
+            grant: GrantId::new(&ManualClock::at(NOW_MS)),
+        },
+        Revoked::Agent { agent, until_ms: 9 },
+        Revoked::Key(Sha256::of(b"a key")),
+    ];
+    let revocations = Revocations::default().extended(3, every_kind.map(entry), NOW_MS);
     kept.open().keep_revocations(&revocations).unwrap();
     kept.open().keep_revocations(&Revocations::default()).unwrap();
     let restored = kept.restore();
@@ -76,6 +89,24 @@ fn what_was_kept_is_there_after_a_restart() {
     assert!(restored.agents.contains(&AGENT.parse().unwrap()) && restored.masking.is_none());
     assert_eq!(*restored.roster, roster(2, &["billing"]));
     assert_eq!(kept.open().enforcer().as_deref(), Some("edge"));
+}
+
+#[test]
+fn a_kept_revocation_that_means_nothing_here_leaves_no_policy_and_is_asked_for_again() {
+    let kept = Kept::new();
+    kept.keep(&kept.keys.offer(7)).unwrap();
+    let mut open = kept.open();
+    open.rewrite_good(|good| {
+        good.revocation_sequence = 3;
+        good.revocations = vec![wire::Revocation {
+            cause: "of a later version".into(),
+            ..wire::Revocation::default()
+        }];
+    })
+    .unwrap();
+    let restored = kept.restore();
+    assert!(restored.policy.is_none());
+    assert_eq!(restored.running().revocation_sequence, 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::action::{MaskedArguments, Sha256};
 use crate::clock::ManualClock;
 use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, Tier, Verdict};
+use crate::grant::{Revocation, Revoked};
 use crate::id::{DecisionId, Generation, GrantId, HoldId, TaskId};
 
 use super::InvalidMessage;
@@ -74,5 +75,31 @@ fn a_record_cut_anywhere_or_of_another_format_never_decodes_to_something_else() 
 fn every_cause_is_named_as_it_is_parsed() {
     for cause in Cause::ALL {
         assert_eq!(cause.as_str().parse(), Ok(*cause));
+    }
+}
+
+#[test]
+fn every_kind_of_revocation_comes_back_and_one_of_a_later_version_is_refused() {
+    let clock = ManualClock::at(5);
+    let (task, grant) = (TaskId::new(&clock), GrantId::new(&clock));
+    let agent = "spiffe://acme.example/agent/billing".parse().unwrap();
+    let kinds = [
+        Revoked::Task(task),
+        Revoked::Before { task, epoch: 7 },
+        Revoked::Grant { task, grant },
+        Revoked::Agent { agent, until_ms: 9 },
+        Revoked::Key(Sha256::of(b"a key")),
+    ];
+    for what in kinds {
+        let revocation = Revocation {
+            what,
+            expires_ms: 11,
+            cause: "revoked".into(),
+        };
+        let entry = revocation.to_wire(3);
+        assert_eq!(entry.sequence, 3);
+        assert_eq!(Revocation::try_from(entry.clone()), Ok(revocation));
+        let later = checkrein_proto::fleet::v1::Revocation { what: None, ..entry };
+        assert_eq!(Revocation::try_from(later), Err(InvalidMessage::Missing("what")));
     }
 }

@@ -1,6 +1,7 @@
 //! The messages join, are small enough, and say all that counts.
 
 use checkrein_shared::SystemClock;
+use checkrein_shared::grant::{Revocation, Revoked};
 use checkrein_shared::id::TaskId;
 use prost::Message;
 
@@ -11,8 +12,8 @@ const DECODED_BYTES_MAX: usize = 4 << 20;
 
 fn log(sequence: u64, entries: impl IntoIterator<Item = u64>) -> RevocationLog {
     let entry = |sequence| {
-        let revoked = RevokedTask {
-            task: TaskId::new(&SystemClock),
+        let revoked = Revocation {
+            what: Revoked::Task(TaskId::new(&SystemClock)),
             expires_ms: 1_800_000_000_000,
             cause: "revoked".to_owned(),
         };

@@ -1,12 +1,12 @@
 //! What was passed on is weighed as what it is: less than its parent's, its own agent's alone, and over with its task.
 
 use checkrein_shared::decision::Record;
-use checkrein_shared::grant::{Limits, Narrowing, OwnGrant, Scope};
+use checkrein_shared::grant::{Limits, Narrowing, OwnGrant, Revocation, Revoked, Scope};
 use checkrein_shared::key::SigningKey;
 
 use super::*;
 use crate::fixture::{AGENT, Bench, Offer, roster_of};
-use crate::snapshot::RevokedTask;
+use crate::snapshot::Revocations;
 
 const CHILD: &str = "spiffe://acme.example/agent/search";
 
@@ -122,20 +122,44 @@ async fn rules_see_who_passed_the_grant_on() {
 }
 
 #[tokio::test]
-async fn a_task_that_ends_ends_what_was_narrowed_from_it() {
+async fn whatever_stops_a_grant_stops_what_was_narrowed_from_it() {
     let (bench, grant, holder) = passing_on(ALL);
     let own = OwnGrant::read(&grant).unwrap();
     let child = own.pass_on(to_child(), &holder, &bench.clock).unwrap();
+    let root = own.chain().root();
     let (task, expires_ms) = (bench.task, bench.clock.wall_ms() + 1_000);
-    bench.snapshots.install(|next| {
-        let cause = "ended".into();
-        let entry = (task, RevokedTask { expires_ms, cause });
-        next.revocations = Arc::new(next.revocations.extended(1, [entry], 0));
-    });
-    let answer = bench
-        .gate_of(CHILD)
-        .authorize(Request::new(&*child, "bank/look", b"{}"))
-        .await
-        .unwrap();
-    assert_eq!(answer.decided().cause, Cause::TaskEnded);
+    let revoked = [
+        (Revoked::Task(task), "ended", Cause::TaskEnded),
+        (Revoked::Before { task, epoch: 1 }, "amended", Cause::TaskAmended),
+        (
+            Revoked::Grant { task, grant: root.id },
+            "revoked",
+            Cause::GrantRevoked,
+        ),
+        (
+            Revoked::Agent {
+                agent: root.agent.clone(),
+                until_ms: root.issued_ms,
+            },
+            "removed",
+            Cause::GrantRevoked,
+        ),
+        (
+            Revoked::Key(holder.verifying().thumbprint()),
+            "revoked",
+            Cause::GrantRevoked,
+        ),
+    ];
+    for (what, word, cause) in revoked {
+        let entry = Revocation {
+            what: what.clone(),
+            expires_ms,
+            cause: word.into(),
+        };
+        let known = Arc::new(Revocations::default().extended(1, [entry], 0));
+        bench.snapshots.install(|next| next.revocations = known);
+        let look = Request::new(&*child, "bank/look", b"{}");
+        let answer = bench.gate_of(CHILD).authorize(look).await.unwrap();
+        assert_eq!(answer.decided().cause, cause, "{what:?}: {answer:?}");
+    }
 }
