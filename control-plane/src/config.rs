@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use spiffe::transport::Endpoint;
 use thiserror::Error;
 
 pub use sign_in::{InvalidSignIn, JwtSvid, JwtSvidSettings, Oidc, OidcSettings};
@@ -76,6 +77,14 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub client_ca: Option<PathBuf>,
+    /// Workload API of a SPIFFE agent, as in <unix:///run/spire/agent.sock>: its X.509-SVID `spiffe://<domain>/control-plane/<name>`, with a DNS name of this replica, is shown to whoever believes the trust domain's authorities
+    #[arg(
+        long,
+        value_name = "SOCKET",
+        env = "CHECKREIN_SPIFFE_SOCKET",
+        hide_env_values = true
+    )]
+    pub spiffe_socket: Option<String>,
     /// Sign-in of people.
     #[command(flatten)]
     pub oidc: OidcSettings,
@@ -107,6 +116,8 @@ pub struct Config {
     pub certificate_life: Duration,
     /// CAs that certify clients beside our own.
     pub client_ca: Option<PathBuf>,
+    /// The SPIFFE agent that gives a second certificate; none: there is only our own.
+    pub spiffe_socket: Option<Endpoint>,
     /// Whose tokens people sign in with; none: nobody's.
     pub oidc: Option<Oidc>,
     /// Whose tokens workloads sign in with; none: nobody's.
@@ -161,6 +172,9 @@ pub enum InvalidConfig {
     /// Too short to be renewed in time, or as good as for ever.
     #[error("a certificate is good for 10m to 365d")]
     CertificateLife,
+    /// Not where an agent of SPIFFE gives keys.
+    #[error("`{0}` is not the Unix socket of a Workload API: expected `unix:///run/spire/agent.sock`")]
+    SpiffeSocket(String),
 }
 
 impl Settings {
@@ -195,6 +209,7 @@ impl Settings {
             retention: self.retention.or(file.retention),
             certificate_life: self.certificate_life.or(file.certificate_life),
             client_ca: self.client_ca.or(file.client_ca),
+            spiffe_socket: self.spiffe_socket.or(file.spiffe_socket),
             oidc: self.oidc.or(file.oidc),
             jwt_svid: self.jwt_svid.or(file.jwt_svid),
         }
@@ -246,9 +261,18 @@ impl Settings {
             retention,
             certificate_life,
             client_ca: self.client_ca,
+            spiffe_socket: self.spiffe_socket.map(unix_socket).transpose()?,
             oidc: self.oidc.resolve()?,
             jwt_svid: self.jwt_svid.resolve()?,
         })
+    }
+}
+
+/// Keys come over it: a Unix socket, and nothing that goes over a network.
+fn unix_socket(text: String) -> Result<Endpoint, InvalidConfig> {
+    match Endpoint::parse(&text) {
+        Ok(endpoint @ Endpoint::Unix(_)) => Ok(endpoint),
+        _ => Err(InvalidConfig::SpiffeSocket(text)),
     }
 }
 
@@ -268,6 +292,7 @@ impl fmt::Debug for Settings {
             .field("retention", &self.retention)
             .field("certificate_life", &self.certificate_life)
             .field("client_ca", &self.client_ca)
+            .field("spiffe_socket", &self.spiffe_socket)
             .field("oidc", &self.oidc)
             .field("jwt_svid", &self.jwt_svid)
             .finish()
@@ -290,6 +315,7 @@ impl fmt::Debug for Config {
             .field("retention", &self.retention)
             .field("certificate_life", &self.certificate_life)
             .field("client_ca", &self.client_ca)
+            .field("spiffe_socket", &self.spiffe_socket)
             .field("oidc", &self.oidc)
             .field("jwt_svid", &self.jwt_svid)
             .finish()

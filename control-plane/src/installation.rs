@@ -210,6 +210,7 @@ impl Installation {
             beat: self.config.beat,
             retention: self.config.retention.into(),
             client_ca: self.config.client_ca,
+            spiffe_socket: self.config.spiffe_socket,
             oidc: self.config.oidc,
             jwt_svid: self.config.jwt_svid,
         };

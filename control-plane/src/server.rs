@@ -3,6 +3,7 @@
 //! **Invariant**: nothing is served before the schema is right and the feeds have read the database once; when told to stop,
 //! a replica tells its streams to go elsewhere, and is gone within a bound.
 
+mod svid;
 mod tls;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use checkrein_proto::policy::v1::policy_service_server::PolicyServiceServer;
 use checkrein_proto::task::v1::task_service_server::TaskServiceServer;
 use checkrein_shared::SharedClock;
 use checkrein_shared::id::ReplicaId;
+use spiffe::transport::Endpoint;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
@@ -35,6 +37,7 @@ use crate::fleet::{self, Feeds, Fleet, FleetOptions, Removed, Teams};
 use crate::hold::{self, HoldNews, Holds};
 use crate::policy::{self, Policies, Published, Segments};
 use crate::task::{self, RevocationLog, Tasks};
+use svid::Svids;
 use tls::Renewing;
 
 /// How long streams may take to end after we say stop.
@@ -73,6 +76,8 @@ pub struct Options {
     pub retention: Retention,
     /// A file of CAs that certify clients beside our own.
     pub client_ca: Option<PathBuf>,
+    /// The SPIFFE agent that gives a second certificate.
+    pub spiffe_socket: Option<Endpoint>,
     /// Whose tokens people sign in with.
     pub oidc: Option<Oidc>,
     /// Whose tokens workloads sign in with.
@@ -131,18 +136,28 @@ pub async fn run(
         beat,
         retention,
         client_ca,
+        spiffe_socket,
         oidc,
         jwt_svid,
     } = options;
     let bearers = Bearers::start(oidc, jwt_svid, Arc::clone(&clock), &stop).await?;
     keep_partitions(&database, retention).await?;
     let replica = ReplicaId::new(&*clock).to_string();
+    let svids = spiffe_socket.map(|socket| {
+        let svids = Svids {
+            socket,
+            trust_domain: authority.trust_domain.clone(),
+            hosts: hosts.clone(),
+        };
+        svids.follow(stop.clone())
+    });
     let certificate = Renewing::new(
         Arc::clone(&authority),
         Arc::clone(&clock),
         replica.replace('_', "-"),
         hosts,
         client_ca,
+        svids,
     )?;
     let feeds = feeds(&database, &clock, &stop).await?;
     keep_house(&database, retention, &stop);

@@ -66,6 +66,8 @@ pub struct WorldOptions {
     pub jwt_svid: JwtSvidSettings,
     /// CAs that certify clients beside the world's own.
     pub client_ca: Option<PathBuf>,
+    /// The SPIFFE agent that gives replicas a second certificate.
+    pub spiffe_socket: Option<String>,
 }
 
 /// One running replica.
@@ -85,6 +87,7 @@ impl Default for WorldOptions {
             oidc: OidcSettings::default(),
             jwt_svid: JwtSvidSettings::default(),
             client_ca: None,
+            spiffe_socket: None,
         }
     }
 }
@@ -263,6 +266,7 @@ impl World {
             beat: Some(self.options.beat.clone()),
             retention: self.options.retention.clone(),
             client_ca: self.options.client_ca.clone(),
+            spiffe_socket: self.options.spiffe_socket.clone(),
             oidc: self.options.oidc.clone(),
             jwt_svid: self.options.jwt_svid.clone(),
             ..Settings::default()

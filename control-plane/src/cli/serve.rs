@@ -30,6 +30,7 @@ pub(super) const EXAMPLE: &str = "\
 Examples:
   checkrein serve
   checkrein serve --data /var/lib/checkrein --database-url postgres://checkrein@db/checkrein --listen 0.0.0.0:7443 --host policy.acme.example
+  checkrein serve --host policy.acme.example --spiffe-socket unix:///run/spire/agent.sock --client-ca bundle.pem
 
 On an empty data directory it makes a CA, the keys and an operator, and prints what to type next.
 A further replica over the same database needs a copy of the first one's `keys` directory in its own data directory.";

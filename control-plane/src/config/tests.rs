@@ -61,3 +61,20 @@ fn no_password_of_the_database_is_printed() {
         assert!(!format!("{config:?}").contains("hunter2"), "{url}");
     }
 }
+
+#[test]
+fn a_workload_api_is_asked_over_a_unix_socket_and_nothing_else() {
+    let at = |socket: &str| Settings {
+        spiffe_socket: Some(socket.to_owned()),
+        ..Settings::default()
+    };
+    for socket in ["tcp://127.0.0.1:8081", "/run/spire/agent.sock", "unix:", ""] {
+        let resolved = at(socket).resolve();
+        assert!(
+            matches!(resolved, Err(InvalidConfig::SpiffeSocket(_))),
+            "{socket}"
+        );
+    }
+    let resolved = at("unix:///run/spire/agent.sock").resolve().unwrap();
+    assert!(resolved.spiffe_socket.is_some());
+}

@@ -6,7 +6,8 @@
 //! Our own acceptor and not tonic's, which takes one certificate for the life of the server: a replica that ran longer than
 //! its certificate would be unreachable for everyone at once.
 //!
-//! Beside our own CA others may certify clients, as their file says now: a SPIFFE trust domain's rotates often.
+//! Beside our own CA others may certify clients, as their file says now: a SPIFFE trust domain's rotates often. And beside our
+//! own certificate there may be another for whoever believes others: see `svid.rs`.
 //!
 //! **Invariant**: a connection is offered a certificate that has at least a third of its life left, unless none could be made;
 //! no handshake keeps another waiting, and there is a bound to how many there are and how long each takes.
@@ -19,8 +20,9 @@ use std::time::Duration;
 use checkrein_shared::SharedClock;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{DistinguishedName, RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
@@ -30,6 +32,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tracing::{debug, info, warn};
 
 use super::RunError;
+use super::svid::ServedFeed;
 use crate::authority::{Authority, Identity};
 
 /// Handshakes under way; who comes after waits in the listener's own queue.
@@ -53,8 +56,17 @@ pub(super) struct Renewing {
     name: String,
     hosts: Vec<String>,
     others: Others,
+    svids: Option<ServedFeed>,
     config: Arc<ServerConfig>,
     renew_at_ms: u64,
+}
+
+/// Which certificate a client is shown: our own, unless it says that it believes only those who certified the other.
+#[derive(Debug)]
+struct Certificates {
+    own: Arc<CertifiedKey>,
+    authorities: Vec<DistinguishedName>,
+    svids: Option<ServedFeed>,
 }
 
 /// The CAs that certify clients beside our own, and when to look at them again.
@@ -66,16 +78,17 @@ struct Others {
 
 impl Renewing {
     /// The first certificate of a replica of this name that answers to these hosts, and believes clients of the CAs in this
-    /// file too.
+    /// file too. Those who believe others than our CA are shown what `svids` brings.
     pub(super) fn new(
         authority: Arc<Authority>,
         clock: SharedClock,
         name: String,
         hosts: Vec<String>,
         client_ca: Option<PathBuf>,
+        svids: Option<ServedFeed>,
     ) -> Result<Self, RunError> {
         let pem = client_ca.as_deref().map(read).transpose()?.unwrap_or_default();
-        let (config, renew_at_ms) = issue(&authority, &clock, (&name, &hosts), &pem)?;
+        let (config, renew_at_ms) = issue(&authority, &clock, (&name, &hosts), &pem, svids.as_ref())?;
         Ok(Self {
             others: Others {
                 path: client_ca,
@@ -86,6 +99,7 @@ impl Renewing {
             clock,
             name,
             hosts,
+            svids,
             config,
             renew_at_ms,
         })
@@ -97,7 +111,8 @@ impl Renewing {
         let changed = self.others.look(self.clock.boot_ms());
         if changed.is_some() || now_ms >= self.renew_at_ms {
             let pem = changed.as_ref().unwrap_or(&self.others.pem);
-            match issue(&self.authority, &self.clock, (&self.name, &self.hosts), pem) {
+            let (names, svids) = ((&*self.name, &*self.hosts), self.svids.as_ref());
+            match issue(&self.authority, &self.clock, names, pem, svids) {
                 Ok((config, renew_at_ms)) => {
                     info!("the replica's certificate, and whom it believes, were renewed");
                     (self.config, self.renew_at_ms) = (config, renew_at_ms);
@@ -130,6 +145,23 @@ impl Others {
                 );
                 None
             }
+        }
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let believed = hello.certificate_authorities().unwrap_or_default();
+        let is_named = |authorities: &[DistinguishedName]| {
+            let mut named = believed.iter().map(AsRef::as_ref);
+            named.any(|name: &[u8]| authorities.iter().any(|authority| authority.as_ref() == name))
+        };
+        let svid = self.svids.as_ref().and_then(|svids| svids.borrow().clone());
+        match svid {
+            Some(svid) if !is_named(&self.authorities) && is_named(&svid.authorities) => {
+                Some(Arc::clone(&svid.key))
+            }
+            _ => Some(Arc::clone(&self.own)),
         }
     }
 }
@@ -181,30 +213,44 @@ fn issue(
     clock: &SharedClock,
     (name, hosts): (&str, &[String]),
     others: &str,
+    svids: Option<&ServedFeed>,
 ) -> Result<(Arc<ServerConfig>, u64), RunError> {
     let identity = authority.issue_server(&**clock, name, hosts)?;
-    let config = server_config(&[&authority.ca_certificate, others], &identity)?;
+    let config = server_config(&authority.ca_certificate, others, &identity, svids)?;
     let now_ms = clock.wall_ms();
     let left_ms = identity.not_after_ms()?.saturating_sub(now_ms);
     Ok((Arc::new(config), now_ms + left_ms / 3 * 2))
 }
 
-fn server_config(cas: &[&str], identity: &Identity) -> Result<ServerConfig, RunError> {
+fn server_config(
+    ca: &str,
+    others: &str,
+    identity: &Identity,
+    svids: Option<&ServedFeed>,
+) -> Result<ServerConfig, RunError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
-    for ca in cas {
-        for certificate in certificates(ca)? {
-            roots.add(certificate)?;
-        }
+    for certificate in certificates(ca)? {
+        roots.add(certificate)?;
+    }
+    let authorities = roots.subjects();
+    for certificate in certificates(others)? {
+        roots.add(certificate)?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .allow_unauthenticated()
         .build()?;
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?;
+    let own = CertifiedKey::from_der(certificates(&identity.certificate)?, key, &provider)?;
+    let shown = Certificates {
+        own: Arc::new(own),
+        authorities,
+        svids: svids.cloned(),
+    };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(certificates(&identity.certificate)?, key)?;
+        .with_cert_resolver(Arc::new(shown));
     config.alpn_protocols.push(b"h2".to_vec());
     Ok(config)
 }

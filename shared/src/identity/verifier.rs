@@ -4,6 +4,8 @@
 //! One CA certifies everybody, and an enforcer's certificate serves the agents beside it: by CA and host alone, any enforcer
 //! could pose as the control plane, and much of what a control plane says is believed for no other reason than who says it.
 //!
+//! The handshake names the CAs that are believed, so that a control plane with several certificates shows the right one.
+//!
 //! **Invariant**: nothing is accepted here that the usual verification refuses. No socket is touched: TLS asks, and this answers.
 
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore, SignatureScheme};
 use thiserror::Error;
 
 use super::{InvalidSvid, Role, SpiffeId};
@@ -24,6 +26,7 @@ use crate::action::Sha256;
 pub struct ControlPlaneVerifier {
     webpki: Arc<WebPkiServerVerifier>,
     authorities: Vec<Sha256>,
+    subjects: Vec<DistinguishedName>,
 }
 
 /// A CA file that verifies nobody.
@@ -50,11 +53,16 @@ impl ControlPlaneVerifier {
             authorities.push(Sha256::of(&certificate));
             roots.add(certificate).map_err(|_| InvalidCa)?;
         }
+        let subjects = roots.subjects();
         let provider = Arc::new(ring::default_provider());
         let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|_| InvalidCa)?;
-        Ok(Self { webpki, authorities })
+        Ok(Self {
+            webpki,
+            authorities,
+            subjects,
+        })
     }
 
     /// SHA-256 of each CA certificate, DER: what a key set names.
@@ -101,6 +109,10 @@ impl ServerCertVerifier for ControlPlaneVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.webpki.supported_verify_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        Some(&self.subjects)
     }
 }
 

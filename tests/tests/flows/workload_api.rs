@@ -1,6 +1,7 @@
 //! An enforcer whose identity comes from the SPIFFE Workload API: it lives on what is given, and outlives who gives it.
 
 mod agent;
+mod server;
 
 use std::path::{Path, PathBuf};
 
@@ -74,6 +75,10 @@ impl Machine {
     }
 
     fn config(&self) -> Config {
+        Config::parse(&self.config_text(), &self.directory).unwrap()
+    }
+
+    fn config_text(&self) -> String {
         let text = self.world.enforcer_toml(AGENT, &[self.world.address(0)]);
         // Only a CA that is there is named.
         let is_there = |name: &str| self.directory.join(name).exists();
@@ -84,7 +89,7 @@ impl Machine {
         let kept: Vec<&str> = text.lines().filter(|line| !is_file(line)).collect();
         let socket = self.world.path().join("agent.sock");
         let spiffe = format!("[spiffe]\nsocket = \"unix://{}\"\n", socket.display());
-        Config::parse(&format!("{}\n{spiffe}", kept.join("\n")), &self.directory).unwrap()
+        format!("{}\n{spiffe}", kept.join("\n"))
     }
 
     async fn enforcer(&self) -> Enforcer {

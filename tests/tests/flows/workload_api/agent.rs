@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use rcgen::{CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -135,10 +135,36 @@ impl Ca {
         }
     }
 
+    /// One that no control plane has, under another name than theirs.
+    pub(crate) fn of_a_trust_domain() -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::OrganizationName, "SPIFFE");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let der = params.self_signed(&key).unwrap().der().to_vec().into();
+        Self {
+            issuer: Issuer::new(params, key),
+            der,
+        }
+    }
+
+    /// Its certificate.
+    pub(crate) fn pem(&self) -> String {
+        pem::encode(&pem::Pem::new("CERTIFICATE", &*self.der))
+    }
+
     /// An SVID that ends with this year.
     pub(crate) fn certify(&self, id: &str, year: i32) -> Svid {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
+        self.certify_host(id, year, None)
+    }
+
+    /// The same, that answers to a host.
+    pub(crate) fn certify_host(&self, id: &str, year: i32, host: Option<&str>) -> Svid {
+        let hosts: Vec<String> = host.map(ToOwned::to_owned).into_iter().collect();
+        let mut params = CertificateParams::new(hosts).unwrap();
+        params
+            .subject_alt_names
+            .push(SanType::URI(id.try_into().unwrap()));
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.not_after = rcgen::date_time_ymd(year, 12, 31);
