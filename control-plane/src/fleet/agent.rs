@@ -22,6 +22,8 @@ pub struct Agent {
     pub owner: String,
     /// By whom it was registered, and when; nothing if only an enforcer, a task or a removal names it.
     pub registered: Option<(SpiffeId, u64)>,
+    /// Who last named its owner and its teams, and when.
+    pub named: Option<(SpiffeId, u64)>,
     /// Names of the enforcers that may speak for it.
     pub enforcers: Vec<String>,
     /// Its last decision of those kept.

@@ -1,6 +1,7 @@
 //! The register as it goes out: what is not known of somebody is left at nothing.
 
 use checkrein_proto::fleet::v1 as wire;
+use checkrein_shared::identity::SpiffeId;
 
 use crate::fleet::{Agent, AllowedTool, Enforcer, Instance, Invited, InvitedState, Journal, Nack};
 
@@ -21,10 +22,12 @@ impl From<&Enforcer> for wire::Enforcer {
 
 impl From<&Agent> for wire::Agent {
     fn from(agent: &Agent) -> Self {
-        let (registered_by, registered_unix_ms) = match &agent.registered {
+        let said = |by: &Option<(SpiffeId, u64)>| match by {
             Some((by, at_ms)) => (by.to_string(), *at_ms),
             None => (String::new(), 0),
         };
+        let (registered_by, registered_unix_ms) = said(&agent.registered);
+        let (named_by, named_unix_ms) = said(&agent.named);
         let tool = |allowed: &AllowedTool| wire::AllowedTool {
             tool: allowed.tool.clone(),
             used: allowed.is_used,
@@ -40,6 +43,8 @@ impl From<&Agent> for wire::Agent {
             tools: agent.tools.iter().map(tool).collect(),
             removed_unix_ms: agent.removed_ms.unwrap_or_default(),
             teams: agent.teams.clone(),
+            named_by,
+            named_unix_ms,
         }
     }
 }

@@ -28,8 +28,10 @@ pub(in crate::fleet) async fn own_agent(
     teams: &BTreeSet<TeamName>,
 ) -> Result<(), DatabaseError> {
     let own = "-- agent.own
-        INSERT INTO agent (spiffe_id, registered_by, owner, teams) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (spiffe_id) DO UPDATE SET owner = excluded.owner, teams = excluded.teams";
+        INSERT INTO agent (spiffe_id, registered_by, owner, teams, named_by, named_at)
+        VALUES ($1, $2, $3, $4, $2, clock_timestamp())
+        ON CONFLICT (spiffe_id) DO UPDATE SET owner = excluded.owner, teams = excluded.teams,
+            named_by = excluded.named_by, named_at = excluded.named_at";
     let teams: Vec<&str> = teams.iter().map(TeamName::as_str).collect();
     tx.change_one(own, &[&id.as_str(), &by.as_str(), &owner, &teams])
         .await
@@ -121,7 +123,8 @@ pub(in crate::fleet) async fn list_agents(
 /// What is known of each.
 async fn described(tx: &Transaction, ids: &[String]) -> Result<Vec<Agent>, DatabaseError> {
     let read = "-- agent.describe
-        SELECT asked.id, coalesce(agent.owner, '') AS owner, coalesce(agent.teams, '{}') AS teams, agent.registered_by, agent.registered_at, removed_at,
+        SELECT asked.id, coalesce(agent.owner, '') AS owner, coalesce(agent.teams, '{}') AS teams, agent.registered_by, agent.registered_at,
+            agent.named_by, agent.named_at, removed_at,
             ARRAY(SELECT enforcer.name FROM enforcer WHERE enforcer.agents @> ARRAY[asked.id]
                 AND NOT EXISTS (SELECT FROM removed_identity AS gone WHERE gone.spiffe_id = enforcer.spiffe_id)
                 ORDER BY enforcer.name LIMIT $2) AS enforcers,
@@ -177,17 +180,15 @@ async fn tools(tx: &Transaction, ids: &[String]) -> Result<HashMap<String, Vec<A
 }
 
 fn decode(row: &Row, tools: Vec<AllowedTool>) -> Result<Agent, DatabaseError> {
-    let registered = match row.get::<_, Option<&str>>("registered_by") {
-        Some(_) => Some((
-            parsed(row, "registered_by", "agent")?,
-            moment_ms(row, "registered_at"),
-        )),
-        None => None,
+    let by = |who: &str, when: &str| match row.get::<_, Option<&str>>(who) {
+        Some(_) => Ok::<_, DatabaseError>(Some((parsed(row, who, "agent")?, moment_ms(row, when)))),
+        None => Ok(None),
     };
     Ok(Agent {
         id: parsed(row, "id", "agent")?,
         owner: row.get("owner"),
-        registered,
+        registered: by("registered_by", "registered_at")?,
+        named: by("named_by", "named_at")?,
         enforcers: row.get("enforcers"),
         last_seen_ms: moment_ms_opt(row, "last_seen_at"),
         live_tasks: unsigned(row.get("live_tasks")),

@@ -4,6 +4,7 @@ use checkrein_enforcer::{Enforcer, Request};
 use checkrein_proto::fleet::v1::{AddAgentRequest, Agent};
 use checkrein_shared::decision::{Cause, Verdict};
 use checkrein_shared::id::Generation;
+use checkrein_shared::identity::Role;
 use checkrein_shared::policy::PackSource;
 use checkrein_tests::{Person, WAIT_MAX, World, fresh_key, payments};
 use tonic::{Code, Status};
@@ -140,6 +141,12 @@ async fn an_agent_shows_its_teams_each_once_and_what_is_no_team_is_refused() {
     assert_eq!(added.teams, ["billing", "staff"]);
     let again = add(&operator, &["night shift"]).await.unwrap();
     assert_eq!(again.teams, ["night shift"]);
+    assert_eq!(again.named_by, "spiffe://acme.example/operator/olga");
+    assert!(again.named_unix_ms >= added.named_unix_ms && added.named_unix_ms > 0);
+    let other = world.person(Role::Operator, "omar", 0).await.unwrap();
+    let changed = add(&other, &["night shift"]).await.unwrap();
+    assert_eq!(changed.named_by, "spiffe://acme.example/operator/omar");
+    assert_eq!(changed.registered_by, "spiffe://acme.example/operator/olga");
     let many: Vec<String> = (0..33).map(|at| format!("team-{at}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     for teams in [&[""][..], &[" billing"], &["a\nb"], &[&"x".repeat(129)], &many] {

@@ -51,10 +51,12 @@ pub(super) fn card(agent: &Agent, now_ms: u64, paint: Paint) -> String {
         none if none.is_empty() => "none but what packs say".to_owned(),
         teams => teams,
     };
-    let registered = match agent.registered_unix_ms {
+    let said = |at_ms, by: &str| match at_ms {
         0 => "never".to_owned(),
-        at_ms => format!("{} by {}", relative(at_ms, now_ms), agent.registered_by),
+        _ => format!("{} by {by}", relative(at_ms, now_ms)),
     };
+    let registered = said(agent.registered_unix_ms, &agent.registered_by);
+    let named = said(agent.named_unix_ms, &agent.named_by);
     let allowed: Vec<&str> = agent.tools.iter().map(|allowed| &*allowed.tool).collect();
     let unused: Vec<&str> = never_used(agent).collect();
     let mut fields = Fields::default();
@@ -64,6 +66,7 @@ pub(super) fn card(agent: &Agent, now_ms: u64, paint: Paint) -> String {
     fields
         .line("owner", owner)
         .block("teams", &teams, Style::Plain)
+        .line("named", &named)
         .line("registered", &registered)
         .line("seen", &seen(agent, now_ms))
         .line("live tasks", &agent.live_tasks.to_string())

@@ -61,6 +61,16 @@ fn a_card_names_what_was_never_used_and_that_nobody_answers_for_the_agent() {
     );
     assert!(card.contains("nobody was named"), "{card}");
     assert!(card.contains("none but what packs say"), "{card}");
+    let named = Agent {
+        named_by: "spiffe://acme.example/operator/olga".to_owned(),
+        named_unix_ms: NOW_MS - 60_000,
+        ..agent("idle")
+    };
+    let card = super::card(&named, NOW_MS, Paint::new(false));
+    assert!(
+        card.contains("60 s ago by spiffe://acme.example/operator/olga"),
+        "{card}"
+    );
 }
 
 #[test]
