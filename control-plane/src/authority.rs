@@ -47,6 +47,8 @@ pub struct Authority {
     pub bundle: SigningKey,
     /// Signs grants.
     pub grant: SigningKey,
+    /// Verify grants: the keys that the root certified for them.
+    pub grant_keys: Vec<VerifyingKey>,
     /// What enforcers pin.
     pub root: VerifyingKey,
     /// What the root said about the rest.
@@ -169,6 +171,7 @@ impl Authority {
             root,
             key_set,
             key_set_version: certified.version,
+            grant_keys: certified.grant,
             ca: CaIssuer(Issuer::from_ca_cert_pem(&ca_certificate, ca_key)?),
             ca_certificate,
             masking_key: files::read(&directory.join("masking.key"))?,

@@ -68,6 +68,7 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ("/checkrein.task.v1.TaskService/Start", &[Operator, Orchestrator]),
     ("/checkrein.task.v1.TaskService/End", &[Operator, Orchestrator]),
     ("/checkrein.task.v1.TaskService/Revoke", &[Operator, Orchestrator]),
+    ("/checkrein.task.v1.TaskService/Amend", &[Operator, Orchestrator]),
     (
         "/checkrein.task.v1.TaskService/List",
         &[Operator, Orchestrator, Approver],

@@ -42,7 +42,7 @@ use beats::Beats;
 pub use invitation::{Invited, InvitedState};
 pub use join::{Invite, Joined};
 pub use register::Register;
-pub use removal::{Removal, Removed, RemovedFeed, is_removed, load_removed};
+pub use removal::{Removal, Removed, RemovedFeed, any_removed, is_removed, load_removed};
 pub use roster::{Teams, TeamsFeed, load_teams};
 
 /// So many beats may be missed: a stream that is silent for longer ends, and its enforcer is not shown as connected.

@@ -18,6 +18,7 @@ mod sweep;
 mod vote;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use checkrein_shared::SharedClock;
 use checkrein_shared::decision::OutcomeResult;
@@ -26,7 +27,9 @@ use checkrein_shared::id::{HoldId, InstanceId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
 
+use crate::authority::Authority;
 use crate::database::{Database, DatabaseError, FeedName, Transaction};
+use crate::task::{BelieveError, Task};
 
 pub use consume::{Consume, ConsumeAnswer};
 pub use open::{Open, OpenAnswer};
@@ -40,6 +43,7 @@ const RECENT_EVENTS_MAX: usize = 4_096;
 #[derive(Debug, Clone)]
 pub struct Holds {
     database: Database,
+    authority: Arc<Authority>,
     clock: SharedClock,
 }
 
@@ -107,14 +111,9 @@ pub enum HoldError {
     /// The action in the request is not the one it says it is.
     #[error("the action does not have the hash it came with")]
     HashMismatch,
-    /// The enforcer has no business in the task.
-    #[error("enforcer `{enforcer}` may not speak for `{agent}`; `checkrein fleet add --agent` says for whom")]
-    OtherAgent {
-        /// Who asked.
-        enforcer: String,
-        /// Who would act.
-        agent: SpiffeId,
-    },
+    /// Nothing can be said of the grant that was presented.
+    #[error(transparent)]
+    Believe(#[from] BelieveError),
     /// The enforcer says something of the task that the task does not say.
     #[error("task `{0}` has another agent, user, grant, intent or environment: ask with what its grant says")]
     OtherTask(TaskId),
@@ -133,9 +132,18 @@ pub enum HoldError {
 
 impl Holds {
     /// The verbs over this database.
-    pub const fn new(database: Database, clock: SharedClock) -> Self {
-        Self { database, clock }
+    pub const fn new(database: Database, authority: Arc<Authority>, clock: SharedClock) -> Self {
+        Self {
+            database,
+            authority,
+            clock,
+        }
     }
+}
+
+/// Shows approvers of whatever waits in a task what the task says now.
+pub async fn retell(tx: &Transaction, task: &Task) -> Result<(), DatabaseError> {
+    store::retell(tx, task).await
 }
 
 /// Cancels whatever waits in a task that ends.

@@ -171,7 +171,7 @@ pub async fn run(
     );
     let segments = Segments::new(database.clone(), feeds.published.clone());
     let tasks = Tasks::new(database.clone(), Arc::clone(&authority), Arc::clone(&clock));
-    let holds = Holds::new(database.clone(), Arc::clone(&clock));
+    let holds = Holds::new(database.clone(), Arc::clone(&authority), Arc::clone(&clock));
     let decisions = Decisions::new(database.of_the_record(), stop.clone());
     let fleet_options = FleetOptions {
         replica,
@@ -309,6 +309,7 @@ fn keep_house(database: &Database, retention: Retention, stop: &CancellationToke
             let kept = async {
                 keep_partitions(&of, retention).await?;
                 task::forget_revocations(&of).await?;
+                task::forget_proofs(&of).await?;
                 hold::forget_events(&of).await?;
                 of.forget_old_answers().await?;
                 let bundles = policy::retire(&of).await?;

@@ -2,14 +2,17 @@
 //!
 //! ```text
 //! start --> row + signed grant                       the grant is verified offline by any enforcer
+//! amend --> row, epoch, revocation                   the grants of the epochs before stop everywhere
 //! end, revoke --> row, revocation, holds cancelled   one transaction; the feed pushes it first
 //! confirm <-- enforcer, before a full-tier release   from the primary
 //! ```
 //!
 //! **Invariant**: a closed task stays closed; its revocation has a sequence of its own, without a gap.
 
+mod amend;
 mod api;
 mod confirm;
+mod delegation;
 mod revocation;
 mod store;
 
@@ -19,14 +22,18 @@ use std::time::Duration;
 use checkrein_shared::SharedClock;
 use checkrein_shared::grant::{DataScope, Grant, Limits, Revocation, Revoked, Scope, TOKEN_BYTES_MAX};
 use checkrein_shared::id::{GrantId, TaskId};
-use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::identity::{Role, SpiffeId};
+use checkrein_shared::key::VerifyingKey;
 use thiserror::Error;
 
 use crate::authority::Authority;
 use crate::database::{Database, DatabaseError, Transaction};
 use crate::{fleet, hold};
+pub use amend::{AMENDMENTS_MAX, Amend, Change, PastEpoch, Terms};
+pub(crate) use api::parse_proof;
 pub use confirm::{Charge, Confirm, Confirmation, charge, exhausted, lock_to_release};
-pub use revocation::{RevocationLog, forget_revocations, load_revocations};
+pub use delegation::{BelieveError, Objection, believe, forget_proofs, use_proof};
+pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
 
 /// A task may live at most this long; an agent that needs more starts another.
 pub const TASK_LIFE_MAX: Duration = Duration::from_hours(24);
@@ -64,6 +71,12 @@ pub struct Task {
     pub intent: String,
     /// Where it runs.
     pub environment: String,
+    /// The key of whoever holds its grant.
+    pub holder: Option<VerifyingKey>,
+    /// How often it was amended.
+    pub epoch: u64,
+    /// When the grant of this epoch was given.
+    pub granted_ms: u64,
     /// Who started it.
     pub started_by: SpiffeId,
     /// When.
@@ -124,6 +137,8 @@ pub struct Start {
     pub environment: String,
     /// How long it holds.
     pub expires_in: Duration,
+    /// The agent's key.
+    pub holder: Option<VerifyingKey>,
 }
 
 /// Why a verb on tasks failed.
@@ -132,8 +147,8 @@ pub enum TaskError {
     /// No such task.
     #[error("there is no task `{0}`")]
     NotFound(TaskId),
-    /// The agent may not start or end its own authority.
-    #[error("`{0}` can't start a task for itself")]
+    /// The agent may not start or change its own authority.
+    #[error("`{0}` can't start or amend a task of its own")]
     SelfStarted(SpiffeId),
     /// The key stands for another request.
     #[error("idempotency key `{key}` started `{task}` with other values; use a new key for another task")]
@@ -148,14 +163,17 @@ pub enum TaskError {
         "agent `{0}` was removed; `checkrein fleet remove` can't be undone, so the task needs another agent"
     )]
     AgentRemoved(SpiffeId),
-    /// The enforcer has no business in the task.
-    #[error("enforcer `{enforcer}` may not speak for `{agent}`; `checkrein fleet add --agent` says for whom")]
-    OtherAgent {
-        /// Who asked.
-        enforcer: String,
-        /// Whose task it is.
-        agent: SpiffeId,
-    },
+    /// Nothing can be said of what was presented.
+    #[error(transparent)]
+    Believe(#[from] BelieveError),
+    /// Its authority is gone.
+    #[error("task `{0}` is over and can't be amended; start another one")]
+    Over(TaskId),
+    /// It never comes to rest.
+    #[error(
+        "task `{0}` was amended {AMENDMENTS_MAX} times, and no task may be more often; start another one"
+    )]
+    AmendedTooOften(TaskId),
     /// The grant would be refused wherever it is shown.
     #[error(
         "the grant would have {0} bytes, and at most {TOKEN_BYTES_MAX} are read; name fewer or shorter values"
@@ -195,7 +213,12 @@ impl Tasks {
             return Err(TaskError::AgentRemoved(start.agent));
         }
         let task = if let Some(task) = store::started_under(&tx, caller, key).await? {
-            if !task.was_started_with(&start) {
+            if !task
+                .clone()
+                .before_amendments(&tx)
+                .await?
+                .was_started_with(&start)
+            {
                 let (key, task) = (key.to_owned(), task.id);
                 return Err(TaskError::KeyReused { key, task });
             }
@@ -250,13 +273,14 @@ impl Task {
             && self.intent == start.intent
             && self.environment == start.environment
             && life == start.expires_in
+            && self.holder == start.holder
     }
 
     fn to_grant(&self) -> Grant {
         Grant {
             id: self.grant,
             task: self.id,
-            epoch: 0,
+            epoch: self.epoch,
             agent: self.agent.clone(),
             user: self.user.clone(),
             scope: self.scope.clone(),
@@ -265,9 +289,9 @@ impl Task {
             named: self.named.clone(),
             intent: self.intent.clone(),
             environment: self.environment.clone(),
-            issued_ms: self.started_ms,
+            issued_ms: self.granted_ms,
             expires_ms: self.expires_ms,
-            holder: None,
+            holder: self.holder.clone(),
             link: None,
         }
     }
@@ -283,7 +307,8 @@ impl Closing {
     }
 }
 
-/// Revokes every live task of an agent, which the caller keeps from starting more. Returns how many there were.
+/// Revokes every live task of an agent, which the caller keeps from starting more, and whatever went through its hands in the
+/// tasks of others. Returns how many there were of its own.
 pub async fn revoke_all_of(
     tx: &Transaction,
     agent: &SpiffeId,
@@ -293,6 +318,18 @@ pub async fn revoke_all_of(
     let live = store::lock_live_of(tx, agent).await?;
     for id in &live {
         close_locked(tx, *id, Closing::Revoked, by, reason).await?;
+    }
+    if agent.role() == Some(Role::Agent) {
+        // The tasks of others may have gone through its hands; the last of them that lives now ends with this entry.
+        let life_ms = u64::try_from(TASK_LIFE_MAX.as_millis()).unwrap_or(u64::MAX);
+        let until_ms = store::now_ms(tx).await?.saturating_add(life_ms);
+        let agent = agent.clone();
+        let gone = Revocation {
+            what: Revoked::Agent { agent, until_ms },
+            expires_ms: until_ms,
+            cause: "removed".to_owned(),
+        };
+        revocation::append(tx, &gone, None).await?;
     }
     Ok(live.len() as u64)
 }

@@ -15,7 +15,7 @@ use checkrein_shared::Generation;
 use checkrein_shared::action::{ActionIdentity, Sha256};
 use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Requirement, State};
-use checkrein_shared::id::{DecisionId, GrantId, HoldId, InstanceId, ProofId, TaskId, random_bytes};
+use checkrein_shared::id::{DecisionId, HoldId, InstanceId, ProofId, TaskId, random_bytes};
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -60,8 +60,7 @@ pub(crate) struct Confirm {
     /// The release that is charged to the budget, once however often it is asked for.
     pub(crate) release: DecisionId,
     pub(crate) task: TaskId,
-    /// The task's own grant.
-    pub(crate) grant: GrantId,
+    /// The grant, with all it was narrowed from.
     pub(crate) presented: Arc<str>,
     pub(crate) proof: Option<ProofId>,
     pub(crate) generation: Generation,
@@ -97,8 +96,7 @@ pub(crate) struct OpenHold {
     pub(crate) action: ActionIdentity,
     pub(crate) requirements: Vec<Requirement>,
     pub(crate) generation: Generation,
-    /// The grant that is used: the last of what was presented.
-    pub(crate) grant: GrantId,
+    /// The grant, with all it was narrowed from.
     pub(crate) presented: Arc<str>,
     pub(crate) environment: String,
     pub(crate) intent: String,

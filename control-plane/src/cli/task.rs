@@ -1,5 +1,6 @@
 //! `checkrein task`: an agent's authority, started, shown, and taken back.
 
+mod amend;
 mod show;
 mod view;
 
@@ -7,10 +8,11 @@ use std::time::Duration;
 
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
 use checkrein_proto::task::v1::{
-    DataScope, EndRequest, Limits, ListRequest, RevokeRequest, ShowRequest, StartRequest, State,
+    DataScope, EndRequest, Limits, ListRequest, RevokeRequest, ShowRequest, StartRequest, State, Task,
 };
 use checkrein_shared::grant::{CALLS_MAX, DEPTH_MAX};
 use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::key::VerifyingKey;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
@@ -44,6 +46,9 @@ enum Command {
         /// The task, as `task start` printed it
         id: String,
     },
+    /// Change what a live task is for: prints the grant that takes the place of those before, which stop everywhere
+    #[command(after_help = amend::EXAMPLE)]
+    Amend(amend::Args),
     /// Finish a task: its grant stops, what it holds is cancelled
     #[command(after_help = "Example:\n  checkrein task end task_0193f1c2a4b87d3e9f00a1b2c3d4e5f6")]
     End {
@@ -129,6 +134,10 @@ struct StartArgs {
     /// No data: only tools that yield nothing
     #[arg(long, conflicts_with = "data")]
     no_data: bool,
+    /// The agent's public key, as `checkrein task key` prints it: with the private half the agent passes the grant on offline
+    /// and proves with each full-tier call that the grant is its own
+    #[arg(long, value_name = "KEY", value_parser = VerifyingKey::from_base64)]
+    holder: Option<VerifyingKey>,
     /// Print the grant alone, for scripts
     #[arg(long, conflicts_with = "json")]
     grant_only: bool,
@@ -162,6 +171,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     let idempotency_key = invocation.idempotency_key();
     let task = match args.command {
         Command::Start(args) => return start(client, args, invocation).await,
+        Command::Amend(args) => return amend::run(client, args, invocation).await,
         Command::List(args) => return list(client, args, invocation).await,
         Command::Show { id } => client.show(ShowRequest { task_id: id }).await?.into_inner().task,
         Command::End { id } => {
@@ -200,8 +210,12 @@ async fn start(
         depth: args.depth.into(),
     };
     let request = StartRequest {
-        holder_key: String::new(),
-        data: args.data(),
+        holder_key: args
+            .holder
+            .as_ref()
+            .map(VerifyingKey::to_base64)
+            .unwrap_or_default(),
+        data: data(&args.data, args.no_data),
         limits: Some(limits),
         user: args.user,
         agent: args.agent.into(),
@@ -215,20 +229,26 @@ async fn start(
     };
     let started = client.start(request).await?.into_inner();
     let task = started.task.ok_or(Error::Incomplete("task"))?;
-    if args.grant_only {
-        invocation.print(&format!("{}\n", started.grant))?;
+    let heading = "the grant, which the agent presents with each action; it is shown once:";
+    give(&task, &started.grant, (args.grant_only, heading), invocation)
+}
+
+/// Prints a task and its grant, or the grant alone.
+fn give(
+    task: &Task,
+    grant: &str,
+    (grant_only, heading): (bool, &str),
+    invocation: &Invocation,
+) -> Result<Outcome, Error> {
+    if grant_only {
+        invocation.print(&format!("{grant}\n"))?;
         return Ok(Outcome::Done);
     }
     let now_ms = invocation.now_ms();
-    let document = json!({"task": TaskView::of(&task), "grant": started.grant});
+    let document = json!({"task": TaskView::of(task), "grant": grant});
     invocation.answer(&document, |paint| {
-        let heading = "the grant, which the agent presents with each action; it is shown once:";
-        let grant = visible(&started.grant);
-        format!(
-            "{}\n{}\n\n{grant}\n",
-            card(&task, now_ms, paint),
-            paint.apply(Style::Dim, heading)
-        )
+        let heading = paint.apply(Style::Dim, heading);
+        format!("{}\n{heading}\n\n{}\n", card(task, now_ms, paint), visible(grant))
     })?;
     Ok(Outcome::Done)
 }
@@ -263,14 +283,12 @@ async fn list(
     Ok(Outcome::Done)
 }
 
-impl StartArgs {
-    /// None: any.
-    fn data(&self) -> Option<DataScope> {
-        let is_limited = self.no_data || !self.data.is_empty();
-        is_limited.then(|| DataScope {
-            labels: self.data.clone(),
-        })
-    }
+/// Which data was named: labels, or none at all; nothing, if neither was.
+fn data(labels: &[String], is_none: bool) -> Option<DataScope> {
+    let is_limited = is_none || !labels.is_empty();
+    is_limited.then(|| DataScope {
+        labels: labels.to_vec(),
+    })
 }
 
 impl From<StateWord> for State {

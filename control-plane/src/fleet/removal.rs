@@ -59,6 +59,8 @@ impl Fleet {
             let tasks = task::revoke_all_of(&tx, id, by, reason).await?;
             let removal = store::insert_removal(&tx, id, by, reason, tasks).await?;
             tx.raise(FeedName::Fleet).await?;
+            // The rosters of its enforcers name it no more.
+            tx.raise(FeedName::Agent).await?;
             Ok((tx, removal))
         });
         Ok(removal.await?)
@@ -83,6 +85,15 @@ impl Fleet {
 pub async fn is_removed(tx: &Transaction, id: &SpiffeId) -> Result<bool, DatabaseError> {
     store::share_identity(tx, id).await?;
     Ok(store::find_removal(tx, id).await?.is_some())
+}
+
+/// One of these that was removed, as it stands at this moment; another may be the next.
+pub async fn any_removed<'a>(
+    tx: &Transaction,
+    ids: impl Iterator<Item = &'a SpiffeId>,
+) -> Result<Option<SpiffeId>, DatabaseError> {
+    let ids: Vec<&str> = ids.map(SpiffeId::as_str).collect();
+    store::any_removed(tx, &ids).await
 }
 
 /// Loads whom to refuse.

@@ -5,10 +5,10 @@
 //! feed      --> every session whose replica reads it sends its enforcer the whole roster
 //! ```
 //!
-//! **Invariant**: a roster names every agent of its enforcer, those in no team too: of one that it does not name, nothing is known.
-//! It is told under the revision that it was read with, in one statement.
+//! **Invariant**: a roster names every agent of its enforcer that was not removed, those in no team too: of one that it does not
+//! name, nothing is known. It is told under the revision that it was read with, in one statement.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use checkrein_shared::identity::SpiffeId;
@@ -25,6 +25,8 @@ pub struct Teams {
     pub revision: u64,
     /// Who is in which.
     pub by_agent: HashMap<SpiffeId, BTreeSet<TeamName>>,
+    /// Those who were removed: no roster names them any more.
+    pub removed: HashSet<SpiffeId>,
 }
 
 /// How each replica knows.
@@ -34,6 +36,7 @@ impl Teams {
     /// What an enforcer that may speak for these agents is told.
     pub fn roster(&self, agents: &[String]) -> Roster {
         let ids = agents.iter().filter_map(|agent| agent.parse::<SpiffeId>().ok());
+        let ids = ids.filter(|id| !self.removed.contains(id));
         let entry = |id: SpiffeId| {
             let teams = self.by_agent.get(&id).cloned().unwrap_or_default();
             (id, teams)

@@ -22,7 +22,7 @@ pub(super) use invitation::{
     find_invitation, keep_place, latest_invited, list_invited, take_place, withdraw_places,
 };
 pub(super) use read::{find, list};
-pub(super) use removal::{find_removal, insert_removal, lock_identity, removed, share_identity};
+pub(super) use removal::{any_removed, find_removal, insert_removal, lock_identity, removed, share_identity};
 
 /// A stream, as its rows know it.
 #[derive(Debug, Clone)]

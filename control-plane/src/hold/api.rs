@@ -16,6 +16,7 @@ use crate::api::{
 };
 use crate::caller::Caller;
 use crate::database::{DatabaseError, Transaction};
+use crate::task::{BelieveError, parse_proof};
 
 /// A reason has at most this many bytes.
 const REASON_BYTES_MAX: usize = 1 << 10;
@@ -61,6 +62,8 @@ impl HoldService for Holds {
                 .parse()
                 .map_err(|error| bad_field("instance_id", format!("{error}")))?,
             incarnation: request.incarnation,
+            presented: request.presented,
+            proof: parse_proof(&request.proof_id)?,
             requirements: parse_requirements(request.requirements)?,
         };
         let result = match self.consume(&consume).await? {
@@ -174,11 +177,13 @@ impl From<HoldError> for Status {
             HoldError::Fenced(_) => precondition("FENCED", message),
             HoldError::Asker(_)
             | HoldError::NotInGroup { .. }
-            | HoldError::OtherAgent { .. }
+            | HoldError::Believe(BelieveError::OtherAgent { .. })
             | HoldError::OtherTask(_)
             | HoldError::OtherEnforcer(_) => Self::permission_denied(message),
             HoldError::HashMismatch => bad_field("action.action_sha256", message),
-            HoldError::Database(error) => database_trouble(&error),
+            HoldError::Database(error) | HoldError::Believe(BelieveError::Database(error)) => {
+                database_trouble(&error)
+            }
         }
     }
 }
@@ -252,10 +257,7 @@ fn parse_open(enforcer: &str, request: wire::OpenRequest) -> Result<Open, Status
         action,
         requirements,
         generation: Generation(request.generation),
-        grant: request
-            .grant_id
-            .parse()
-            .map_err(|error| bad_field("grant_id", format!("{error}")))?,
+        presented: request.presented,
         environment: request.environment,
         intent: request.intent,
         reason: request.reason,

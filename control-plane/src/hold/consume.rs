@@ -2,8 +2,9 @@
 
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Cause;
+use checkrein_shared::grant::Chain;
 use checkrein_shared::hold::{Hold, Requirement, State, Step};
-use checkrein_shared::id::{Generation, HoldId, InstanceId};
+use checkrein_shared::id::{Generation, HoldId, InstanceId, ProofId};
 
 use super::{HoldError, Holds, Refusal, announce, step, store, sweep, vote};
 use crate::database::{FeedName, Transaction};
@@ -25,6 +26,10 @@ pub struct Consume {
     pub instance: InstanceId,
     /// Which opening of it this is.
     pub incarnation: u64,
+    /// The grant under which it was, with all that was narrowed from.
+    pub presented: String,
+    /// The proof of possession that came with the call.
+    pub proof: Option<ProofId>,
     /// What the rules demand now.
     pub requirements: Vec<Requirement>,
 }
@@ -62,9 +67,13 @@ impl Holds {
         if hold.enforcer.name() != consume.enforcer {
             return Err(HoldError::OtherEnforcer(hold.id));
         }
-        if !fleet::speaks_for(&tx, &consume.enforcer, &of.agent).await? {
-            let (enforcer, agent) = (consume.enforcer.clone(), of.agent.clone());
-            return Err(HoldError::OtherAgent { enforcer, agent });
+        let presented = (&*consume.enforcer, &*consume.presented);
+        let chain = match task::believe(&tx, &self.authority, presented, &of).await? {
+            Ok(chain) => chain,
+            Err(objection) => return Ok(refused(objection)),
+        };
+        if hold.action.agent != chain.leaf().agent || hold.action.delegated_by != chain.delegators() {
+            return Err(HoldError::OtherTask(of.id));
         }
         if hold.state != State::Approved {
             return Ok(refused(not_approved(hold)));
@@ -92,7 +101,7 @@ impl Holds {
         if latest.is_some_and(|latest| latest > consume.incarnation) {
             return Err(HoldError::Fenced(consume.incarnation));
         }
-        consume_approved(tx, hold, consume, &of).await
+        consume_approved(tx, hold, consume, (&of, &chain)).await
     }
 }
 
@@ -100,7 +109,7 @@ async fn consume_approved(
     tx: Transaction,
     hold: &Hold,
     consume: &Consume,
-    of: &Task,
+    (of, chain): (&Task, &Chain),
 ) -> Result<ConsumeAnswer, HoldError> {
     let yes = || {
         hold.votes
@@ -120,9 +129,14 @@ async fn consume_approved(
     if !store::consume(&tx, consume, hold.state.after(Step::Consume)?).await? {
         return lapsed(tx, hold).await;
     }
-    if task::charge(&tx, of, hold.id.uuid()).await? == Charge::Exhausted {
+    if task::charge(&tx, of, chain, hold.id.uuid()).await? == Charge::Exhausted {
         // Not committed: the approval is untouched.
         return Ok(refused((Cause::Budget, task::exhausted(of))));
+    }
+    if let Some(proof) = consume.proof
+        && let Some(objection) = task::use_proof(&tx, chain, (proof, hold.id.uuid())).await?
+    {
+        return Ok(refused(objection));
     }
     announce(&tx, hold.id, "").await?;
     tx.commit().await?;

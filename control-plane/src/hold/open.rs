@@ -2,12 +2,12 @@
 
 use checkrein_shared::action::{ActionIdentity, Sha256};
 use checkrein_shared::decision::Cause;
+use checkrein_shared::grant::Chain;
 use checkrein_shared::hold::{Hold, OPEN_HOLDS_MAX, Requirement, State};
-use checkrein_shared::id::{DecisionId, Generation, GrantId, HoldId};
+use checkrein_shared::id::{DecisionId, Generation, HoldId};
 
 use super::{HoldError, Holds, Refusal, announce, store, vote};
-use crate::database::{FeedName, Transaction};
-use crate::fleet;
+use crate::database::FeedName;
 use crate::task::{self, Task, TaskState};
 
 /// An action that has to wait.
@@ -25,8 +25,8 @@ pub struct Open {
     pub requirements: Vec<Requirement>,
     /// The generation of the decision.
     pub generation: Generation,
-    /// The token it came with.
-    pub grant: GrantId,
+    /// The grant it came with, with all that was narrowed from.
+    pub presented: String,
     /// Where the task runs.
     pub environment: String,
     /// What the user wants.
@@ -54,7 +54,11 @@ impl Holds {
         let Some(task) = task::share(&tx, open.action.task).await? else {
             return Ok(refused(Cause::TaskEnded, "there is no such task".to_owned()));
         };
-        may_open(&tx, &open, &task).await?;
+        let presented = (&*open.enforcer, &*open.presented);
+        match task::believe(&tx, &self.authority, presented, &task).await? {
+            Ok(chain) => may_open(&open, &task, &chain)?,
+            Err((cause, reason)) => return Ok(refused(cause, reason)),
+        }
         // From here on nobody else opens: the counts below are exact.
         tx.lock(FeedName::Hold).await?;
         if let Some(hold) =
@@ -89,22 +93,19 @@ impl Holds {
     }
 }
 
-/// What approvers are shown of a task is what the task says of itself, and only an enforcer of its agent may show it.
-async fn may_open(tx: &Transaction, open: &Open, task: &Task) -> Result<(), HoldError> {
+/// What approvers are shown of a task is what the task says of itself, and of who acts in it, what was presented.
+fn may_open(open: &Open, task: &Task, chain: &Chain) -> Result<(), HoldError> {
     let action = &open.action;
-    let is_of_task = action.agent == task.agent
+    let is_of_task = action.agent == chain.leaf().agent
+        && action.delegated_by == chain.delegators()
         && action.user == task.user
-        && open.grant == task.grant
         && open.intent == task.intent
         && open.environment == task.environment;
-    if !is_of_task {
-        return Err(HoldError::OtherTask(task.id));
+    if is_of_task {
+        Ok(())
+    } else {
+        Err(HoldError::OtherTask(task.id))
     }
-    if !fleet::speaks_for(tx, &open.enforcer, &task.agent).await? {
-        let (enforcer, agent) = (open.enforcer.clone(), task.agent.clone());
-        return Err(HoldError::OtherAgent { enforcer, agent });
-    }
-    Ok(())
 }
 
 /// How many holds are open already.

@@ -1,16 +1,23 @@
 //! `TaskService` on the wire.
 
+mod amend;
+
 use std::time::Duration;
 
 use checkrein_proto::task::v1 as wire;
 use checkrein_proto::task::v1::task_service_server::TaskService;
+use checkrein_shared::action::Sha256;
 use checkrein_shared::grant::{DataScope, InvalidLimits, Limits, SCOPE_BYTES_MAX, Scope};
-use checkrein_shared::id::TaskId;
+use checkrein_shared::id::{ProofId, TaskId};
 use checkrein_shared::identity::{Role, SpiffeId};
+use checkrein_shared::key::VerifyingKey;
+use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::store::{self, Filter};
-use super::{Charge, Closing, Confirm, Start, TASK_LIFE_MAX, Task, TaskError, TaskState, Tasks};
+use super::{
+    BelieveError, Charge, Closing, Confirm, Start, TASK_LIFE_MAX, Task, TaskError, TaskState, Tasks,
+};
 use crate::api::{
     bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition, stored_text,
     text,
@@ -60,6 +67,22 @@ impl TaskService for Tasks {
         }))
     }
 
+    async fn amend(
+        &self,
+        request: Request<wire::AmendRequest>,
+    ) -> Result<Response<wire::AmendResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let key = idempotency_key(&request.idempotency_key)?;
+        let id = parse_id(&request.task_id)?;
+        let amend = amend::parse(&request)?;
+        let reason = text("reason", &request.reason)?;
+        let asked = Sha256::of(&request.encode_to_vec());
+        let (task, past, grant) = self.amend(&caller.id, (key, asked), id, (amend, reason)).await?;
+        let task = Some(amend::with_history(whole(&task), &task, &past));
+        Ok(Response::new(wire::AmendResponse { task, grant }))
+    }
+
     async fn list(
         &self,
         request: Request<wire::ListRequest>,
@@ -95,8 +118,11 @@ impl TaskService for Tasks {
             .await
             .map_err(|error| database_trouble(&error))?;
         let task = task.ok_or_else(|| not_found("task", &id.to_string()))?;
+        let past = store::epoch::past(&tx, id)
+            .await
+            .map_err(|error| database_trouble(&error))?;
         Ok(Response::new(wire::ShowResponse {
-            task: Some(whole(&task)),
+            task: Some(amend::with_history(whole(&task), &task, &past)),
         }))
     }
 
@@ -106,28 +132,29 @@ impl TaskService for Tasks {
     ) -> Result<Response<wire::ConfirmResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let grant = request
-            .grant_id
-            .parse()
-            .map_err(|error| bad_field("grant_id", format!("{error}")))?;
         let release = match &*request.use_id {
             "" => None,
             id => Some(id.parse().map_err(|_| bad_field("use_id", "not a UUID"))?),
         };
         let ask = Confirm {
             task: parse_id(&request.task_id)?,
-            grant,
+            proof: parse_proof(&request.proof_id)?,
+            presented: request.presented,
             generation: request.generation,
             release,
         };
-        let confirmation = self.confirm(caller.id.name(), ask).await?;
+        let confirmation = self.confirm(caller.id.name(), &ask).await?;
+        let (refused_cause, refused_reason) = match confirmation.objection {
+            Some((cause, reason)) => (cause.to_string(), reason),
+            None => (String::new(), String::new()),
+        };
         Ok(Response::new(wire::ConfirmResponse {
             state: wire::State::from(&confirmation.state).into(),
             generation: confirmation.generation,
             revocation_sequence: confirmation.revocation_sequence,
             charge: wire::Charge::from(confirmation.charge).into(),
-            refused_cause: String::new(),
-            refused_reason: String::new(),
+            refused_cause,
+            refused_reason,
         }))
     }
 }
@@ -136,14 +163,18 @@ impl From<TaskError> for Status {
     fn from(error: TaskError) -> Self {
         match error {
             TaskError::NotFound(id) => not_found("task", &id.to_string()),
-            TaskError::SelfStarted(_) | TaskError::OtherAgent { .. } => {
+            TaskError::SelfStarted(_) | TaskError::Believe(BelieveError::OtherAgent { .. }) => {
                 Self::permission_denied(error.to_string())
             }
+            TaskError::Over(_) => precondition("TASK_OVER", error.to_string()),
+            TaskError::AmendedTooOften(_) => precondition("AMENDED_TOO_OFTEN", error.to_string()),
             TaskError::AgentRemoved(_) => precondition("AGENT_REMOVED", error.to_string()),
             TaskError::KeyReused { .. } => Self::already_exists(error.to_string()),
             TaskError::GrantTooLong(_) => bad_field("named", error.to_string()),
             TaskError::Unsigned(_) => Self::internal(error.to_string()),
-            TaskError::Database(error) => database_trouble(&error),
+            TaskError::Database(error) | TaskError::Believe(BelieveError::Database(error)) => {
+                database_trouble(&error)
+            }
         }
     }
 }
@@ -206,7 +237,13 @@ impl From<&Task> for wire::Task {
                 depth: task.limits.depth.into(),
             }),
             calls_used: task.calls_used,
-            holder_key: String::new(),
+            holder_key: task
+                .holder
+                .as_ref()
+                .map(VerifyingKey::to_base64)
+                .unwrap_or_default(),
+            epoch: task.epoch,
+            amendments: Vec::new(),
             data: task.data.as_ref().map(Into::into),
         }
     }
@@ -242,15 +279,8 @@ fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {
         .map_err(|error| bad_field("limits", error.to_string()))?;
     let data = request.data.map(DataScope::try_from).transpose();
     let data = data.map_err(|error| bad_field("data", error.to_string()))?;
-    if request.named.len() > NAMED_MAX {
-        return Err(bad_field(
-            "named",
-            format!("at most {NAMED_MAX} values can be named"),
-        ));
-    }
-    for value in &request.named {
-        text("named", value)?;
-    }
+    let holder = parse_holder(&request.holder_key)?;
+    check_named(&request.named)?;
     text("intent", &request.intent)?;
     text("environment", &request.environment)?;
     let expires_in = Duration::from_millis(request.expires_in_ms);
@@ -271,7 +301,21 @@ fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {
         intent: request.intent,
         environment: request.environment,
         expires_in,
+        holder,
     })
+}
+
+fn check_named(named: &[String]) -> Result<(), Status> {
+    if named.len() > NAMED_MAX {
+        return Err(bad_field(
+            "named",
+            format!("at most {NAMED_MAX} values can be named"),
+        ));
+    }
+    for value in named {
+        text("named", value)?;
+    }
+    Ok(())
 }
 
 fn parse_scope(tools: Vec<String>, json: &str) -> Result<Scope, Status> {
@@ -296,6 +340,27 @@ fn parse_limits(limits: wire::Limits) -> Result<Limits, InvalidLimits> {
         depth: u8::try_from(limits.depth).map_err(|_| InvalidLimits::Depth)?,
     };
     limits.checked()
+}
+
+/// The agent's key; none if nothing is said.
+fn parse_holder(key: &str) -> Result<Option<VerifyingKey>, Status> {
+    if key.is_empty() {
+        return Ok(None);
+    }
+    let parsed = VerifyingKey::from_base64(key);
+    parsed
+        .map(Some)
+        .map_err(|error| bad_field("holder_key", error.to_string()))
+}
+
+/// The proof of possession that an enforcer was shown; none if nothing is said.
+pub(crate) fn parse_proof(id: &str) -> Result<Option<ProofId>, Status> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    id.parse()
+        .map(Some)
+        .map_err(|error| bad_field("proof_id", format!("{error}")))
 }
 
 fn parse_id(id: &str) -> Result<TaskId, Status> {

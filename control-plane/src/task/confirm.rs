@@ -3,12 +3,13 @@
 //! **Invariant**: a task makes no more calls than it may, on however many enforcers at once: a call is charged in the
 //! transaction that lets it go, once however often it is asked for.
 
-use checkrein_shared::id::{GrantId, TaskId};
+use checkrein_shared::grant::Chain;
+use checkrein_shared::id::{ProofId, TaskId};
 use uuid::Uuid;
 
+use super::delegation::{Objection, believe, objection, use_proof};
 use super::{Task, TaskError, TaskState, Tasks, store};
 use crate::database::{DatabaseError, Transaction};
-use crate::fleet;
 
 /// What the primary says of a task and of the newest policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Confirmation {
     pub revocation_sequence: u64,
     /// What became of the budget.
     pub charge: Charge,
+    /// Why the release may not go ahead, though its task lives.
+    pub objection: Option<Objection>,
 }
 
 /// What a release does to the budget of its task.
@@ -37,12 +40,14 @@ pub enum Charge {
 }
 
 /// A release that an enforcer wants confirmed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirm {
     /// In which task.
     pub task: TaskId,
-    /// Under which grant.
-    pub grant: GrantId,
+    /// Under which grant, with all it was narrowed from.
+    pub presented: String,
+    /// The proof of possession that came with the call.
+    pub proof: Option<ProofId>,
     /// What the action was judged under.
     pub generation: u64,
     /// The enforcer's name for the release; none: nothing is charged.
@@ -50,30 +55,44 @@ pub struct Confirm {
 }
 
 impl Tasks {
-    /// What the primary says now, to an enforcer that may speak for the task's agent. A release that may go ahead is charged
-    /// to the budget in the same transaction.
-    pub async fn confirm(&self, enforcer: &str, ask: Confirm) -> Result<Confirmation, TaskError> {
+    /// What the primary says now, to an enforcer that may speak for the agent of the grant. A release that may go ahead uses
+    /// its proof up and is charged to every budget of its chain in the same transaction.
+    pub async fn confirm(&self, enforcer: &str, ask: &Confirm) -> Result<Confirmation, TaskError> {
         let tx = self.database.begin("task.confirm").await?;
-        let (task, mut confirmation) = store::confirm(&tx, ask.task, ask.grant)
+        let (task, mut confirmation) = store::confirm(&tx, ask.task)
             .await?
             .ok_or(TaskError::NotFound(ask.task))?;
-        if !fleet::speaks_for(&tx, enforcer, &task.agent).await? {
-            let (enforcer, agent) = (enforcer.to_owned(), task.agent);
-            return Err(TaskError::OtherAgent { enforcer, agent });
-        }
+        let presented = (enforcer, &*ask.presented);
+        let chain = match believe(&tx, &self.authority, presented, &task).await? {
+            Ok(chain) => chain,
+            Err(objection) => {
+                confirmation.objection = Some(objection);
+                return Ok(confirmation);
+            }
+        };
         // What is to be judged again under newer policy is charged when it comes back.
         let may_go = confirmation.state == TaskState::Live && ask.generation >= confirmation.generation;
-        if let Some(release) = ask.release.filter(|_| may_go) {
-            confirmation.charge = charge(&tx, &task, release).await?;
-        }
-        if confirmation.charge != Charge::Exhausted {
-            tx.commit().await?;
+        let Some(release) = ask.release.filter(|_| may_go) else {
+            return Ok(confirmation);
+        };
+        confirmation.charge = charge(&tx, &task, &chain, release).await?;
+        if confirmation.charge == Charge::Exhausted {
+            // Nothing is left behind. A task that was closed or amended meanwhile says so.
+            if let Some(task) = store::find(&tx, ask.task).await? {
+                confirmation.objection = objection(&tx, &chain, &task).await?;
+                confirmation.state = task.state;
+            }
             return Ok(confirmation);
         }
-        // Nothing is left behind: the use was written before the call was counted. A task that was closed meanwhile says so.
-        if let Some(task) = store::find(&tx, ask.task).await? {
-            confirmation.state = task.state;
+        if let Some(proof) = ask.proof
+            && let Some(objection) = use_proof(&tx, &chain, (proof, release)).await?
+        {
+            // Not committed either: nothing was charged.
+            confirmation.charge = Charge::None;
+            confirmation.objection = Some(objection);
+            return Ok(confirmation);
         }
+        tx.commit().await?;
         Ok(confirmation)
     }
 }
@@ -89,13 +108,32 @@ pub async fn lock_to_release(tx: &Transaction, id: TaskId) -> Result<Option<Task
     }
 }
 
-/// Charges a release to the budget of its task: once, however often it is asked for. After [`Charge::Exhausted`] the
-/// transaction must not be committed.
-pub async fn charge(tx: &Transaction, task: &Task, release: Uuid) -> Result<Charge, DatabaseError> {
-    if task.limits.calls.is_none() {
+/// Charges a release to every budget of its chain, the task's first: once, however often it is asked for. After
+/// [`Charge::Exhausted`] the transaction must not be committed.
+pub async fn charge(
+    tx: &Transaction,
+    task: &Task,
+    chain: &Chain,
+    release: Uuid,
+) -> Result<Charge, DatabaseError> {
+    if !chain.is_counted() {
         return Ok(Charge::Uncounted);
     }
-    store::charge(tx, task.id, release).await
+    if !store::insert_use(tx, task.id, release).await? {
+        return Ok(Charge::Charged);
+    }
+    if task.limits.calls.is_some() && !store::count_call(tx, task).await? {
+        return Ok(Charge::Exhausted);
+    }
+    // Root to leaf, so that two releases of one task never wait for each other's grants in turns.
+    for grant in chain.grants().skip(1) {
+        if let Some(calls) = grant.limits.calls
+            && !store::delegation::charge_grant(tx, grant, calls).await?
+        {
+            return Ok(Charge::Exhausted);
+        }
+    }
+    Ok(Charge::Charged)
 }
 
 /// What an agent is told whose budget is used up.

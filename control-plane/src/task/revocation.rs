@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use checkrein_shared::grant::Revocation;
+use checkrein_shared::grant::{Grant, Revocation, Stopped};
 use checkrein_shared::identity::SpiffeId;
 
 use super::store;
@@ -32,6 +32,19 @@ pub(super) async fn append(
 ) -> Result<(), DatabaseError> {
     let sequence = tx.raise(FeedName::Task).await?;
     store::revocation::insert(tx, sequence, revocation, by).await
+}
+
+/// Why these grants, of one chain, give nothing any more, if any of them was stopped: from the primary, which knows it before
+/// anybody was told. A task that is over is its state's to say.
+pub async fn stopped<'a>(
+    tx: &Transaction,
+    grants: impl IntoIterator<Item = &'a Grant>,
+) -> Result<Option<Stopped>, DatabaseError> {
+    let grants: Vec<&Grant> = grants.into_iter().collect();
+    let entries = store::revocation::about(tx, &grants).await?;
+    let stops = |entry: &&Revocation| grants.iter().any(|grant| entry.what.stops(grant));
+    let stopping = entries.iter().find(stops);
+    Ok(stopping.map(|entry| entry.what.stopped(&entry.cause)))
 }
 
 /// Loads what was added to the log since `before`, and forgets what no grant can outlive any more.

@@ -1,10 +1,13 @@
 //! Tasks in Postgres, whose clock says when they start and end.
 
+pub(super) mod delegation;
+pub(super) mod epoch;
 pub(super) mod revocation;
 
 use checkrein_shared::grant::{DataScope, Limits, Scope};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::key::VerifyingKey;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -31,13 +34,14 @@ pub(super) async fn insert(
 ) -> Result<Task, DatabaseError> {
     let insert = "-- task.insert
         INSERT INTO task (id, grant_id, user_name, agent, scope, named, intent, environment, started_by, started_at, expires_at, state,
-                          calls_max, risk, depth, data)
+                          calls_max, risk, depth, data, holder_key)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, now.moment, now.moment + $10::bigint * interval '1 millisecond', 'live',
-               $11, $12, $13, $14
+               $11, $12, $13, $14, $15
         FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS moment) now
         RETURNING *, false AS expired";
     let life_ms = signed(u64::try_from(start.expires_in.as_millis()).unwrap_or(u64::MAX));
     let limits = &start.limits;
+    let holder = start.holder.as_ref().map(|key| &key.as_bytes()[..]);
     let data: Option<Vec<&str>> = start.data.as_ref().map(|data| data.labels().collect());
     let row = tx
         .query_one(
@@ -57,6 +61,7 @@ pub(super) async fn insert(
                 &i16::from(limits.risk),
                 &i16::from(limits.depth),
                 &data,
+                &holder,
             ],
         )
         .await
@@ -190,16 +195,15 @@ pub(super) async fn now_ms(tx: &Transaction) -> Result<u64, DatabaseError> {
 pub(super) async fn confirm(
     tx: &Transaction,
     id: TaskId,
-    grant: GrantId,
 ) -> Result<Option<(Task, Confirmation)>, DatabaseError> {
     let read = "-- task.confirm
         SELECT task.*, expires_at <= clock_timestamp() AS expired,
-               (SELECT value FROM revision WHERE feed = $3) AS generation,
-               (SELECT value FROM revision WHERE feed = $4) AS revocation_sequence
-        FROM task WHERE id = $1 AND grant_id = $2";
+               (SELECT value FROM revision WHERE feed = $2) AS generation,
+               (SELECT value FROM revision WHERE feed = $3) AS revocation_sequence
+        FROM task WHERE id = $1";
     let feeds = (FeedName::Policy.as_str(), FeedName::Task.as_str());
     let row = tx
-        .query_opt(read, &[&id.uuid(), &grant.uuid(), &feeds.0, &feeds.1])
+        .query_opt(read, &[&id.uuid(), &feeds.0, &feeds.1])
         .await
         .map_err(|source| tx.failed(source))?;
     let confirmation = |row: Row| {
@@ -209,28 +213,30 @@ pub(super) async fn confirm(
             generation: unsigned(row.get("generation")),
             revocation_sequence: unsigned(row.get("revocation_sequence")),
             charge: Charge::None,
+            objection: None,
         };
         Ok((task, confirmation))
     };
     row.map(confirmation).transpose()
 }
 
-/// The use is written first: whoever asks for it at the same time waits here, and finds it charged or not at all.
-pub(super) async fn charge(tx: &Transaction, id: TaskId, release: Uuid) -> Result<Charge, DatabaseError> {
+/// Names a release; false if it was named before. Whoever names it at the same time waits here, and finds it charged or not at
+/// all.
+pub(super) async fn insert_use(tx: &Transaction, id: TaskId, release: Uuid) -> Result<bool, DatabaseError> {
     let insert = "-- task.insert_use
         INSERT INTO task_use (task_id, use_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     let inserted = tx.execute(insert, &[&id.uuid(), &release]).await;
-    if inserted.map_err(|source| tx.failed(source))? == 0 {
-        return Ok(Charge::Charged);
-    }
-    let count = "-- task.count_use
+    Ok(inserted.map_err(|source| tx.failed(source))? == 1)
+}
+
+/// Counts one call of a task; false if it may make no more, is over, or was amended since it was read: what was judged under
+/// its old grant does not go ahead.
+pub(super) async fn count_call(tx: &Transaction, task: &Task) -> Result<bool, DatabaseError> {
+    let count = "-- task.count_call
         UPDATE task SET calls_used = calls_used + 1
-        WHERE id = $1 AND state = 'live' AND expires_at > clock_timestamp() AND calls_used < calls_max";
-    let counted = tx.execute(count, &[&id.uuid()]).await;
-    match counted.map_err(|source| tx.failed(source))? {
-        0 => Ok(Charge::Exhausted),
-        _ => Ok(Charge::Charged),
-    }
+        WHERE id = $1 AND epoch = $2 AND state = 'live' AND expires_at > clock_timestamp() AND calls_used < calls_max";
+    let counted = tx.execute(count, &[&task.id.uuid(), &signed(task.epoch)]).await;
+    Ok(counted.map_err(|source| tx.failed(source))? == 1)
 }
 
 pub(super) async fn list(tx: &Transaction, filter: Filter<'_>) -> Result<Vec<Task>, DatabaseError> {
@@ -281,6 +287,9 @@ fn decode(row: &Row) -> Result<Task, DatabaseError> {
         risk: u8::try_from(row.get::<_, i16>("risk")).map_err(|_| inconsistent("task", &id))?,
         depth: u8::try_from(row.get::<_, i16>("depth")).map_err(|_| inconsistent("task", &id))?,
     };
+    let holder = row
+        .get::<_, Option<&[u8]>>("holder_key")
+        .map(VerifyingKey::try_from);
     let data = row.get::<_, Option<Vec<&str>>>("data").map(DataScope::parse);
     let data = data.transpose().map_err(|_| inconsistent("task", &id))?;
     Ok(Task {
@@ -295,6 +304,9 @@ fn decode(row: &Row) -> Result<Task, DatabaseError> {
         named: row.get("named"),
         intent: row.get("intent"),
         environment: row.get("environment"),
+        holder: holder.transpose().map_err(|_| inconsistent("task", &id))?,
+        epoch: unsigned(row.get("epoch")),
+        granted_ms: moment_ms_opt(row, "amended_at").unwrap_or_else(|| moment_ms(row, "started_at")),
         started_by: parsed(row, "started_by", "task")?,
         started_ms: moment_ms(row, "started_at"),
         expires_ms: moment_ms(row, "expires_at"),

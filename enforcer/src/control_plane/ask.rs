@@ -30,7 +30,6 @@ impl Authority for Replicas {
         async move {
             let request = task_wire::ConfirmRequest {
                 task_id: ask.task.to_string(),
-                grant_id: ask.grant.to_string(),
                 generation: ask.generation.0,
                 revocation_sequence: ask.revocation_sequence,
                 use_id: ask.release.uuid().to_string(),
@@ -150,7 +149,6 @@ fn open_request(ask: OpenHold) -> hold_wire::OpenRequest {
         action: Some((&ask.action).into()),
         requirements: ask.requirements.iter().map(Into::into).collect(),
         generation: ask.generation.0,
-        grant_id: ask.grant.to_string(),
         environment: ask.environment,
         intent: ask.intent,
         reason: ask.reason,

@@ -32,7 +32,6 @@ fn confirm() -> Confirm {
         proof: None,
         release: DecisionId::new(&clock),
         task: TaskId::new(&clock),
-        grant: GrantId::new(&clock),
         generation: Generation(1),
         revocation_sequence: 0,
     }

@@ -165,12 +165,6 @@ impl Core {
             );
             return Err(Refusal::new(Cause::UnknownAgent, reason));
         }
-        if !snapshot.roster.knows(agent) {
-            let reason = format!(
-                "which teams `{agent}` is in has not come to this enforcer yet; it comes with the next session of the control plane"
-            );
-            return Err(Refusal::new(Cause::UnknownAgent, reason));
-        }
         if let Err(error) = grant.holds_at(self.clock.wall_ms()) {
             let word = match error {
                 InvalidGrant::Expired => Cause::TaskEnded,
@@ -180,6 +174,12 @@ impl Core {
         }
         if let Some(stopped) = snapshot.revocations.stops(chain.grants()) {
             return Err(Refusal::new(stopped.cause, stopped.reason));
+        }
+        if !snapshot.roster.knows(agent) {
+            let reason = format!(
+                "which teams `{agent}` is in has not come to this enforcer: it comes with the next session of the control plane, unless the agent was removed"
+            );
+            return Err(Refusal::new(Cause::UnknownAgent, reason));
         }
         let policy = snapshot.policy.as_ref();
         policy.ok_or_else(|| Refusal::new(Cause::NoPolicy, "this enforcer has no policy yet"))

@@ -47,7 +47,6 @@ impl Core {
         let ask = Confirm {
             release,
             task: chain.root().task,
-            grant: chain.root().id,
             presented: Arc::clone(&case.presented),
             proof: weighed.proof,
             generation: weighed.running.generation,

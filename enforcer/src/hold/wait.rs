@@ -182,7 +182,6 @@ fn open_request(core: &Core, case: &Case, weighed: &Weighed, decision: DecisionI
         action: weighed.identity.clone()?,
         requirements: weighed.requirements.clone(),
         generation: weighed.running.generation,
-        grant: grant.id,
         presented: Arc::clone(&case.presented),
         environment: grant.environment.clone(),
         intent: grant.intent.clone(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::hold::v1::open_response::Result as Opened;
-use checkrein_proto::task::v1::Task;
+use checkrein_proto::task::v1::{StartResponse, Task};
 use checkrein_shared::SystemClock;
 use checkrein_shared::action::{ActionIdentity, MaskedArguments, Sha256};
 use checkrein_shared::id::{DecisionId, InstanceId};
@@ -21,6 +21,8 @@ pub(crate) struct Asking {
     pub(crate) operator: Person,
     pub(crate) edge: Person,
     pub(crate) task: Task,
+    /// The task as it was started, with its grant.
+    pub(crate) started: StartResponse,
     pub(crate) generation: u64,
     pub(crate) instance: InstanceId,
 }
@@ -34,7 +36,8 @@ impl Asking {
         let started = operator.start("alice", AGENT, &["bank/*"], &[]).await.unwrap();
         Self {
             edge: world.person(Role::Enforcer, "edge", 0).await.unwrap(),
-            task: started.task.unwrap(),
+            task: started.task.clone().unwrap(),
+            started,
             instance: InstanceId::new(&SystemClock),
             world,
             operator,
@@ -44,7 +47,7 @@ impl Asking {
 
     /// Opens a hold that one of `treasury` can answer.
     pub(crate) async fn held(&self, call_id: &str, recipient: &str) -> wire::Hold {
-        self.opened(open(&self.task, call_id, recipient)).await
+        self.opened(open(&self.started, call_id, recipient)).await
     }
 
     pub(crate) async fn opened(&self, request: wire::OpenRequest) -> wire::Hold {
@@ -66,7 +69,7 @@ impl Asking {
 
     pub(crate) fn consume_request(&self, hold: &wire::Hold) -> wire::ConsumeRequest {
         wire::ConsumeRequest {
-            presented: String::new(),
+            presented: self.started.grant.clone(),
             proof_id: String::new(),
             hold_id: hold.hold_id.clone(),
             action_sha256: hold.action.clone().unwrap().action_sha256,
@@ -104,7 +107,8 @@ impl Asking {
 }
 
 /// A request to hold a payment in this task, as its enforcer would make it.
-pub(crate) fn open(task: &Task, call_id: &str, recipient: &str) -> wire::OpenRequest {
+pub(crate) fn open(started: &StartResponse, call_id: &str, recipient: &str) -> wire::OpenRequest {
+    let task = started.task.as_ref().unwrap();
     let action = ActionIdentity {
         task: task.task_id.parse().unwrap(),
         agent: task.agent.parse().unwrap(),
@@ -115,7 +119,7 @@ pub(crate) fn open(task: &Task, call_id: &str, recipient: &str) -> wire::OpenReq
         arguments: MaskedArguments(format!(r#"{{"amount":1,"recipient":"{recipient}"}}"#)),
     };
     wire::OpenRequest {
-        presented: String::new(),
+        presented: started.grant.clone(),
         decision_id: DecisionId::new(&SystemClock).to_string(),
         call_id: call_id.to_owned(),
         action: Some((&action).into()),
@@ -128,7 +132,6 @@ pub(crate) fn open(task: &Task, call_id: &str, recipient: &str) -> wire::OpenReq
             reason: "the user did not name this account".to_owned(),
         }],
         generation: 1,
-        grant_id: task.grant_id.clone(),
         environment: task.environment.clone(),
         intent: task.intent.clone(),
         reason: "the user did not name this account".to_owned(),

@@ -1,5 +1,6 @@
 //! Tasks: authority that ends for everyone at once.
 
+mod amend;
 mod budget;
 mod data;
 mod repeated;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use checkrein_proto::task::v1::Task;
+use checkrein_proto::task::v1::{Amendment, Task};
 use checkrein_shared::grant::RISK_MAX;
 use serde_json::Value;
 
@@ -69,6 +69,9 @@ pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
         )
         .line("expires", &relative(task.expires_unix_ms, now_ms))
         .line("grant", &task.grant_id);
+    for amendment in &task.amendments {
+        fields.line("amended", &amended(amendment, now_ms));
+    }
     if task.closed_unix_ms != 0 {
         let closed = format!("{} by {}", relative(task.closed_unix_ms, now_ms), task.closed_by);
         fields
@@ -80,6 +83,26 @@ pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
         "{id}  {}\n\n{}",
         paint.apply(style_of(word), word),
         fields.render(paint)
+    )
+}
+
+/// Which epoch began, by whom, and what has changed since the one before.
+fn amended(amendment: &Amendment, now_ms: u64) -> String {
+    let when = relative(amendment.amended_unix_ms, now_ms);
+    let changes: Vec<String> = amendment
+        .changes
+        .iter()
+        .map(|change| format!("{} from `{}` to `{}`", change.what, change.from, change.to))
+        .collect();
+    let because = match &*amendment.reason {
+        "" => String::new(),
+        reason => format!(", because: {reason}"),
+    };
+    format!(
+        "{when} by {} into epoch {}: {}{because}",
+        amendment.amended_by,
+        amendment.epoch,
+        changes.join("; ")
     )
 }
 

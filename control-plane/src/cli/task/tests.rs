@@ -27,7 +27,10 @@ fn labels(words: &[&str]) -> DataScope {
 
 #[test]
 fn data_is_any_what_is_named_or_none_at_all() {
-    let asked = |words: &[&str]| typed(words).unwrap().data();
+    let asked = |words: &[&str]| {
+        let args = typed(words).unwrap();
+        data(&args.data, args.no_data)
+    };
     assert_eq!(asked(&[]), None);
     assert_eq!(
         asked(&["--data", "pii", "--data", "public"]),

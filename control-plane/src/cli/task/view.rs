@@ -1,6 +1,6 @@
 //! A task for scripts. Names are stable.
 
-use checkrein_proto::task::v1::{State, Task};
+use checkrein_proto::task::v1::{Amendment, Change, State, Task};
 use serde::Serialize;
 
 use crate::cli::output::rfc3339;
@@ -32,6 +32,25 @@ pub(super) struct TaskView {
     closed_by: String,
     closed_reason: String,
     grant_id: String,
+    epoch: u64,
+    /// Empty in lists.
+    amendments: Vec<AmendmentView>,
+}
+
+#[derive(Debug, Serialize)]
+struct AmendmentView {
+    epoch: u64,
+    amended_by: String,
+    amended_at: Option<String>,
+    reason: String,
+    changes: Vec<ChangeView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ChangeView {
+    what: String,
+    from: String,
+    to: String,
 }
 
 impl TaskView {
@@ -59,6 +78,25 @@ impl TaskView {
             closed_by: task.closed_by.clone(),
             closed_reason: task.closed_reason.clone(),
             grant_id: task.grant_id.clone(),
+            epoch: task.epoch,
+            amendments: task.amendments.iter().map(AmendmentView::of).collect(),
+        }
+    }
+}
+
+impl AmendmentView {
+    fn of(amendment: &Amendment) -> Self {
+        let change = |change: &Change| ChangeView {
+            what: change.what.clone(),
+            from: change.from.clone(),
+            to: change.to.clone(),
+        };
+        Self {
+            epoch: amendment.epoch,
+            amended_by: amendment.amended_by.clone(),
+            amended_at: rfc3339(amendment.amended_unix_ms),
+            reason: amendment.reason.clone(),
+            changes: amendment.changes.iter().map(change).collect(),
         }
     }
 }

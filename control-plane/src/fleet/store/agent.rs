@@ -37,32 +37,39 @@ pub(in crate::fleet) async fn own_agent(
         .await
 }
 
-/// Every agent that is in a team, and the revision that says so: as many as operators ever typed.
+/// Every agent that is in a team, those who were removed, and the revision that says so: as many as operators ever typed.
 pub(in crate::fleet) async fn teams(tx: &Transaction) -> Result<Teams, DatabaseError> {
     let read = "-- agent.teams
-        SELECT value, spiffe_id, teams FROM revision LEFT JOIN agent ON teams <> '{}' WHERE feed = $1";
+        SELECT value, spiffe_id, teams, removed FROM revision LEFT JOIN (
+            SELECT spiffe_id, teams, false AS removed FROM agent WHERE teams <> '{}'
+            UNION ALL SELECT spiffe_id, '{}', true FROM removed_identity WHERE spiffe_id LIKE 'spiffe://%/agent/%') said ON true
+        WHERE feed = $1";
     let rows = tx
         .query(read, &[&FeedName::Agent.as_str()])
         .await
         .map_err(|source| tx.failed(source))?;
     let revision = rows.first().map(|row| unsigned(row.get("value")));
     let revision = revision.ok_or_else(|| inconsistent("revision", &FeedName::Agent.as_str()))?;
-    let member = |row: &Row| {
-        let id: Option<&str> = row.get("spiffe_id");
-        let broken = || inconsistent("agent", &id.unwrap_or_default());
-        let id: SpiffeId = match id {
-            Some(id) => id.parse().map_err(|_| broken())?,
-            None => return Ok(None),
+    let mut all = Teams {
+        revision,
+        ..Teams::default()
+    };
+    for row in &rows {
+        let Some(id) = row.get::<_, Option<&str>>("spiffe_id") else {
+            continue;
         };
+        let broken = || inconsistent("agent", &id);
+        let agent: SpiffeId = id.parse().map_err(|_| broken())?;
+        if row.get("removed") {
+            all.removed.insert(agent);
+            continue;
+        }
         let teams: Vec<&str> = row.get("teams");
         let teams = teams.iter().map(|team| team.parse().map_err(|_| broken()));
-        Ok(Some((id, teams.collect::<Result<_, _>>()?)))
-    };
-    let by_agent = rows.iter().filter_map(|row| member(row).transpose());
-    Ok(Teams {
-        revision,
-        by_agent: by_agent.collect::<Result<_, DatabaseError>>()?,
-    })
+        all.by_agent
+            .insert(agent, teams.collect::<Result<_, DatabaseError>>()?);
+    }
+    Ok(all)
 }
 
 /// Writes down an agent unless it is there.

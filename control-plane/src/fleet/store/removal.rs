@@ -76,3 +76,18 @@ fn decode(row: &Row) -> Result<Removal, DatabaseError> {
         tasks_revoked: unsigned(row.get("tasks_revoked")),
     })
 }
+
+/// One of these that was removed, as it stands at this moment.
+pub(in crate::fleet) async fn any_removed(
+    tx: &Transaction,
+    ids: &[&str],
+) -> Result<Option<SpiffeId>, DatabaseError> {
+    let read = "-- removal.any
+        SELECT spiffe_id FROM removed_identity WHERE spiffe_id = ANY ($1) ORDER BY spiffe_id LIMIT 1";
+    let row = tx
+        .query_opt(read, &[&ids])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    row.map(|row| parsed(&row, "spiffe_id", "removed_identity"))
+        .transpose()
+}

@@ -6,6 +6,7 @@ use checkrein_shared::identity::SpiffeId;
 
 use super::super::{Consume, Open, Vote};
 use crate::database::{DatabaseError, FeedName, Transaction, signed};
+use crate::task::Task;
 
 pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) -> Result<(), DatabaseError> {
     let insert = "-- hold.insert
@@ -179,4 +180,14 @@ pub(in super::super) async fn record_vote(tx: &Transaction, vote: &Vote) -> Resu
         ],
     )
     .await
+}
+
+/// What still waits or is approved is shown with what its task says now; what was decided stays as it was shown.
+pub(in super::super) async fn retell(tx: &Transaction, task: &Task) -> Result<(), DatabaseError> {
+    let retell = "-- hold.retell
+        UPDATE hold SET intent = $2, environment = $3 WHERE task_id = $1 AND state IN ('open', 'approved')";
+    tx.execute(retell, &[&task.id.uuid(), &task.intent, &task.environment])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The log of ended authority in Postgres.
 
 use checkrein_shared::action::Sha256;
-use checkrein_shared::grant::{Revocation, Revoked};
+use checkrein_shared::grant::{Grant, Revocation, Revoked};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use tokio_postgres::Row;
@@ -117,6 +117,28 @@ pub(in crate::task) async fn between(
     rows.iter()
         .map(|row| Ok((unsigned(row.get("sequence")), decode(row)?)))
         .collect()
+}
+
+/// The entries that may stop one of these grants, but those that end whole tasks, of which the task itself knows.
+pub(in crate::task) async fn about(
+    tx: &Transaction,
+    grants: &[&Grant],
+) -> Result<Vec<Revocation>, DatabaseError> {
+    let read = "-- revocation.about
+        SELECT * FROM revocation
+        WHERE task_id = ANY ($1) AND kind = 'before'
+           OR grant_id = ANY ($2) OR agent = ANY ($3) OR key_sha256 = ANY ($4)
+        ORDER BY sequence";
+    let tasks: Vec<Uuid> = grants.iter().map(|grant| grant.task.uuid()).collect();
+    let ids: Vec<Uuid> = grants.iter().map(|grant| grant.id.uuid()).collect();
+    let agents: Vec<&str> = grants.iter().map(|grant| grant.agent.as_str()).collect();
+    let keys = grants.iter().filter_map(|grant| grant.holder.as_ref());
+    let keys: Vec<Vec<u8>> = keys.map(|key| key.thumbprint().0.to_vec()).collect();
+    let rows = tx
+        .query(read, &[&tasks, &ids, &agents, &keys])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    rows.iter().map(decode).collect()
 }
 
 pub(in crate::task) async fn delete_old(tx: &Transaction) -> Result<u64, DatabaseError> {

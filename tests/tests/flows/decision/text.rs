@@ -165,15 +165,8 @@ async fn nul_in_a_request_is_an_invalid_argument_that_names_its_field() {
     names("labels", &operator.fleet().register(register).await.unwrap_err());
 
     let edge = world.person(Role::Enforcer, "edge", 0).await.unwrap();
-    let task = operator
-        .tasks()
-        .start(start())
-        .await
-        .unwrap()
-        .into_inner()
-        .task
-        .unwrap();
-    let open = || crate::flows::asking::open(&task, "call", "US13");
+    let started = operator.tasks().start(start()).await.unwrap().into_inner();
+    let open = || crate::flows::asking::open(&started, "call", "US13");
     let opens = [
         (
             "call_id",

@@ -14,7 +14,7 @@ async fn holds_with_large_arguments_come_in_pages_that_any_client_decodes() {
     let scene = Asking::set().await;
     let mut opened = BTreeSet::new();
     for call in ["one", "two", "three", "four", "five"] {
-        let mut request = open(&scene.task, call, call);
+        let mut request = open(&scene.started, call, call);
         let mut action = ActionIdentity::try_from(request.action.unwrap()).unwrap();
         action.arguments = MaskedArguments(format!(r#"{{"note":"{}"}}"#, "x".repeat(1_000_000)));
         request.action = Some((&action).into());
@@ -41,7 +41,7 @@ async fn holds_with_large_arguments_come_in_pages_that_any_client_decodes() {
 async fn what_is_too_long_to_be_kept_is_refused_by_its_name() {
     let scene = Asking::set().await;
     let long = || "x".repeat(100_000);
-    let request = || open(&scene.task, "call", "US13");
+    let request = || open(&scene.started, "call", "US13");
     let mut rule = request();
     rule.requirements[0].rule = long();
     let mut group = request();

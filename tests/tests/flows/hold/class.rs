@@ -31,7 +31,7 @@ async fn a_no_ends_whatever_else_waits_for_the_same_tool_and_resource_in_the_tas
     let answer = scene.consume(scene.consume_request(&approved)).await.unwrap();
     assert!(refused(&answer, "denied_before"), "{answer:?}");
     // The same call presented again hears it too.
-    let again = scene.edge.holds().open(open(&scene.task, "two", "US13")).await;
+    let again = scene.edge.holds().open(open(&scene.started, "two", "US13")).await;
     let again = again.unwrap().into_inner().result;
     assert!(
         matches!(&again, Some(Opened::Refused(refusal)) if refusal.cause == "denied_before"),
@@ -81,7 +81,7 @@ async fn a_resource_of_any_length_and_spelling_can_be_held() {
     let scene = Asking::set().await;
     let long = OpenRequest {
         denial_class: format!("bank/send_money recipient={}\0", "x".repeat(100_000)),
-        ..open(&scene.task, "call", "US13")
+        ..open(&scene.started, "call", "US13")
     };
     let hold = scene.opened(long.clone()).await;
     scene.deny(&hold).await.unwrap();

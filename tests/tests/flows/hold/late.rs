@@ -43,7 +43,7 @@ async fn late(scene: &Asking, lock: &str, waits_in: &str) {
 }
 
 fn brief(scene: &Asking) -> OpenRequest {
-    let mut request = open(&scene.task, "call", "US13");
+    let mut request = open(&scene.started, "call", "US13");
     request.requirements[0].decide_within_ms = DECIDE_WITHIN_MS;
     request
 }

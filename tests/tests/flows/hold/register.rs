@@ -3,8 +3,7 @@
 use checkrein_proto::hold::v1::{HeldAction, OpenRequest};
 use checkrein_proto::task::v1::ConfirmRequest;
 use checkrein_shared::action::ActionIdentity;
-use checkrein_shared::id::GrantId;
-use checkrein_shared::{SystemClock, identity::Role};
+use checkrein_shared::identity::Role;
 use tonic::Code;
 
 use crate::flows::asking::{Asking, open};
@@ -17,11 +16,11 @@ async fn an_enforcer_can_neither_open_holds_nor_confirm_in_the_task_of_an_agent_
     let stranger = scene.world.person(Role::Enforcer, "stranger", 0).await.unwrap();
     let confirm = ConfirmRequest {
         task_id: scene.task.task_id.clone(),
-        grant_id: scene.task.grant_id.clone(),
+        presented: scene.started.grant.clone(),
         ..ConfirmRequest::default()
     };
 
-    let opened = stranger.holds().open(open(&scene.task, "call", "US13")).await;
+    let opened = stranger.holds().open(open(&scene.started, "call", "US13")).await;
     assert_eq!(opened.unwrap_err().code(), Code::PermissionDenied);
     let confirmed = stranger.tasks().confirm(confirm.clone()).await;
     assert_eq!(confirmed.unwrap_err().code(), Code::PermissionDenied);
@@ -34,7 +33,7 @@ async fn an_enforcer_can_neither_open_holds_nor_confirm_in_the_task_of_an_agent_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_enforcer_says_of_a_task_must_be_what_the_task_says() {
     let scene = Asking::set().await;
-    let request = || open(&scene.task, "call", "US13");
+    let request = || open(&scene.started, "call", "US13");
     let lies = [
         OpenRequest {
             action: Some(action(&request(), "spiffe://acme.example/agent/other", "alice")),
@@ -42,10 +41,6 @@ async fn what_an_enforcer_says_of_a_task_must_be_what_the_task_says() {
         },
         OpenRequest {
             action: Some(action(&request(), &scene.task.agent, "bob")),
-            ..request()
-        },
-        OpenRequest {
-            grant_id: GrantId::new(&SystemClock).to_string(),
             ..request()
         },
         OpenRequest {

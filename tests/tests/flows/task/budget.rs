@@ -122,12 +122,12 @@ async fn a_single_use_grant_lets_one_of_a_hundred_calls_through() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_that_is_confirmed_again_is_charged_once_and_one_under_old_policy_not_at_all() {
     let scene = Scene::set(&["edge"]).await;
-    let (_, task) = scene.counted(2).await;
+    let (grant, task) = scene.counted(2).await;
     let edge = scene.world.person(Role::Enforcer, "edge", 0).await.unwrap();
     let ask = |release: u8, generation: u64| {
         let request = ConfirmRequest {
             task_id: task.task_id.clone(),
-            grant_id: task.grant_id.clone(),
+            presented: grant.clone(),
             generation,
             use_id: format!("0193f1c2-a4b8-7d3e-9f00-a1b2c3d4e5{release:02}"),
             ..ConfirmRequest::default()

@@ -1,0 +1,30 @@
+-- Grants that are passed on from agent to agent, and proofs of whose they are.
+
+ALTER TABLE task ADD COLUMN holder_key bytea CHECK (octet_length(holder_key) = 32);
+COMMENT ON COLUMN task.holder_key IS 'The Ed25519 public key of whoever holds its grant; none: it can''t be passed on offline.';
+
+ALTER TABLE hold ADD COLUMN delegated_by text[] NOT NULL DEFAULT '{}';
+COMMENT ON COLUMN hold.delegated_by IS 'SPIFFE IDs of the agents that passed the grant on, root first.';
+
+CREATE TABLE task_grant (
+    grant_id uuid PRIMARY KEY,
+    task_id uuid NOT NULL REFERENCES task (id),
+    calls_used bigint NOT NULL CHECK (calls_used > 0)
+);
+COMMENT ON TABLE task_grant IS 'What grants that were passed on with a budget of their own have used of it.';
+COMMENT ON COLUMN task_grant.grant_id IS 'Which; how many calls it may make stands in the grant.';
+COMMENT ON COLUMN task_grant.task_id IS 'Of which task.';
+COMMENT ON COLUMN task_grant.calls_used IS 'How many it was charged.';
+
+CREATE TABLE proof_use (
+    proof_id uuid PRIMARY KEY,
+    grant_id uuid NOT NULL,
+    use_id uuid NOT NULL,
+    used_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX proof_use_by_time ON proof_use (used_at);
+COMMENT ON TABLE proof_use IS 'Proofs of possession that a release used up, until nobody believes them any more.';
+COMMENT ON COLUMN proof_use.proof_id IS 'Which.';
+COMMENT ON COLUMN proof_use.grant_id IS 'Of which grant.';
+COMMENT ON COLUMN proof_use.use_id IS 'The enforcer''s own name for the release, or the id of the hold that was consumed.';
+COMMENT ON COLUMN proof_use.used_at IS 'When.';
