@@ -25,6 +25,8 @@ use part::{Part, START_MAX, forget_settings};
 pub(super) const TRUST_DOMAIN: &str = "acme.example";
 /// The agent that works.
 pub(super) const AGENT: &str = "spiffe://acme.example/agent/assistant";
+/// The agent that it passes work on to.
+pub(super) const CLERK: &str = "spiffe://acme.example/agent/clerk";
 
 /// Everything that runs.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub(super) struct Enforcer {
     pub(super) name: &'static str,
     /// The agent's connection to it.
     pub(super) gate: Channel,
+    /// The other agent's.
+    pub(super) clerk: Channel,
     process: Part,
 }
 
@@ -156,13 +160,14 @@ async fn start_enforcer(
     name: &'static str,
 ) -> Result<Enforcer, DemoError> {
     let home = directory.join(name);
-    let socket = home.join("gate.sock");
     let unix = format!("gate.sock={AGENT}");
+    let clerk = format!("clerk.sock={CLERK}");
     let out = text(&home);
     checkrein(
         operator,
         &[
-            "fleet", "add", name, "--agent", AGENT, "--unix", &unix, "--out", &out,
+            "fleet", "add", name, "--agent", AGENT, "--agent", CLERK, "--unix", &unix, "--unix", &clerk,
+            "--out", &out,
         ],
     )
     .await?;
@@ -175,7 +180,8 @@ async fn start_enforcer(
     let process = Part::start(name, &beside, &arguments, &[], home.join("enforcer.log")).await?;
     Ok(Enforcer {
         name,
-        gate: connect_unix(socket).await?,
+        gate: connect_unix(home.join("gate.sock")).await?,
+        clerk: connect_unix(home.join("clerk.sock")).await?,
         process,
     })
 }

@@ -1,8 +1,10 @@
 //! The scenes.
 
 mod calls;
+mod delegation;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_proto::decision::v1::Verdict;
@@ -10,6 +12,7 @@ use checkrein_proto::hold::v1::Hold;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::clock::{Clock, SystemClock};
 use checkrein_shared::decision::Cause;
+use checkrein_shared::key::SigningKey;
 use tokio::time::{sleep, timeout};
 
 use super::screen::Screen;
@@ -39,6 +42,10 @@ pub(super) struct Story {
 struct Work {
     task: String,
     grant: String,
+    /// The key of whoever holds the grant, if it names one.
+    key: Option<Arc<SigningKey>>,
+    /// It was passed on to the clerk.
+    is_clerks: bool,
 }
 
 impl Story {
@@ -63,6 +70,7 @@ impl Story {
         self.real_work(&suite).await?;
         self.ask_a_person(&suite).await?;
         self.resist(&suite).await?;
+        self.delegate(&suite).await?;
         self.flip(&suite).await?;
         self.absence(&suite).await?;
         self.count().await

@@ -25,6 +25,8 @@ pub struct Tally {
     pub decisions_duplicated: u64,
     /// From the push of a policy to the last enforcer deciding by it.
     pub push_to_enforced_ms: u64,
+    /// From the end of a task, asked for, to the last of its agents being refused.
+    pub end_to_refused_ms: u64,
     /// Answers given while the control plane was dead.
     pub answered_while_control_plane_down: u64,
     /// Of these, full-tier actions denied because it could not be asked.

@@ -36,6 +36,7 @@ async fn the_demo_shows_every_verdict_and_loses_nothing() {
         "held",
         "released",
         "push_to_enforced_ms",
+        "end_to_refused_ms",
         "answered_while_control_plane_down",
         "denied_while_control_plane_down",
     ] {

@@ -3,6 +3,7 @@
 mod amend;
 mod budget;
 mod data;
+mod delegation;
 mod repeated;
 mod revocations;
 mod scope;

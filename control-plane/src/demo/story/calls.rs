@@ -1,6 +1,7 @@
 //! The calls the story makes, as operator, approver and agent.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use checkrein_proto::decision::v1::decision_service_client::DecisionServiceClient;
 use checkrein_proto::decision::v1::gate_service_client::GateServiceClient;
@@ -14,10 +15,11 @@ use checkrein_proto::hold::v1::{Hold, ListRequest as HoldListRequest, VoteReques
 use checkrein_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use checkrein_proto::policy::v1::{PackFile, PushRequest};
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
-use checkrein_proto::task::v1::{EndRequest, StartRequest};
+use checkrein_proto::task::v1::{EndRequest, Limits, StartRequest};
 use checkrein_shared::action::ActionIdentity;
 use checkrein_shared::clock::SystemClock;
 use checkrein_shared::decision::Cause;
+use checkrein_shared::key::SigningKey;
 use tokio::time::{sleep, timeout};
 
 use super::{Call, LOOK_INTERVAL, Story, UserTask, WAIT_MAX, Work, unexpected};
@@ -83,8 +85,23 @@ impl Story {
 
     /// Starts a task with another scope.
     pub(super) async fn start_with(&self, task: &UserTask, tools: Vec<String>) -> Result<Work, DemoError> {
+        self.start_held(task, tools, None).await
+    }
+
+    /// Starts one whose grant can be passed on once, by whoever has this key.
+    pub(super) async fn start_held(
+        &self,
+        task: &UserTask,
+        tools: Vec<String>,
+        key: Option<Arc<SigningKey>>,
+    ) -> Result<Work, DemoError> {
+        let holder_key = key.as_ref().map(|key| key.verifying().to_base64());
         let request = StartRequest {
-            holder_key: String::new(),
+            limits: Some(Limits {
+                depth: u32::from(key.is_some()),
+                ..Limits::default()
+            }),
+            holder_key: holder_key.unwrap_or_default(),
             user: "alice".to_owned(),
             agent: AGENT.to_owned(),
             tools,
@@ -94,7 +111,6 @@ impl Story {
             expires_in_ms: 600_000,
             idempotency_key: idempotency_key(&SystemClock),
             scope: String::new(),
-            limits: None,
             data: None,
         };
         let mut client = TaskServiceClient::new(self.stage.operator.clone());
@@ -103,6 +119,8 @@ impl Story {
         Ok(Work {
             task,
             grant: started.grant,
+            key,
+            is_clerks: false,
         })
     }
 
@@ -198,9 +216,15 @@ impl Story {
         call: &Call,
         call_id: &str,
     ) -> Result<AuthorizeResponse, DemoError> {
-        let mut gate = GateServiceClient::new(self.stage.enforcers[at].gate.clone());
+        let enforcer = &self.stage.enforcers[at];
+        let gate = if work.is_clerks {
+            &enforcer.clerk
+        } else {
+            &enforcer.gate
+        };
+        let mut gate = GateServiceClient::new(gate.clone());
         let request = AuthorizeRequest {
-            proof: String::new(),
+            proof: work.prove(call)?,
             grant: work.grant.clone(),
             tool: call.tool(),
             arguments: call.arguments().into_bytes().into(),

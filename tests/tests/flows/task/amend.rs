@@ -324,7 +324,7 @@ async fn nothing_is_held_or_released_under_a_grant_of_an_epoch_that_is_over() {
     let other = asking.edge.holds().open(other).await.unwrap().into_inner();
     match other.result.unwrap() {
         Opening::Refused(refusal) => assert_eq!(refusal.cause, "task_amended"),
-        held => panic!("{held:?}"),
+        held @ Opening::Hold(_) => panic!("{held:?}"),
     }
     // The approval is of the action, which is the same under the new grant.
     let again = ConsumeRequest {
