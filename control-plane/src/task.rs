@@ -14,6 +14,7 @@ mod api;
 mod confirm;
 mod delegation;
 mod revocation;
+mod revoke;
 mod store;
 
 use std::sync::Arc;
@@ -166,6 +167,9 @@ pub enum TaskError {
     /// Nothing can be said of what was presented.
     #[error(transparent)]
     Believe(#[from] BelieveError),
+    /// Without it, the task has nothing left.
+    #[error("that is the grant of task `{0}` itself; `checkrein task revoke {0}` ends the task")]
+    OwnGrant(TaskId),
     /// Its authority is gone.
     #[error("task `{0}` is over and can't be amended; start another one")]
     Over(TaskId),
@@ -319,17 +323,9 @@ pub async fn revoke_all_of(
     for id in &live {
         close_locked(tx, *id, Closing::Revoked, by, reason).await?;
     }
+    // Tasks of others may have passed something on to it.
     if agent.role() == Some(Role::Agent) {
-        // The tasks of others may have gone through its hands; the last of them that lives now ends with this entry.
-        let life_ms = u64::try_from(TASK_LIFE_MAX.as_millis()).unwrap_or(u64::MAX);
-        let until_ms = store::now_ms(tx).await?.saturating_add(life_ms);
-        let agent = agent.clone();
-        let gone = Revocation {
-            what: Revoked::Agent { agent, until_ms },
-            expires_ms: until_ms,
-            cause: "removed".to_owned(),
-        };
-        revocation::append(tx, &gone, None).await?;
+        revoke::revoke_agent(tx, agent).await?;
     }
     Ok(live.len() as u64)
 }

@@ -37,6 +37,7 @@ pub use narrowing::{Narrowing, NotNarrowed, OwnGrant};
 pub use proof::{InvalidProof, PROOF_BYTES_MAX, PROOF_LIFE_MS, Proof};
 pub use revocation::{Revocation, Revoked, Stopped};
 pub use scope::{InvalidScope, OutOfScope, SCOPE_BYTES_MAX, SCOPE_TOOLS_MAX, Scope};
+pub use token::holder_thumbprint;
 
 use crate::action::Sha256;
 use crate::id::{GrantId, TaskId};

@@ -1,6 +1,7 @@
 //! `checkrein task`: an agent's authority, started, shown, and taken back.
 
 mod amend;
+mod revoke;
 mod show;
 mod view;
 
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
 use checkrein_proto::task::v1::{
-    DataScope, EndRequest, Limits, ListRequest, RevokeRequest, ShowRequest, StartRequest, State, Task,
+    DataScope, EndRequest, Limits, ListRequest, ShowRequest, StartRequest, State, Task,
 };
 use checkrein_shared::grant::{CALLS_MAX, DEPTH_MAX};
 use checkrein_shared::identity::SpiffeId;
@@ -55,17 +56,9 @@ enum Command {
         /// The task
         id: String,
     },
-    /// Stop a task that should not go on
-    #[command(
-        after_help = "Example:\n  checkrein task revoke task_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --reason 'agent misbehaves'"
-    )]
-    Revoke {
-        /// The task
-        id: String,
-        /// Why, for the record
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
-    },
+    /// Stop a task that should not go on, one grant that was passed on in it, or whatever a key holds
+    #[command(after_help = revoke::EXAMPLE)]
+    Revoke(revoke::Args),
 }
 
 const START_EXAMPLE: &str = "\
@@ -184,14 +177,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
                 .into_inner()
                 .task
         }
-        Command::Revoke { id, reason } => {
-            let request = RevokeRequest {
-                task_id: id,
-                reason,
-                idempotency_key,
-            };
-            client.revoke(request).await?.into_inner().task
-        }
+        Command::Revoke(args) => return revoke::run(client, args, invocation).await,
     };
     let task = task.ok_or(Error::Incomplete("task"))?;
     let now_ms = invocation.now_ms();

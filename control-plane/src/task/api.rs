@@ -1,6 +1,7 @@
 //! `TaskService` on the wire.
 
 mod amend;
+mod revoke;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use checkrein_shared::key::VerifyingKey;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
+use self::revoke::Target;
 use super::store::{self, Filter};
 use super::{
     BelieveError, Charge, Closing, Confirm, Start, TASK_LIFE_MAX, Task, TaskError, TaskState, Tasks,
@@ -59,12 +61,16 @@ impl TaskService for Tasks {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let reason = text("reason", &request.reason)?;
-        let task = self
-            .close(&caller.id, parse_id(&request.task_id)?, Closing::Revoked, reason)
-            .await?;
-        Ok(Response::new(wire::RevokeResponse {
-            task: Some(whole(&task)),
-        }))
+        let task = match revoke::parse(&request)? {
+            Target::Task(id) => Some(self.close(&caller.id, id, Closing::Revoked, reason).await?),
+            Target::Grant(id, grant) => Some(self.revoke_grant(&caller.id, id, grant, reason).await?),
+            Target::Key(thumbprint) => {
+                self.revoke_key(&caller.id, thumbprint, reason).await?;
+                None
+            }
+        };
+        let task = task.as_ref().map(whole);
+        Ok(Response::new(wire::RevokeResponse { task }))
     }
 
     async fn amend(
@@ -166,6 +172,7 @@ impl From<TaskError> for Status {
             TaskError::SelfStarted(_) | TaskError::Believe(BelieveError::OtherAgent { .. }) => {
                 Self::permission_denied(error.to_string())
             }
+            TaskError::OwnGrant(_) => bad_field("grant_id", error.to_string()),
             TaskError::Over(_) => precondition("TASK_OVER", error.to_string()),
             TaskError::AmendedTooOften(_) => precondition("AMENDED_TOO_OFTEN", error.to_string()),
             TaskError::AgentRemoved(_) => precondition("AGENT_REMOVED", error.to_string()),

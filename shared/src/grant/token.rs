@@ -6,6 +6,8 @@
 //!
 //! **Invariant**: a token is read in one way or not at all: no member twice, none missing, none that this verifier does not know.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::claims::Claims;
@@ -232,6 +234,14 @@ fn scope(claims: &mut Claims<'_>) -> Result<Scope, String> {
 /// Who vouches: the trust domain, as a SPIFFE ID without a path.
 fn by_domain(trust_domain: &str) -> String {
     format!("spiffe://{trust_domain}")
+}
+
+/// The thumbprint of a holder's key, from the key in base64url or from the name that tokens give it.
+pub fn holder_thumbprint(text: &str) -> Option<Sha256> {
+    match text.strip_prefix(BY_THUMBPRINT) {
+        Some(thumbprint) => Sha256::try_from(&*URL_SAFE_NO_PAD.decode(thumbprint).ok()?).ok(),
+        None => Some(VerifyingKey::from_base64(text).ok()?.thumbprint()),
+    }
 }
 
 /// Who vouches: whoever has this key.

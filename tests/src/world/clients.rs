@@ -154,6 +154,7 @@ impl Person {
             task_id: task_id.to_owned(),
             reason,
             idempotency_key: fresh_key(),
+            ..RevokeRequest::default()
         };
         self.tasks().revoke(request).await?;
         Ok(())

@@ -6,6 +6,7 @@ mod data;
 mod delegation;
 mod repeated;
 mod revocations;
+mod revoke;
 mod scope;
 
 use checkrein_enforcer::Request;

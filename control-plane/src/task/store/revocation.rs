@@ -96,6 +96,18 @@ pub(in crate::task) async fn insert(
     .await
 }
 
+/// Whether this grant was revoked before.
+pub(in crate::task) async fn is_revoked(
+    tx: &Transaction,
+    task: TaskId,
+    grant: GrantId,
+) -> Result<bool, DatabaseError> {
+    let read = "-- revocation.is_revoked
+        SELECT FROM revocation WHERE task_id = $1 AND grant_id = $2";
+    let row = tx.query_opt(read, &[&task.uuid(), &grant.uuid()]).await;
+    Ok(row.map_err(|source| tx.failed(source))?.is_some())
+}
+
 /// One page of what counts in the log, in order.
 pub(in crate::task) async fn between(
     tx: &Transaction,

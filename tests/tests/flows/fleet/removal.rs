@@ -55,6 +55,7 @@ async fn a_removed_agents_tasks_stop_everywhere_and_it_gets_no_new_one() {
     let removed = operator.remove(AGENT).await.unwrap();
     assert_eq!(removed.tasks_revoked, 2);
     enforcer
+        // Both tasks, and whatever others passed on to it.
         .wait_until(|status| status.revocation_sequence == 3, WAIT_MAX)
         .await
         .unwrap();
