@@ -18,6 +18,7 @@ mod grants;
 mod permits;
 mod proofs;
 mod record;
+mod stopped;
 
 use std::fmt;
 use std::future::Future;
@@ -158,7 +159,9 @@ impl Gate {
 
     /// Decides one call and, if it is permitted, makes it; its outcome is recorded whatever happens.
     ///
-    /// If the returned future is dropped while the tool runs, the outcome is recorded as unknown.
+    /// If the returned future is dropped while the tool runs, the outcome is recorded as unknown. Nothing interrupts the tool:
+    /// one that runs for long is better called between [`Gate::authorize`] and [`Permit::complete`], with
+    /// [`Permit::stopped`] beside it.
     pub async fn run<T, E, Work, Running>(&self, request: Request, work: Work) -> Result<T, RunError<E>>
     where
         Work: FnOnce() -> Running,

@@ -7,6 +7,7 @@ mod flows {
     mod asking;
     mod decision;
     mod demo;
+    mod ended;
     mod fleet;
     mod hold;
     mod join;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use checkrein_shared::Generation;
 use checkrein_shared::decision::{Cause, Decision, OutcomeResult, Tier, Verdict};
+use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{DecisionId, HoldId};
 use tracing::error;
 
@@ -69,6 +70,8 @@ pub struct Denied {
 pub struct Permit {
     decided: Decided,
     core: Option<Arc<Core>>,
+    /// What it was given under.
+    pub(super) chain: Option<Arc<Chain>>,
 }
 
 impl Answer {
@@ -108,11 +111,17 @@ impl From<Decision> for Decided {
 }
 
 impl Permit {
-    pub(super) const fn new(core: Arc<Core>, decided: Decided) -> Self {
+    pub(super) const fn new(core: Arc<Core>, decided: Decided, chain: Option<Arc<Chain>>) -> Self {
         Self {
             decided,
             core: Some(core),
+            chain,
         }
+    }
+
+    /// The enforcer that gave it; none, once its outcome was said.
+    pub(super) const fn core(&self) -> Option<&Arc<Core>> {
+        self.core.as_ref()
     }
 
     /// The record.

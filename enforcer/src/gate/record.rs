@@ -83,6 +83,7 @@ impl Core {
     ) -> Result<(Permit, u64), Box<Decided>> {
         let durable = hold.is_some() || weighed.tier == checkrein_shared::decision::Tier::Full;
         let task = weighed.chain.as_ref().map(|chain| chain.leaf().task);
+        let chain = weighed.chain.clone();
         let decision = self.decision(DecisionId::new(&*self.clock), case, weighed, hold);
         let outstanding = Outstanding {
             agent: decision.agent.clone(),
@@ -94,7 +95,7 @@ impl Core {
         if !self.remember(decided.id, outstanding) {
             return Err(Box::new(too_late(decided)));
         }
-        Ok((Permit::new(Arc::clone(self), decided), sequence))
+        Ok((Permit::new(Arc::clone(self), decided, chain), sequence))
     }
 
     /// Appends a decision; the error is the deny to answer instead.
