@@ -28,3 +28,22 @@ COMMENT ON COLUMN proof_use.proof_id IS 'Which.';
 COMMENT ON COLUMN proof_use.grant_id IS 'Of which grant.';
 COMMENT ON COLUMN proof_use.use_id IS 'The enforcer''s own name for the release, or the id of the hold that was consumed.';
 COMMENT ON COLUMN proof_use.used_at IS 'When.';
+
+CREATE TABLE delegation (
+    grant_id uuid PRIMARY KEY,
+    task_id uuid NOT NULL REFERENCES task (id),
+    parent_grant_id uuid NOT NULL,
+    delegated_by text NOT NULL,
+    agent text NOT NULL,
+    delegated_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX delegation_by_task ON delegation (task_id, delegated_at);
+COMMENT ON TABLE delegation IS 'Grants that the control plane passed on for agents; what an agent passes on by itself is not known here. Written once.';
+COMMENT ON COLUMN delegation.grant_id IS 'The grant that was given.';
+COMMENT ON COLUMN delegation.task_id IS 'Of which task.';
+COMMENT ON COLUMN delegation.parent_grant_id IS 'The grant it was narrowed from.';
+COMMENT ON COLUMN delegation.delegated_by IS 'SPIFFE ID of the agent that passed it on.';
+COMMENT ON COLUMN delegation.agent IS 'SPIFFE ID of the agent that may use it.';
+COMMENT ON COLUMN delegation.delegated_at IS 'When.';
+COMMENT ON COLUMN delegation.expires_at IS 'Until when it holds.';

@@ -69,6 +69,7 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ("/checkrein.task.v1.TaskService/End", &[Operator, Orchestrator]),
     ("/checkrein.task.v1.TaskService/Revoke", &[Operator, Orchestrator]),
     ("/checkrein.task.v1.TaskService/Amend", &[Operator, Orchestrator]),
+    ("/checkrein.task.v1.TaskService/Delegate", &[Agent]),
     (
         "/checkrein.task.v1.TaskService/List",
         &[Operator, Orchestrator, Approver],

@@ -12,7 +12,8 @@
 mod amend;
 mod api;
 mod confirm;
-mod delegation;
+mod delegate;
+mod presented;
 mod revocation;
 mod revoke;
 mod store;
@@ -33,7 +34,7 @@ use crate::{fleet, hold};
 pub use amend::{AMENDMENTS_MAX, Amend, Change, PastEpoch, Terms};
 pub(crate) use api::parse_proof;
 pub use confirm::{Charge, Confirm, Confirmation, charge, exhausted, lock_to_release};
-pub use delegation::{BelieveError, Objection, believe, forget_proofs, use_proof};
+pub use presented::{BelieveError, Objection, believe, forget_proofs, use_proof};
 pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
 
 /// A task may live at most this long; an agent that needs more starts another.

@@ -1,6 +1,7 @@
 //! `TaskService` on the wire.
 
 mod amend;
+mod delegate;
 mod revoke;
 
 use std::time::Duration;
@@ -89,6 +90,25 @@ impl TaskService for Tasks {
         Ok(Response::new(wire::AmendResponse { task, grant }))
     }
 
+    async fn delegate(
+        &self,
+        request: Request<wire::DelegateRequest>,
+    ) -> Result<Response<wire::DelegateResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let key = idempotency_key(&request.idempotency_key)?;
+        let narrowing = delegate::parse(&request)?;
+        let asked = Sha256::of(&request.encode_to_vec());
+        let (child, grant) = self
+            .delegate(&caller.id, (key, asked), &request.grant, narrowing)
+            .await?;
+        Ok(Response::new(wire::DelegateResponse {
+            grant,
+            grant_id: child.id.to_string(),
+            expires_unix_ms: child.expires_ms,
+        }))
+    }
+
     async fn list(
         &self,
         request: Request<wire::ListRequest>,
@@ -127,9 +147,12 @@ impl TaskService for Tasks {
         let past = store::epoch::past(&tx, id)
             .await
             .map_err(|error| database_trouble(&error))?;
-        Ok(Response::new(wire::ShowResponse {
-            task: Some(amend::with_history(whole(&task), &task, &past)),
-        }))
+        let delegated = store::delegation::list(&tx, id)
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let mut shown = amend::with_history(whole(&task), &task, &past);
+        shown.delegations = delegated.iter().map(Into::into).collect();
+        Ok(Response::new(wire::ShowResponse { task: Some(shown) }))
     }
 
     async fn confirm(
@@ -251,6 +274,7 @@ impl From<&Task> for wire::Task {
                 .unwrap_or_default(),
             epoch: task.epoch,
             amendments: Vec::new(),
+            delegations: Vec::new(),
             data: task.data.as_ref().map(Into::into),
         }
     }

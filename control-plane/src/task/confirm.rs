@@ -7,7 +7,7 @@ use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{ProofId, TaskId};
 use uuid::Uuid;
 
-use super::delegation::{Objection, believe, objection, use_proof};
+use super::presented::{Objection, believe, objection, use_proof};
 use super::{Task, TaskError, TaskState, Tasks, store};
 use crate::database::{DatabaseError, Transaction};
 

@@ -55,6 +55,14 @@ pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
     if limits.depth > 0 {
         fields.line("passed on", &format!("at most {} times in a row", limits.depth));
     }
+    for delegation in &task.delegations {
+        let until = relative(delegation.expires_unix_ms, now_ms);
+        let said = format!(
+            "{} by {}, until {until}",
+            delegation.agent, delegation.delegated_by
+        );
+        fields.line("passed on to", &said);
+    }
     fields
         .line("named", &task.named.join(", "))
         .line("in", &task.environment)

@@ -1,12 +1,17 @@
-//! What delegated grants have used, and the proofs of possession that were.
+//! What was passed on here, what delegated grants have used, and the proofs of possession that were.
 
 use std::time::Duration;
 
+use checkrein_proto::task::v1 as wire;
+use checkrein_shared::action::Sha256;
 use checkrein_shared::grant::Grant;
-use checkrein_shared::id::{GrantId, ProofId};
+use checkrein_shared::id::{GrantId, ProofId, TaskId};
+use checkrein_shared::identity::SpiffeId;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::database::{DatabaseError, Transaction, signed};
+use crate::database::{DatabaseError, Transaction, from_ms, inconsistent, moment_ms, parsed, signed};
+use crate::task::delegate::{DELEGATIONS_SHOWN_MAX, Delegation};
 
 /// A proof is believed for a minute at most; what is ten times as old proves nothing to anybody.
 const PROOF_KEPT: Duration = Duration::from_mins(10);
@@ -58,4 +63,90 @@ pub(in crate::task) async fn delete_old_proofs(tx: &Transaction) -> Result<u64, 
     tx.execute(delete, &[&signed(PROOF_KEPT.as_secs())])
         .await
         .map_err(|source| tx.failed(source))
+}
+
+/// What this very request was answered with before: the grant, and when it was made.
+pub(in crate::task) async fn delegated_under(
+    tx: &Transaction,
+    caller: &SpiffeId,
+    key: &str,
+    asked: &Sha256,
+) -> Result<Option<(GrantId, u64)>, DatabaseError> {
+    let known: Option<wire::Delegation> = tx.answer_given_to(caller, key, asked).await?;
+    let made = |known: wire::Delegation| {
+        let grant = known.grant_id.parse();
+        let grant = grant.map_err(|_| inconsistent("idempotency", &known.grant_id))?;
+        Ok((grant, known.delegated_unix_ms))
+    };
+    known.map(made).transpose()
+}
+
+pub(in crate::task) async fn remember(
+    tx: &Transaction,
+    caller: &SpiffeId,
+    key: &str,
+    asked: &Sha256,
+    (grant, at_ms): (GrantId, u64),
+) -> Result<(), DatabaseError> {
+    let answer = wire::Delegation {
+        grant_id: grant.to_string(),
+        delegated_unix_ms: at_ms,
+        ..wire::Delegation::default()
+    };
+    tx.remember_answer_to(caller, key, asked, &answer).await
+}
+
+pub(in crate::task) async fn count(tx: &Transaction, task: TaskId) -> Result<i64, DatabaseError> {
+    let count = "-- delegation.count
+        SELECT count(*) FROM delegation WHERE task_id = $1";
+    let row = tx
+        .query_one(count, &[&task.uuid()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.get(0))
+}
+
+pub(in crate::task) async fn insert(
+    tx: &Transaction,
+    child: &Grant,
+    parent: &Grant,
+    at_ms: u64,
+) -> Result<(), DatabaseError> {
+    let insert = "-- delegation.insert
+        INSERT INTO delegation (grant_id, task_id, parent_grant_id, delegated_by, agent, delegated_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    tx.change_one(
+        insert,
+        &[
+            &child.id.uuid(),
+            &child.task.uuid(),
+            &parent.id.uuid(),
+            &parent.agent.as_str(),
+            &child.agent.as_str(),
+            &from_ms(at_ms),
+            &from_ms(child.expires_ms),
+        ],
+    )
+    .await
+}
+
+/// The newest first.
+pub(in crate::task) async fn list(tx: &Transaction, task: TaskId) -> Result<Vec<Delegation>, DatabaseError> {
+    let read = "-- delegation.list
+        SELECT * FROM delegation WHERE task_id = $1 ORDER BY delegated_at DESC, grant_id LIMIT $2";
+    let rows = tx
+        .query(read, &[&task.uuid(), &DELEGATIONS_SHOWN_MAX])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let decode = |row: &Row| {
+        Ok(Delegation {
+            grant: GrantId::from_uuid(row.get("grant_id")),
+            parent: GrantId::from_uuid(row.get("parent_grant_id")),
+            by: parsed(row, "delegated_by", "delegation")?,
+            agent: parsed(row, "agent", "delegation")?,
+            at_ms: moment_ms(row, "delegated_at"),
+            expires_ms: moment_ms(row, "expires_at"),
+        })
+    };
+    rows.iter().map(decode).collect()
 }
