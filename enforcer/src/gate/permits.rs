@@ -10,13 +10,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use checkrein_shared::decision::{Outcome, OutcomeResult, Record};
+use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{DecisionId, HoldId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::Core;
@@ -40,6 +42,8 @@ pub(super) struct Outstanding {
     pub(super) hold: Option<HoldId>,
     /// Its outcome shall survive power loss.
     pub(super) durable: bool,
+    /// What it was permitted under.
+    pub(super) chain: Option<Arc<Chain>>,
 }
 
 /// Every call under way. Ids sort by time, so the first is the oldest.
@@ -57,6 +61,8 @@ struct State {
     outstanding: BTreeMap<DecisionId, Outstanding>,
     by_task: HashMap<TaskId, BTreeSet<DecisionId>>,
     settled: VecDeque<DecisionId>,
+    /// Cancelled when the call that somebody watches is not under way any more.
+    watched: HashMap<DecisionId, CancellationToken>,
     /// Taken out, and their outcomes are being written down at this moment.
     settling: usize,
     /// Given up on; nothing is under way any more.
@@ -218,6 +224,22 @@ impl Permits {
         Ok(gone)
     }
 
+    /// What a call of this agent was permitted under, and what is cancelled when it is not under way any more; none if it is
+    /// not now.
+    pub(super) fn watch(
+        &self,
+        id: DecisionId,
+        agent: Option<&SpiffeId>,
+    ) -> Option<(Arc<Chain>, CancellationToken)> {
+        let mut state = self.state();
+        let outstanding = state.outstanding.get(&id)?;
+        if agent.is_some_and(|agent| *agent != outstanding.agent) {
+            return None;
+        }
+        let chain = Arc::clone(outstanding.chain.as_ref()?);
+        Some((chain, state.watched.entry(id).or_default().clone()))
+    }
+
     fn put_back(&self, id: DecisionId, outstanding: Outstanding) {
         let mut state = self.state();
         state.settled.retain(|settled| *settled != id);
@@ -272,6 +294,9 @@ impl Permits {
         let mut state = self.state();
         state.ended = true;
         state.by_task.clear();
+        for (_, over) in state.watched.drain() {
+            over.cancel();
+        }
         let all = std::mem::take(&mut state.outstanding);
         for id in all.keys() {
             state.settled(*id);
@@ -295,6 +320,9 @@ impl State {
 
     fn remove(&mut self, id: DecisionId) -> Option<(DecisionId, Outstanding)> {
         let outstanding = self.outstanding.remove(&id)?;
+        if let Some(over) = self.watched.remove(&id) {
+            over.cancel();
+        }
         if let Some(task) = outstanding.task
             && let Some(ids) = self.by_task.get_mut(&task)
         {

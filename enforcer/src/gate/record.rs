@@ -90,6 +90,7 @@ impl Core {
             task,
             hold,
             durable,
+            chain: chain.clone(),
         };
         let (decided, sequence) = self.write(decision)?;
         if !self.remember(decided.id, outstanding) {

@@ -4,10 +4,73 @@
 //! it began to wait as well.
 
 use std::future::pending;
+use std::sync::Arc;
 
-use checkrein_shared::grant::Stopped;
+use checkrein_shared::grant::{Chain, Stopped};
+use checkrein_shared::id::DecisionId;
+use futures_util::future::select_all;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::Permit;
+use super::{Core, Gate, Permit};
+use crate::snapshot::Running;
+
+/// Calls under way that somebody watches.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    core: Arc<Core>,
+    calls: Vec<Call>,
+    running: watch::Receiver<Running>,
+}
+
+#[derive(Debug)]
+struct Call {
+    id: DecisionId,
+    chain: Arc<Chain>,
+    /// It is not under way any more.
+    over: CancellationToken,
+}
+
+impl Gate {
+    /// Those of these calls that are the caller's and under way, to be watched.
+    pub(crate) fn watch(&self, ids: impl IntoIterator<Item = DecisionId>) -> Watched {
+        let agent = self.caller.as_ref().map(|caller| &caller.agent);
+        let call = |id| {
+            let (chain, over) = self.core.permits.watch(id, agent)?;
+            Some(Call { id, chain, over })
+        };
+        Watched {
+            core: Arc::clone(&self.core),
+            calls: ids.into_iter().filter_map(call).collect(),
+            running: self.core.snapshots.running(),
+        }
+    }
+}
+
+impl Watched {
+    /// The next call that should stop, each once; none, when none is under way that has not been told.
+    pub(crate) async fn next(&mut self) -> Option<(DecisionId, Stopped)> {
+        loop {
+            self.calls.retain(|call| !call.over.is_cancelled());
+            // Marked as seen before the look: what is installed after it wakes us.
+            self.running.borrow_and_update();
+            let revocations = Arc::clone(&self.core.snapshots.pin().revocations);
+            for (at, call) in self.calls.iter().enumerate() {
+                if let Some(stopped) = revocations.stops(call.chain.grants()) {
+                    return Some((self.calls.swap_remove(at).id, stopped));
+                }
+            }
+            if self.calls.is_empty() {
+                return None;
+            }
+            let ends = self.calls.iter().map(|call| Box::pin(call.over.cancelled()));
+            tokio::select! {
+                _ = select_all(ends) => {}
+                changed = self.running.changed() => changed.ok()?,
+            }
+        }
+    }
+}
 
 impl Permit {
     /// Resolves when the grant that this was permitted under is stopped: its task ended, was revoked or amended, or the grant
@@ -23,7 +86,7 @@ impl Permit {
         loop {
             // Marked as seen before the look: what is installed after it wakes us.
             running.borrow_and_update();
-            let revocations = core.snapshots.pin().revocations.clone();
+            let revocations = Arc::clone(&core.snapshots.pin().revocations);
             if let Some(stopped) = revocations.stops(chain.grants()) {
                 return stopped;
             }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use checkrein_proto::decision::v1 as wire;
 use checkrein_proto::decision::v1::gate_service_server::GateService;
 use checkrein_shared::identity::{Role, SpiffeId};
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Response, Status};
 
@@ -26,8 +28,41 @@ pub(super) enum Peer {
     Certificate,
 }
 
+/// So many calls can be watched at once.
+const WATCHED_MAX: usize = 256;
+
 #[tonic::async_trait]
 impl GateService for GateSurface {
+    type WatchStream = BoxStream<'static, Result<wire::WatchResponse, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<wire::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let gate = self.gate.for_caller(self.peer.caller(&request)?);
+        let ids = request.into_inner().decision_ids;
+        if ids.is_empty() || ids.len() > WATCHED_MAX {
+            let found = ids.len();
+            return Err(Status::invalid_argument(format!(
+                "decision_ids: expected 1 to {WATCHED_MAX}, and there are {found}"
+            )));
+        }
+        let ids = ids.iter().map(|id| id.parse()).collect::<Result<Vec<_>, _>>();
+        let ids = ids.map_err(|error: checkrein_shared::id::InvalidId| {
+            Status::invalid_argument(format!("decision_ids: {error}"))
+        })?;
+        let told = stream::unfold(gate.watch(ids), |mut watched| async move {
+            let (decision, stopped) = watched.next().await?;
+            let told = wire::WatchResponse {
+                decision_id: decision.to_string(),
+                cause: stopped.cause.to_string(),
+                reason: stopped.reason,
+            };
+            Some((Ok(told), watched))
+        });
+        Ok(Response::new(told.boxed()))
+    }
+
     async fn authorize(
         &self,
         request: Request<wire::AuthorizeRequest>,

@@ -1,10 +1,16 @@
 //! Who calls is known from the connection; whoever is not known is not let in.
 
 use std::os::unix::net::UnixListener as StdUnixListener;
+use std::sync::Arc;
 
 use checkrein_proto::decision::v1::gate_service_client::GateServiceClient;
-use checkrein_proto::decision::v1::{AuthorizeRequest, CompleteRequest, OutcomeResult, Verdict};
+use checkrein_proto::decision::v1::{
+    AuthorizeRequest, CompleteRequest, OutcomeResult, Verdict, WatchRequest,
+};
+use checkrein_shared::Clock;
 use checkrein_shared::decision::Record;
+use checkrein_shared::grant::{Revocation, Revoked};
+use checkrein_shared::id::TaskId;
 use hyper_util::rt::TokioIo;
 use rcgen::KeyUsagePurpose;
 use tempfile::TempDir;
@@ -95,6 +101,66 @@ async fn whoever_connects_to_a_socket_is_its_agent_and_nothing_is_asserted() {
     );
     surfaces.close().await;
     assert!(!place.path().join("gate.sock").exists());
+}
+
+fn end(bench: &Bench, task: TaskId) {
+    let now_ms = bench.clock.wall_ms();
+    let entry = Revocation {
+        what: Revoked::Task(task),
+        expires_ms: now_ms + 1_000_000,
+        cause: "ended".into(),
+    };
+    bench.snapshots.install(|next| {
+        let sequence = next.revocations.sequence + 1;
+        next.revocations = Arc::new(next.revocations.extended(sequence, [entry], now_ms));
+    });
+}
+
+#[tokio::test]
+async fn an_agent_is_told_which_of_its_calls_should_stop_until_none_is_under_way() {
+    let bench = Bench::new();
+    let (_place, surfaces, mut client) = socket(&bench, None).await;
+    let other_task = TaskId::new(&bench.clock);
+    let of_other = AuthorizeRequest {
+        grant: bench.grant_of(AGENT, other_task),
+        ..look(&bench)
+    };
+    let stopping = client.authorize(look(&bench)).await.unwrap().into_inner();
+    let going_on = client.authorize(of_other).await.unwrap().into_inner();
+    let watch = WatchRequest {
+        decision_ids: vec![stopping.decision_id.clone(), going_on.decision_id.clone()],
+    };
+    let mut told = client.watch(watch.clone()).await.unwrap().into_inner();
+    end(&bench, bench.task);
+    let first = told.message().await.unwrap().unwrap();
+    assert_eq!(
+        (first.decision_id, &*first.cause),
+        (stopping.decision_id, "task_ended")
+    );
+    let said = CompleteRequest {
+        decision_id: going_on.decision_id,
+        result: OutcomeResult::Done.into(),
+        detail: String::new(),
+    };
+    client.complete(said).await.unwrap();
+    assert_eq!(
+        told.message().await.unwrap(),
+        None,
+        "each once, and the other has ended"
+    );
+    // Another agent's calls are not told of, though one of them should stop.
+    let stranger = bench.gate_of("spiffe://acme.example/agent/other");
+    let ids = watch.decision_ids.iter().map(|id| id.parse().unwrap());
+    assert_eq!(stranger.watch(ids).next().await, None);
+    for ids in [
+        vec![],
+        vec!["x".to_owned()],
+        vec![watch.decision_ids[0].clone(); 257],
+    ] {
+        let refused = client.watch(WatchRequest { decision_ids: ids }).await;
+        assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+    }
+    surfaces.close().await;
 }
 
 #[tokio::test]
