@@ -1,5 +1,6 @@
 //! Holds: approved bytes are executed bytes, at most once, never late, never by the asker.
 
+mod amended;
 mod bounds;
 mod class;
 mod late;
