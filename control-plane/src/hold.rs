@@ -29,7 +29,7 @@ use thiserror::Error;
 
 use crate::authority::Authority;
 use crate::database::{Database, DatabaseError, FeedName, Transaction};
-use crate::task::{BelieveError, Task};
+use crate::task::BelieveError;
 
 pub use consume::{Consume, ConsumeAnswer};
 pub use open::{Open, OpenAnswer};
@@ -141,11 +141,6 @@ impl Holds {
     }
 }
 
-/// Shows approvers of whatever waits in a task what the task says now.
-pub async fn retell(tx: &Transaction, task: &Task) -> Result<(), DatabaseError> {
-    store::retell(tx, task).await
-}
-
 /// Cancels whatever waits in a task that ends.
 pub async fn cancel_all(tx: &Transaction, task: TaskId, reason: &str) -> Result<(), DatabaseError> {
     for (id, state) in store::lock_waiting_of_task(tx, task).await? {
@@ -154,6 +149,23 @@ pub async fn cancel_all(tx: &Transaction, task: TaskId, reason: &str) -> Result<
         }
     }
     Ok(())
+}
+
+/// What approvers are told of an action that was held before its task was amended.
+const AMENDED: &str = " (held before the task was amended; it is judged again under what the task says now before it is released)";
+
+/// Shows on whatever waits in a task what the task says now. An approval stays: it is of the action, which is the same.
+pub async fn amend_waiting(
+    tx: &Transaction,
+    task: TaskId,
+    environment: &str,
+    intent: &str,
+) -> Result<(), DatabaseError> {
+    // In the order in which everybody locks them.
+    if store::lock_waiting_of_task(tx, task).await?.is_empty() {
+        return Ok(());
+    }
+    store::amend_waiting(tx, task, (environment, intent), AMENDED).await
 }
 
 /// Settles released holds with what their enforcer reported. A hold that was settled already, such as one given up as

@@ -9,6 +9,6 @@ pub(super) use read::{
     standing, task_of,
 };
 pub(super) use write::{
-    approve, bump_version, consume, delete_events, insert, insert_event, record_vote, retell, set_denial,
-    set_state,
+    amend_waiting, approve, bump_version, consume, delete_events, insert, insert_event, record_vote,
+    set_denial, set_state,
 };

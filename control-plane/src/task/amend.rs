@@ -127,7 +127,7 @@ impl Tasks {
         let grant = GrantId::new(&*self.clock);
         let amended = store::epoch::amend(tx, task.id, grant, &terms).await?;
         let amended = amended.ok_or(TaskError::Over(task.id))?;
-        hold::retell(tx, &amended).await?;
+        hold::amend_waiting(tx, task.id, &amended.environment, &amended.intent).await?;
         let before = Revocation {
             what: Revoked::Before {
                 task: amended.id,

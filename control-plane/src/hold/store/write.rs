@@ -1,12 +1,11 @@
 //! Changing holds. The row is locked by whoever calls.
 
 use checkrein_shared::hold::{Requirement, State};
-use checkrein_shared::id::HoldId;
+use checkrein_shared::id::{HoldId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 
 use super::super::{Consume, Open, Vote};
 use crate::database::{DatabaseError, FeedName, Transaction, signed};
-use crate::task::Task;
 
 pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) -> Result<(), DatabaseError> {
     let insert = "-- hold.insert
@@ -85,6 +84,23 @@ pub(in super::super) async fn insert_event(
         SELECT $1, id, enforcer, state, version, $3 FROM hold WHERE id = $2";
     tx.change_one(insert, &[&signed(revision), &id.uuid(), &reason])
         .await
+}
+
+/// Says on the holds that wait in a task what the task says now: none of it is hashed, all of it is shown.
+pub(in super::super) async fn amend_waiting(
+    tx: &Transaction,
+    task: TaskId,
+    (environment, intent): (&str, &str),
+    note: &str,
+) -> Result<(), DatabaseError> {
+    let amend = "-- hold.amend_waiting
+        UPDATE hold SET environment = $2, intent = $3,
+                        reason = CASE WHEN right(reason, length($4)) = $4 THEN reason ELSE reason || $4 END
+        WHERE task_id = $1 AND state IN ('open', 'approved')";
+    tx.execute(amend, &[&task.uuid(), &environment, &intent, &note])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(())
 }
 
 /// Keeps the newest of them.
@@ -180,14 +196,4 @@ pub(in super::super) async fn record_vote(tx: &Transaction, vote: &Vote) -> Resu
         ],
     )
     .await
-}
-
-/// What still waits or is approved is shown with what its task says now; what was decided stays as it was shown.
-pub(in super::super) async fn retell(tx: &Transaction, task: &Task) -> Result<(), DatabaseError> {
-    let retell = "-- hold.retell
-        UPDATE hold SET intent = $2, environment = $3 WHERE task_id = $1 AND state IN ('open', 'approved')";
-    tx.execute(retell, &[&task.id.uuid(), &task.intent, &task.environment])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    Ok(())
 }

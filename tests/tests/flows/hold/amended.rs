@@ -55,7 +55,9 @@ async fn an_approval_given_before_a_harmless_amendment_is_used_under_the_new_gra
         Cause::TaskAmended,
         "not under the old one"
     );
-    assert_eq!(scene.hold(&hold).await.state(), State::Approved);
+    let shown = scene.hold(&hold).await;
+    assert_eq!((shown.state(), &*shown.intent), (State::Approved, "pay the rent"));
+    assert!(shown.reason.contains("judged again"), "{}", shown.reason);
     let answer = scene.collect_under(&grant).await;
     assert_eq!(
         (answer.verdict(), answer.decided().cause),
