@@ -11,6 +11,7 @@ use super::identity::IdentityError;
 use super::join::JoinError;
 use super::policy::PackError;
 use super::status::Refusal;
+use super::task::GrantError;
 use crate::config::InvalidConfig;
 use crate::demo::DemoError;
 use crate::installation::InstallationError;
@@ -42,6 +43,9 @@ pub enum Error {
     /// A vote that was not cast.
     #[error(transparent)]
     Vote(#[from] VoteError),
+    /// A grant, or the key of whoever holds it.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
     /// The settings of a control plane.
     #[error(transparent)]
     Settings(#[from] InvalidConfig),
@@ -75,6 +79,7 @@ impl Error {
             Self::Join(_) => "not_joined",
             Self::Pack(_) => "invalid_pack",
             Self::Vote(_) => "not_voted",
+            Self::Grant(_) => "invalid_grant",
             Self::Settings(_) => "invalid_settings",
             Self::Serve(_) => "serve",
             Self::Demo(_) => "demo",

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use checkrein_shared::SharedClock;
+use checkrein_shared::{Clock, SharedClock};
 use serde::Serialize;
 use serde_json::json;
 
@@ -65,6 +65,11 @@ impl Invocation {
     /// Colours for standard error.
     pub const fn paint_notes(&self) -> Paint {
         self.paint_notes
+    }
+
+    /// What time it is.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
     }
 
     /// Milliseconds since the Unix epoch.

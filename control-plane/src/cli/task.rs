@@ -1,6 +1,7 @@
 //! `checkrein task`: an agent's authority, started, shown, and taken back.
 
 mod amend;
+mod offline;
 mod revoke;
 mod show;
 mod view;
@@ -26,11 +27,22 @@ use crate::cli::client::Connection;
 use show::{card, table};
 use view::TaskView;
 
+pub(super) use offline::GrantError;
+
 /// `checkrein task`
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: Way,
+}
+
+/// Whether the control plane is asked.
+#[derive(Debug, Subcommand)]
+enum Way {
+    #[command(flatten)]
+    Online(Command),
+    #[command(flatten)]
+    Offline(offline::Command),
 }
 
 #[derive(Debug, Subcommand)]
@@ -159,10 +171,14 @@ enum StateWord {
 
 /// Runs it.
 pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
+    let command = match args.command {
+        Way::Online(command) => command,
+        Way::Offline(command) => return offline::run(command, invocation).await,
+    };
     let mut client =
         TaskServiceClient::new(invocation.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
     let idempotency_key = invocation.idempotency_key();
-    let task = match args.command {
+    let task = match command {
         Command::Start(args) => return start(client, args, invocation).await,
         Command::Amend(args) => return amend::run(client, args, invocation).await,
         Command::List(args) => return list(client, args, invocation).await,

@@ -139,6 +139,11 @@ impl OwnGrant {
         })
     }
 
+    /// As it is presented.
+    pub fn presented(&self) -> &str {
+        &self.presented
+    }
+
     /// What it says.
     pub const fn chain(&self) -> &Chain {
         &self.chain

@@ -176,6 +176,23 @@ impl Scope {
         self.within_bounds()
     }
 
+    /// These tools, each with what it lets them be called with. One that it does not cover is taken with any arguments, so that
+    /// [`Scope::narrows`] says that it is too much.
+    pub fn only(&self, tools: impl IntoIterator<Item = String>) -> Result<Self, InvalidScope> {
+        let mut only = Self::default();
+        for tool in tools {
+            check_tool(&tool)?;
+            if let Some(catalog) = tool.strip_suffix('*') {
+                let special = self.tools.iter().filter(|(tool, _)| tool.starts_with(catalog));
+                only.tools
+                    .extend(special.map(|(tool, scope)| (tool.clone(), scope.clone())));
+            }
+            let scope = self.of_tool(&tool).cloned().unwrap_or_default();
+            only.tools.insert(tool, scope);
+        }
+        only.within_bounds()
+    }
+
     /// As JSON, which [`Scope::parse_json`] reads back as this very scope.
     pub fn to_json(&self) -> Value {
         let entry = |(tool, scope): (&String, &ToolScope)| (tool.clone(), scope.to_json());

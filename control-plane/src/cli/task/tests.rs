@@ -11,7 +11,7 @@ fn typed(words: &[&str]) -> Result<StartArgs, clap::Error> {
     let needed = "checkrein task start --user alice --agent spiffe://a.example/agent/b --tool crm/*";
     let cli = Cli::try_parse_from(needed.split(' ').chain(words.iter().copied()))?;
     let Verb::Task(Args {
-        command: Command::Start(args),
+        command: Way::Online(Command::Start(args)),
     }) = cli.command
     else {
         panic!("another verb");

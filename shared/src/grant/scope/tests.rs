@@ -168,3 +168,28 @@ fn a_tool_named_with_and_without_arguments_is_refused() {
         .unwrap();
     assert_eq!(both.tools().len(), 5);
 }
+
+#[test]
+fn some_of_its_tools_are_taken_as_they_are_and_what_it_lacks_is_seen_to_be_too_much() {
+    let scope = Scope::parse_json(
+        br#"{"bank/*": {}, "bank/send_money": {"amount": {"constraint_type": "range", "max": 5}}, "crm/find": {}}"#,
+    )
+    .unwrap();
+    let only = |tools: &[&str]| scope.only(tools.iter().map(ToString::to_string)).unwrap();
+    let amount = scope.to_json()["bank/send_money"].clone();
+    for (tools, taken) in [
+        (&["bank/send_money"][..], &["bank/send_money"][..]),
+        (&["bank/pay"], &["bank/pay"]),
+        (&["bank/*"], &["bank/*", "bank/send_money"]),
+        (&["bank/send_money", "bank/*"], &["bank/*", "bank/send_money"]),
+    ] {
+        let only = only(tools);
+        assert_eq!(only.tools().collect::<Vec<_>>(), taken);
+        assert_eq!(only.narrows(&scope), Ok(()), "{tools:?}");
+        assert!(!taken.contains(&"bank/send_money") || only.to_json()["bank/send_money"] == amount);
+    }
+    for tools in [&["files/read"][..], &["crm/*"], &["crm/find", "files/*"]] {
+        assert_eq!(only(tools).narrows(&scope), Err(Widened::Tools), "{tools:?}");
+    }
+    assert!(scope.only(["bank".to_owned()]).is_err());
+}
