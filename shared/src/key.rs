@@ -108,7 +108,20 @@ impl SigningKey {
 
     /// From stored PKCS#8 bytes.
     pub fn from_pkcs8(bytes: &[u8]) -> Result<Self, InvalidKey> {
-        let pair = Ed25519KeyPair::from_pkcs8(bytes).map_err(|_| InvalidKey::Private)?;
+        Ed25519KeyPair::from_pkcs8(bytes)
+            .map_err(|_| InvalidKey::Private)
+            .and_then(Self::of)
+    }
+
+    /// The same, from a key that other tools made too: those leave the public half out (RFC 5958), and then nothing shows that
+    /// the file was changed.
+    pub fn from_foreign_pkcs8(bytes: &[u8]) -> Result<Self, InvalidKey> {
+        Ed25519KeyPair::from_pkcs8_maybe_unchecked(bytes)
+            .map_err(|_| InvalidKey::Private)
+            .and_then(Self::of)
+    }
+
+    fn of(pair: Ed25519KeyPair) -> Result<Self, InvalidKey> {
         let id = VerifyingKey::try_from(pair.public_key().as_ref())?.id;
         Ok(Self { pair, id })
     }

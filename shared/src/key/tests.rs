@@ -103,3 +103,22 @@ fn a_key_is_named_by_its_public_half_and_never_printed() {
         Err(InvalidKey::Public(31))
     );
 }
+
+#[test]
+fn a_key_without_its_public_half_is_read_where_other_tools_make_keys_and_nowhere_else() {
+    // The example of RFC 8410, section 10.3.
+    let stored = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp-K06_nwoy_HU--CXqI9EdVhC";
+    let public = "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE";
+    let pkcs8 = URL_SAFE_NO_PAD.decode(stored).unwrap();
+    let foreign = SigningKey::from_foreign_pkcs8(&pkcs8).unwrap();
+    assert_eq!(foreign.verifying().to_base64(), public);
+    assert_eq!(SigningKey::from_pkcs8(&pkcs8).unwrap_err(), InvalidKey::Private);
+    let mut own = SigningKey::generate().unwrap();
+    assert!(SigningKey::from_foreign_pkcs8(&own).is_ok());
+    *own.last_mut().unwrap() ^= 1;
+    assert_eq!(
+        SigningKey::from_foreign_pkcs8(&own).unwrap_err(),
+        InvalidKey::Private,
+        "a public half that is there must be the right one"
+    );
+}

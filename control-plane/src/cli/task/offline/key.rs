@@ -25,7 +25,8 @@ Example:
   checkrein task delegate --grant billing.grant --key billing.key …
   checkrein task key --show billing.key                 # prints the public half once more
 
-The file is an Ed25519 private key, PKCS#8 in PEM, that only its owner may read. It is never sent, and never overwritten.";
+The file is an Ed25519 private key, PKCS#8 in PEM, that only its owner may read. It is never sent, and never overwritten.
+One that another tool made, such as `openssl genpkey -algorithm ed25519`, serves as well.";
 
 /// A key file is far shorter.
 const KEY_BYTES_MAX: usize = 16 << 10;
@@ -75,7 +76,7 @@ fn load(path: &Path) -> Result<SigningKey, GrantError> {
     };
     let text = read_bounded(path, "key", KEY_BYTES_MAX)?;
     let der = PrivatePkcs8KeyDer::from_pem_slice(&text).map_err(|_| unusable(InvalidKey::Private))?;
-    SigningKey::from_pkcs8(der.secret_pkcs8_der()).map_err(unusable)
+    SigningKey::from_foreign_pkcs8(der.secret_pkcs8_der()).map_err(unusable)
 }
 
 /// The private key in a file, if it is the one that the grant names.

@@ -183,3 +183,14 @@ async fn a_key_that_is_there_is_not_overwritten() {
     );
     assert_eq!(home.text("own.key"), before);
 }
+
+#[tokio::test]
+async fn a_key_that_another_tool_made_is_read_too() {
+    let home = Home::new().await;
+    // The example of RFC 8410, section 10.3.
+    let text = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                -----END PRIVATE KEY-----\n";
+    home.writes("other.key", text);
+    let shown = home.public("other.key").await.to_base64();
+    assert_eq!(shown, "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE");
+}
