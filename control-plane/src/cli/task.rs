@@ -141,7 +141,7 @@ struct StartArgs {
     no_data: bool,
     /// The agent's public key, as `checkrein task key` prints it: with the private half the agent passes the grant on offline
     /// and proves with each full-tier call that the grant is its own
-    #[arg(long, value_name = "KEY", value_parser = VerifyingKey::from_base64)]
+    #[arg(long, value_name = "PUBLIC-KEY", allow_hyphen_values = true, value_parser = VerifyingKey::from_base64)]
     holder: Option<VerifyingKey>,
     /// Print the grant alone, for scripts
     #[arg(long, conflicts_with = "json")]
