@@ -82,11 +82,18 @@ impl Permit {
         let (Some(core), Some(chain)) = (self.core(), &self.chain) else {
             return pending().await;
         };
-        let mut running = core.snapshots.running();
+        core.stopped(chain).await
+    }
+}
+
+impl Core {
+    /// Resolves when any grant of a chain is stopped by what is revoked here.
+    pub(crate) async fn stopped(&self, chain: &Chain) -> Stopped {
+        let mut running = self.snapshots.running();
         loop {
             // Marked as seen before the look: what is installed after it wakes us.
             running.borrow_and_update();
-            let revocations = Arc::clone(&core.snapshots.pin().revocations);
+            let revocations = Arc::clone(&self.snapshots.pin().revocations);
             if let Some(stopped) = revocations.stops(chain.grants()) {
                 return stopped;
             }

@@ -3,10 +3,12 @@
 //! **Invariant**: an action is held only by the control plane's word; while it waits nothing of it is permitted, and no
 //! snapshot is pinned.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_shared::decision::Cause;
+use checkrein_shared::grant::{Chain, Stopped};
 use checkrein_shared::hold::State;
 use checkrein_shared::id::DecisionId;
 use tokio::time::timeout;
@@ -44,19 +46,46 @@ pub(crate) async fn hold(core: &Arc<Core>, case: Arc<Case>, weighed: Weighed) ->
     if notice.state != State::Open {
         return answer_decided(core, case, weighed, &notice, &View::of(&notice)).await;
     }
+    let chain = weighed.chain.clone();
     let held = match core.held(id, &case, weighed, &notice) {
         Ok(held) => held,
         Err(denied) => return Answer::Deny(*denied),
     };
-    wait(core, case, held, &notice, ask).await
+    wait(core, case, (held, chain), &notice, ask).await
 }
 
-async fn wait(core: &Arc<Core>, case: Arc<Case>, held: Held, notice: &HoldNotice, ask: OpenHold) -> Answer {
+/// Resolves when what was presented gives nothing any more although its task goes on: it was amended, or a grant was revoked.
+/// That a task is over is told by its hold, which is cancelled.
+async fn taken_back(core: &Core, chain: Option<Arc<Chain>>) -> Stopped {
+    let Some(chain) = chain else {
+        return pending().await;
+    };
+    match core.stopped(&chain).await {
+        over if over.cause == Cause::TaskEnded => pending().await,
+        stopped => stopped,
+    }
+}
+
+async fn wait(
+    core: &Arc<Core>,
+    case: Arc<Case>,
+    (held, chain): (Held, Option<Arc<Chain>>),
+    notice: &HoldNotice,
+    ask: OpenHold,
+) -> Answer {
     let known = View::of(notice);
     let Some(waiter) = waiter(core, &case, notice, known) else {
         return Answer::Hold(held);
     };
-    let decided = match until_decided(core, &case, waiter, notice).await {
+    // Nothing is released yet while this waits: whichever comes first is the answer.
+    let decided = tokio::select! {
+        decided = until_decided(core, &case, waiter, notice) => decided,
+        stopped = taken_back(core, chain) => {
+            let weighed = core.weigh(&case).denied(Refusal::new(stopped.cause, stopped.reason));
+            return core.deny_held(&case, weighed, Some(notice.id));
+        }
+    };
+    let decided = match decided {
         Some(view) => view,
         None if deadline_passed(core, notice) => match core.authority.open_hold(ask).await {
             Ok(Opened::Held(now)) if now.id == notice.id && now.state != State::Open => View::of(&now),

@@ -50,6 +50,7 @@ pub(super) fn card(stored: &StoredDecision, now_ms: u64, paint: Paint) -> String
         .line("cause", &decision.cause)
         .line("rules", &decision.rules.join(", "))
         .line("agent", &agent(&decision))
+        .line("passed on by", &decision.delegated_by.join(", then "))
         .line("acting for", &decision.user)
         .styled("wanted to call", &decision.tool, Style::Strong)
         .line("with", &String::from_utf8_lossy(&decision.arguments))

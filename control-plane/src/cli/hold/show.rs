@@ -1,6 +1,7 @@
 //! A hold as a page for the person who must answer it.
 
 use checkrein_proto::hold::v1 as wire;
+use checkrein_shared::identity::SpiffeId;
 
 use super::action::ShownAction;
 use super::view;
@@ -28,9 +29,11 @@ pub(super) fn card(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
 }
 
 fn wanted(hold: &wire::Hold, action: &ShownAction, paint: Paint) -> String {
+    let delegators: Vec<&str> = action.identity.delegated_by.iter().map(SpiffeId::as_str).collect();
     let mut fields = Fields::default();
     fields
         .line("agent", action.identity.agent.as_str())
+        .line("passed on by", &delegators.join(", then "))
         .line("acting for", &action.identity.user)
         .styled("wants to call", &action.identity.tool, Style::Strong)
         .block("with", &action.arguments, Style::Plain)
@@ -43,7 +46,7 @@ fn wanted(hold: &wire::Hold, action: &ShownAction, paint: Paint) -> String {
         .line("arguments", &action.identity.arguments.0)
         .styled("sha256", &action.sha256.to_string(), Style::Strong);
     let heading =
-        "an approval is bound to agent, user and tool as above, and to these bytes (hash recomputed here):";
+        "an approval is bound to agents, user and tool as above, and to these bytes (hash recomputed here):";
     format!(
         "{}\n{}\n{}",
         fields.render(paint),

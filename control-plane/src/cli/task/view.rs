@@ -1,6 +1,6 @@
 //! A task for scripts. Names are stable.
 
-use checkrein_proto::task::v1::{Amendment, Change, State, Task};
+use checkrein_proto::task::v1::{Amendment, Change, Delegation, State, Task};
 use serde::Serialize;
 
 use crate::cli::output::rfc3339;
@@ -35,6 +35,8 @@ pub(super) struct TaskView {
     epoch: u64,
     /// Empty in lists.
     amendments: Vec<AmendmentView>,
+    holder_key: Option<String>,
+    delegations: Vec<DelegationView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,6 +82,32 @@ impl TaskView {
             grant_id: task.grant_id.clone(),
             epoch: task.epoch,
             amendments: task.amendments.iter().map(AmendmentView::of).collect(),
+            holder_key: Some(task.holder_key.clone()).filter(|key| !key.is_empty()),
+            delegations: task.delegations.iter().map(DelegationView::of).collect(),
+        }
+    }
+}
+
+/// A grant that the control plane passed on.
+#[derive(Debug, Serialize)]
+struct DelegationView {
+    grant_id: String,
+    parent_grant_id: String,
+    agent: String,
+    delegated_by: String,
+    delegated_at: Option<String>,
+    expires_at: Option<String>,
+}
+
+impl DelegationView {
+    fn of(delegation: &Delegation) -> Self {
+        Self {
+            grant_id: delegation.grant_id.clone(),
+            parent_grant_id: delegation.parent_grant_id.clone(),
+            agent: delegation.agent.clone(),
+            delegated_by: delegation.delegated_by.clone(),
+            delegated_at: rfc3339(delegation.delegated_unix_ms),
+            expires_at: rfc3339(delegation.expires_unix_ms),
         }
     }
 }

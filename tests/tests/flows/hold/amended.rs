@@ -88,7 +88,7 @@ async fn an_approved_action_is_denied_once_its_task_runs_where_a_rule_forbids_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_waits_while_its_task_is_amended_is_not_released_by_a_yes_that_comes_later() {
+async fn a_call_that_waits_hears_at_once_that_its_task_was_amended_and_its_hold_goes_on_waiting() {
     let scene = Scene::set().await;
     let request = Request::new(&scene.grant, PAY, UNNAMED)
         .call_id("call")
@@ -97,10 +97,10 @@ async fn a_call_that_waits_while_its_task_is_amended_is_not_released_by_a_yes_th
     let calling = tokio::spawn(async move { gate.authorize(request).await.unwrap() });
     scene.waiting().await;
     let grant = scene.amend(|request| request.risk = Some(50)).await;
-    let hold = scene.approve().await;
     let answer = tokio::time::timeout(WAIT_MAX, calling).await.unwrap().unwrap();
     assert_eq!(denied(&answer), Cause::TaskAmended);
     assert!(answer.decided().reason.contains("new grant"), "{answer:?}");
+    let hold = scene.approve().await;
     assert_eq!(scene.hold(&hold).await.state(), State::Approved);
     assert_eq!(scene.collect_under(&grant).await.verdict(), Verdict::Permit);
 }
