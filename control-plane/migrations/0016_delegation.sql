@@ -7,20 +7,24 @@ ALTER TABLE hold ADD COLUMN delegated_by text[] NOT NULL DEFAULT '{}';
 COMMENT ON COLUMN hold.delegated_by IS 'SPIFFE IDs of the agents that passed the grant on, root first.';
 
 CREATE TABLE task_grant (
-    grant_id uuid PRIMARY KEY,
     task_id uuid NOT NULL REFERENCES task (id),
-    calls_used bigint NOT NULL CHECK (calls_used > 0)
+    grant_id uuid NOT NULL,
+    parent_sha256 bytea NOT NULL CHECK (octet_length(parent_sha256) = 32),
+    calls_used bigint NOT NULL CHECK (calls_used > 0),
+    PRIMARY KEY (task_id, grant_id, parent_sha256)
 );
 COMMENT ON TABLE task_grant IS 'What grants that were passed on with a budget of their own have used of it.';
-COMMENT ON COLUMN task_grant.grant_id IS 'Which; how many calls it may make stands in the grant.';
 COMMENT ON COLUMN task_grant.task_id IS 'Of which task.';
+COMMENT ON COLUMN task_grant.grant_id IS 'Which; how many calls it may make stands in the grant.';
+COMMENT ON COLUMN task_grant.parent_sha256 IS 'What it hangs on: whoever passes a grant on chooses its id, and shall not use up the budget of another''s.';
 COMMENT ON COLUMN task_grant.calls_used IS 'How many it was charged.';
 
 CREATE TABLE proof_use (
-    proof_id uuid PRIMARY KEY,
+    proof_id uuid NOT NULL,
     grant_id uuid NOT NULL,
     use_id uuid NOT NULL,
-    used_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    used_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (proof_id, grant_id)
 );
 CREATE INDEX proof_use_by_time ON proof_use (used_at);
 COMMENT ON TABLE proof_use IS 'Proofs of possession that a release used up, until nobody believes them any more.';

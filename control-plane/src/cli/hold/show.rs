@@ -29,7 +29,12 @@ pub(super) fn card(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
 }
 
 fn wanted(hold: &wire::Hold, action: &ShownAction, paint: Paint) -> String {
-    let delegators: Vec<&str> = action.identity.delegated_by.iter().map(SpiffeId::as_str).collect();
+    let delegators: Vec<&str> = action
+        .identity
+        .delegated_by
+        .iter()
+        .map(SpiffeId::as_str)
+        .collect();
     let mut fields = Fields::default();
     fields
         .line("agent", action.identity.agent.as_str())

@@ -23,11 +23,20 @@ pub(in crate::task) async fn charge_grant(
     calls: u64,
 ) -> Result<bool, DatabaseError> {
     let charge = "-- task.charge_grant
-        INSERT INTO task_grant (task_id, grant_id, calls_used) VALUES ($1, $2, 1)
-        ON CONFLICT (grant_id) DO UPDATE SET calls_used = task_grant.calls_used + 1
-            WHERE task_grant.task_id = excluded.task_id AND task_grant.calls_used < $3";
+        INSERT INTO task_grant (task_id, grant_id, parent_sha256, calls_used) VALUES ($1, $2, $3, 1)
+        ON CONFLICT (task_id, grant_id, parent_sha256) DO UPDATE SET calls_used = task_grant.calls_used + 1
+            WHERE task_grant.calls_used < $4";
+    let parent = grant.link.map(|link| link.parent).unwrap_or_default();
     let charged = tx
-        .execute(charge, &[&grant.task.uuid(), &grant.id.uuid(), &signed(calls)])
+        .execute(
+            charge,
+            &[
+                &grant.task.uuid(),
+                &grant.id.uuid(),
+                &&parent.0[..],
+                &signed(calls),
+            ],
+        )
         .await;
     Ok(charged.map_err(|source| tx.failed(source))? == 1)
 }

@@ -182,7 +182,7 @@ async fn what_is_refused_prints_no_grant_and_fails() {
         ("key billing.key".to_owned(), "", "exists already"),
         ("inspect --grant -".to_owned(), "~", "token 1 of 2"),
         ("inspect --grant missing".to_owned(), "", "`missing`"),
-        (format!("delegate --grant - {to}"), &*root, "--key"),
+        (format!("delegate --grant - {to}"), &*root, "client config"),
         (
             format!("delegate --grant - --key billing.key {to} --calls 61"),
             &*root,
