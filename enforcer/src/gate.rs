@@ -28,9 +28,11 @@ use std::time::Duration;
 use checkrein_shared::SharedClock;
 use checkrein_shared::action::{Arguments, InvalidArguments};
 use checkrein_shared::decision::{OutcomeResult, Tier, Verdict};
+use checkrein_shared::grant::Stopped;
 use checkrein_shared::id::{DecisionId, InstanceId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 pub use answer::{Answer, Decided, Denied, Held, Permit};
 pub(crate) use case::{Case, Weighed};
@@ -114,6 +116,9 @@ pub enum RunError<E> {
     /// The call was not one.
     #[error(transparent)]
     Gate(#[from] GateError),
+    /// It was permitted, and what it was permitted under ended while the tool ran: nobody knows how far it got.
+    #[error("stopped: {}", .0.reason)]
+    Stopped(Stopped),
     /// It was permitted, and the tool failed.
     #[error("the tool failed")]
     Tool(#[source] E),
@@ -135,6 +140,8 @@ pub(crate) struct Core {
     permits: Permits,
     grants: VerifiedGrants,
     proofs: Proofs,
+    /// One permit for each watch that may still begin.
+    watches: Arc<Semaphore>,
 }
 
 impl Gate {
@@ -167,21 +174,17 @@ impl Gate {
         Work: FnOnce() -> Running,
         Running: Future<Output = Result<T, E>>,
     {
-        let permit = match self.authorize(request).await? {
-            Answer::Permit(permit) => permit,
-            Answer::Hold(held) => return Err(RunError::Held(held)),
-            Answer::Deny(denied) => return Err(RunError::Denied(denied)),
-        };
+        let permit = self.permitted(request).await?;
         let done = work().await;
-        let (result, detail) = match &done {
-            Ok(_) => (OutcomeResult::Done, ""),
-            // The error itself may carry data that belongs in no record.
-            Err(_) => (OutcomeResult::Failed, "the tool returned an error"),
-        };
-        let completed = permit.complete(result, detail).await;
-        let value = done.map_err(RunError::Tool)?;
-        completed.map_err(RunError::Complete)?;
-        Ok(value)
+        ended(permit, done).await
+    }
+
+    async fn permitted<E>(&self, request: Request) -> Result<Permit, RunError<E>> {
+        match self.authorize(request).await? {
+            Answer::Permit(permit) => Ok(permit),
+            Answer::Hold(held) => Err(RunError::Held(held)),
+            Answer::Deny(denied) => Err(RunError::Denied(denied)),
+        }
     }
 
     /// Says what happened to a call whose permit was detached.
@@ -194,6 +197,19 @@ impl Gate {
         let agent = self.caller.as_ref().map(|caller| &caller.agent);
         self.core.complete(decision, agent, result, detail).await
     }
+}
+
+/// Records how the tool ended, and gives what it gave.
+async fn ended<T, E>(permit: Permit, done: Result<T, E>) -> Result<T, RunError<E>> {
+    let (result, detail) = match &done {
+        Ok(_) => (OutcomeResult::Done, ""),
+        // The error itself may carry data that belongs in no record.
+        Err(_) => (OutcomeResult::Failed, "the tool returned an error"),
+    };
+    let completed = permit.complete(result, detail).await;
+    let value = done.map_err(RunError::Tool)?;
+    completed.map_err(RunError::Complete)?;
+    Ok(value)
 }
 
 impl fmt::Debug for Gate {
@@ -286,6 +302,7 @@ impl Core {
             permits: Permits::default(),
             grants: VerifiedGrants::default(),
             proofs: Proofs::default(),
+            watches: Arc::new(Semaphore::new(stopped::WATCHES_MAX)),
         }
     }
 

@@ -3,17 +3,30 @@
 //! **Invariant**: whoever waits hears of every revocation that is in force here, however it came about: those that came before
 //! it began to wait as well.
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
 
+use checkrein_shared::decision::OutcomeResult;
 use checkrein_shared::grant::{Chain, Stopped};
 use checkrein_shared::id::DecisionId;
 use futures_util::future::select_all;
-use tokio::sync::watch;
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Core, Gate, Permit};
+use super::{Core, Gate, Permit, Request, RunError, ended};
 use crate::snapshot::Running;
+
+/// So many watches may go on at once at one enforcer.
+pub(super) const WATCHES_MAX: usize = 256;
+
+/// Another watch is not begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "{WATCHES_MAX} watches go on at this enforcer; watch several calls at once, or wait until one has ended"
+)]
+pub(crate) struct TooManyWatches;
 
 /// Calls under way that somebody watches.
 #[derive(Debug)]
@@ -21,6 +34,7 @@ pub(crate) struct Watched {
     core: Arc<Core>,
     calls: Vec<Call>,
     running: watch::Receiver<Running>,
+    _slot: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
@@ -32,18 +46,46 @@ struct Call {
 }
 
 impl Gate {
+    /// Decides one call and, if it is permitted, makes it, until what it was permitted under ends: then the tool's future is
+    /// dropped where it waits, and its outcome is recorded as unknown. A tool that is done at the same moment is done.
+    pub async fn run_until_stopped<T, E, Work, Running>(
+        &self,
+        request: Request,
+        work: Work,
+    ) -> Result<T, RunError<E>>
+    where
+        Work: FnOnce() -> Running,
+        Running: Future<Output = Result<T, E>>,
+    {
+        let permit = self.permitted(request).await?;
+        let stopped = tokio::select! {
+            biased;
+            done = work() => return ended(permit, done).await,
+            stopped = permit.stopped() => stopped,
+        };
+        let detail = "what it was permitted under ended while the tool ran, and nobody knows how far it got";
+        let completed = permit.complete(OutcomeResult::Unknown, detail).await;
+        completed.map_err(RunError::Complete)?;
+        Err(RunError::Stopped(stopped))
+    }
+
     /// Those of these calls that are the caller's and under way, to be watched.
-    pub(crate) fn watch(&self, ids: impl IntoIterator<Item = DecisionId>) -> Watched {
+    pub(crate) fn watch(&self, ids: impl IntoIterator<Item = DecisionId>) -> Result<Watched, TooManyWatches> {
+        let slot = Arc::clone(&self.core.watches).try_acquire_owned();
+        let slot = slot.map_err(|_| TooManyWatches)?;
         let agent = self.caller.as_ref().map(|caller| &caller.agent);
         let call = |id| {
             let (chain, over) = self.core.permits.watch(id, agent)?;
             Some(Call { id, chain, over })
         };
-        Watched {
+        // One that was named twice is told once.
+        let ids = ids.into_iter().collect::<BTreeSet<_>>();
+        Ok(Watched {
             core: Arc::clone(&self.core),
             calls: ids.into_iter().filter_map(call).collect(),
             running: self.core.snapshots.running(),
-        }
+            _slot: slot,
+        })
     }
 }
 

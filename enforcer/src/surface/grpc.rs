@@ -51,7 +51,9 @@ impl GateService for GateSurface {
         let ids = ids.map_err(|error: checkrein_shared::id::InvalidId| {
             Status::invalid_argument(format!("decision_ids: {error}"))
         })?;
-        let told = stream::unfold(gate.watch(ids), |mut watched| async move {
+        let watched = gate.watch(ids);
+        let watched = watched.map_err(|error| Status::resource_exhausted(error.to_string()))?;
+        let told = stream::unfold(watched, |mut watched| async move {
             let (decision, stopped) = watched.next().await?;
             let told = wire::WatchResponse {
                 decision_id: decision.to_string(),
