@@ -10,6 +10,7 @@
 mod fuzz {
     mod arguments;
     mod bundle;
+    mod chain;
     mod constraint;
     mod grant;
     mod hostile;
