@@ -55,6 +55,7 @@ pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
     if limits.depth > 0 {
         fields.line("passed on", &format!("at most {} times in a row", limits.depth));
     }
+    fields.line("key", &task.holder_key);
     for delegation in &task.delegations {
         let until = relative(delegation.expires_unix_ms, now_ms);
         let said = format!(
