@@ -49,7 +49,8 @@ check: ## Compiles everything, quickly
 bench: ## Prints the figures and stores them under target/bench/
 	@.ci/setup build >&2
 	$(call say,running the benchmarks)
-	@$(call within,$(BENCH_MAX)) cargo bench --locked -p checkrein-tests
+	@# A thousand enforcers in one process have more connections than a process may have files by default.
+	@ulimit -S -n "$$(ulimit -H -n)"; $(call within,$(BENCH_MAX)) cargo bench --locked -p checkrein-tests
 
 fuzz: ## Throws many hostile inputs at every parser (FUZZ_CASES=100000)
 	@.ci/setup build >&2
