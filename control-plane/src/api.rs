@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use checkrein_shared::id::ProofId;
 use checkrein_shared::wire::InvalidMessage;
 use tonic::Status;
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
@@ -30,6 +31,16 @@ pub(crate) fn bad_field(field: &str, why: impl Into<String>) -> Status {
     let why = why.into();
     let details = ErrorDetails::with_bad_request(vec![FieldViolation::new(field, why.clone())]);
     Status::with_error_details(tonic::Code::InvalidArgument, format!("{field}: {why}"), details)
+}
+
+/// The proof of possession that an enforcer was shown; none if nothing is said.
+pub(crate) fn proof_id(id: &str) -> Result<Option<ProofId>, Status> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    id.parse()
+        .map(Some)
+        .map_err(|error| bad_field("proof_id", format!("{error}")))
 }
 
 /// A state in which the request makes no sense, with a word for machines.

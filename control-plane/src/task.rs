@@ -32,8 +32,7 @@ use crate::authority::Authority;
 use crate::database::{Database, DatabaseError, Transaction};
 use crate::{fleet, hold};
 pub use amend::{AMENDMENTS_MAX, Amend, Change, PastEpoch, Terms};
-pub(crate) use api::parse_proof;
-pub use confirm::{Charge, Confirm, Confirmation, charge, exhausted, lock_to_release};
+pub use confirm::{Charge, Confirm, Confirmation, charge, is_used_up, lock_to_release};
 pub use presented::{BelieveError, Objection, believe, forget_proofs, use_proof};
 pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
 

@@ -59,8 +59,10 @@ impl Fleet {
             let tasks = task::revoke_all_of(&tx, id, by, reason).await?;
             let removal = store::insert_removal(&tx, id, by, reason, tasks).await?;
             tx.raise(FeedName::Fleet).await?;
-            // The rosters of its enforcers name it no more.
-            tx.raise(FeedName::Agent).await?;
+            if id.role() == Some(Role::Agent) {
+                // The rosters of its enforcers name it no more.
+                tx.raise(FeedName::Agent).await?;
+            }
             Ok((tx, removal))
         });
         Ok(removal.await?)

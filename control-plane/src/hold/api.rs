@@ -11,12 +11,12 @@ use tonic::{Request, Response, Status};
 use super::store::{self, Filter};
 use super::{Consume, ConsumeAnswer, HoldError, Holds, Open, OpenAnswer, Refusal, Vote};
 use crate::api::{
-    TEXT_BYTES_MAX, bad_field, bad_message, database_trouble, not_found, page_rows, precondition,
+    TEXT_BYTES_MAX, bad_field, bad_message, database_trouble, not_found, page_rows, precondition, proof_id,
     stored_text, text,
 };
 use crate::caller::Caller;
 use crate::database::{DatabaseError, Transaction};
-use crate::task::{BelieveError, parse_proof};
+use crate::task::BelieveError;
 
 /// A reason has at most this many bytes.
 const REASON_BYTES_MAX: usize = 1 << 10;
@@ -63,7 +63,7 @@ impl HoldService for Holds {
                 .map_err(|error| bad_field("instance_id", format!("{error}")))?,
             incarnation: request.incarnation,
             presented: request.presented,
-            proof: parse_proof(&request.proof_id)?,
+            proof: proof_id(&request.proof_id)?,
             requirements: parse_requirements(request.requirements)?,
         };
         let result = match self.consume(&consume).await? {

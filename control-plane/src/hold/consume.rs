@@ -131,7 +131,7 @@ async fn consume_approved(
     }
     if task::charge(&tx, of, chain, hold.id.uuid()).await? == Charge::Exhausted {
         // Not committed: the approval is untouched.
-        return Ok(refused((Cause::Budget, task::exhausted(of))));
+        return Ok(refused((Cause::Budget, chain.used_up())));
     }
     if let Some(proof) = consume.proof
         && let Some(objection) = task::use_proof(&tx, chain, (proof, hold.id.uuid())).await?

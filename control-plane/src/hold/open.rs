@@ -55,10 +55,11 @@ impl Holds {
             return Ok(refused(Cause::TaskEnded, "there is no such task".to_owned()));
         };
         let presented = (&*open.enforcer, &*open.presented);
-        match task::believe(&tx, &self.authority, presented, &task).await? {
-            Ok(chain) => may_open(&open, &task, &chain)?,
+        let chain = match task::believe(&tx, &self.authority, presented, &task).await? {
+            Ok(chain) => chain,
             Err((cause, reason)) => return Ok(refused(cause, reason)),
-        }
+        };
+        may_open(&open, &task, &chain)?;
         // From here on nobody else opens: the counts below are exact.
         tx.lock(FeedName::Hold).await?;
         if let Some(hold) =
@@ -75,8 +76,8 @@ impl Holds {
         if task.state != TaskState::Live {
             return Ok(refused(Cause::TaskEnded, "the task has ended".to_owned()));
         }
-        if task.limits.calls.is_some_and(|calls| task.calls_used >= calls) {
-            return Ok(refused(Cause::Budget, task::exhausted(&task)));
+        if task::is_used_up(&tx, &task, &chain).await? {
+            return Ok(refused(Cause::Budget, chain.used_up()));
         }
         if let Some(said) = store::denial_of(&tx, open.action.task, open.denial_class).await? {
             return Ok(refused(Cause::DeniedBefore, vote::denied_before(&said)));

@@ -162,7 +162,7 @@ impl Terms {
             change("environment", self.environment.clone(), to.environment.clone()),
             change("risk", self.risk.to_string(), to.risk.to_string()),
             change("named", self.named.join(", "), to.named.join(", ")),
-            change("data", labels(self.data.as_ref()), labels(to.data.as_ref())),
+            change("data", touched(self.data.as_ref()), touched(to.data.as_ref())),
         ];
         all.into_iter()
             .filter(|change| change.from != change.to)
@@ -202,17 +202,6 @@ impl Task {
 }
 
 /// For people: which data a task may touch.
-fn labels(data: Option<&DataScope>) -> String {
-    match data {
-        None => "any data".to_owned(),
-        Some(scope) => match scope
-            .labels()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-        {
-            none if none.is_empty() => "no data".to_owned(),
-            labels => labels,
-        },
-    }
+fn touched(data: Option<&DataScope>) -> String {
+    data.map_or_else(|| "any data".to_owned(), ToString::to_string)
 }

@@ -2,6 +2,7 @@
 
 mod amend;
 mod delegate;
+mod encode;
 mod revoke;
 
 use std::time::Duration;
@@ -10,20 +11,19 @@ use checkrein_proto::task::v1 as wire;
 use checkrein_proto::task::v1::task_service_server::TaskService;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::grant::{DataScope, InvalidLimits, Limits, SCOPE_BYTES_MAX, Scope};
-use checkrein_shared::id::{ProofId, TaskId};
+use checkrein_shared::id::TaskId;
 use checkrein_shared::identity::{Role, SpiffeId};
 use checkrein_shared::key::VerifyingKey;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
+use self::encode::whole;
 use self::revoke::Target;
 use super::store::{self, Filter};
-use super::{
-    BelieveError, Charge, Closing, Confirm, Start, TASK_LIFE_MAX, Task, TaskError, TaskState, Tasks,
-};
+use super::{BelieveError, Closing, Confirm, Start, TASK_LIFE_MAX, Task, TaskError, Tasks};
 use crate::api::{
-    bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition, stored_text,
-    text,
+    bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition, proof_id,
+    stored_text, text,
 };
 use crate::caller::Caller;
 
@@ -167,7 +167,7 @@ impl TaskService for Tasks {
         };
         let ask = Confirm {
             task: parse_id(&request.task_id)?,
-            proof: parse_proof(&request.proof_id)?,
+            proof: proof_id(&request.proof_id)?,
             presented: request.presented,
             generation: request.generation,
             release,
@@ -206,85 +206,6 @@ impl From<TaskError> for Status {
                 database_trouble(&error)
             }
         }
-    }
-}
-
-impl From<Charge> for wire::Charge {
-    fn from(charge: Charge) -> Self {
-        match charge {
-            Charge::None => Self::Unspecified,
-            Charge::Uncounted => Self::Uncounted,
-            Charge::Charged => Self::Charged,
-            Charge::Exhausted => Self::Exhausted,
-        }
-    }
-}
-
-impl From<&TaskState> for wire::State {
-    fn from(state: &TaskState) -> Self {
-        match state {
-            TaskState::Live => Self::Live,
-            TaskState::Expired => Self::Expired,
-            TaskState::Closed {
-                how: Closing::Ended, ..
-            } => Self::Ended,
-            TaskState::Closed {
-                how: Closing::Revoked,
-                ..
-            } => Self::Revoked,
-        }
-    }
-}
-
-impl From<&Task> for wire::Task {
-    fn from(task: &Task) -> Self {
-        let (closed_by, closed_unix_ms, closed_reason) = match &task.state {
-            TaskState::Closed {
-                by, at_ms, reason, ..
-            } => (by.to_string(), *at_ms, reason.clone()),
-            TaskState::Live | TaskState::Expired => (String::new(), 0, String::new()),
-        };
-        Self {
-            task_id: task.id.to_string(),
-            state: wire::State::from(&task.state).into(),
-            user: task.user.clone(),
-            agent: task.agent.to_string(),
-            tools: task.scope.tools().map(str::to_owned).collect(),
-            named: task.named.clone(),
-            intent: task.intent.clone(),
-            environment: task.environment.clone(),
-            started_by: task.started_by.to_string(),
-            started_unix_ms: task.started_ms,
-            expires_unix_ms: task.expires_ms,
-            closed_unix_ms,
-            closed_by,
-            closed_reason,
-            grant_id: task.grant.to_string(),
-            scope: String::new(),
-            limits: Some(wire::Limits {
-                calls: task.limits.calls,
-                risk: task.limits.risk.into(),
-                depth: task.limits.depth.into(),
-            }),
-            calls_used: task.calls_used,
-            holder_key: task
-                .holder
-                .as_ref()
-                .map(VerifyingKey::to_base64)
-                .unwrap_or_default(),
-            epoch: task.epoch,
-            amendments: Vec::new(),
-            delegations: Vec::new(),
-            data: task.data.as_ref().map(Into::into),
-        }
-    }
-}
-
-/// A task with its scope: a page of them would be too much.
-fn whole(task: &Task) -> wire::Task {
-    wire::Task {
-        scope: task.scope.to_json().to_string(),
-        ..task.into()
     }
 }
 
@@ -382,16 +303,6 @@ fn parse_holder(key: &str) -> Result<Option<VerifyingKey>, Status> {
     parsed
         .map(Some)
         .map_err(|error| bad_field("holder_key", error.to_string()))
-}
-
-/// The proof of possession that an enforcer was shown; none if nothing is said.
-pub(crate) fn parse_proof(id: &str) -> Result<Option<ProofId>, Status> {
-    if id.is_empty() {
-        return Ok(None);
-    }
-    id.parse()
-        .map(Some)
-        .map_err(|error| bad_field("proof_id", format!("{error}")))
 }
 
 fn parse_id(id: &str) -> Result<TaskId, Status> {

@@ -136,8 +136,17 @@ pub async fn charge(
     Ok(Charge::Charged)
 }
 
-/// What an agent is told whose budget is used up.
-pub fn exhausted(task: &Task) -> String {
-    let calls = task.limits.calls.unwrap_or_default();
-    format!("the task has made all of the {calls} calls it may make; start another task for more")
+/// Whether a release would find a budget of its chain used up: nobody is asked about what can't be done.
+pub async fn is_used_up(tx: &Transaction, task: &Task, chain: &Chain) -> Result<bool, DatabaseError> {
+    if task.limits.calls.is_some_and(|calls| task.calls_used >= calls) {
+        return Ok(true);
+    }
+    for grant in chain.grants().skip(1) {
+        if let Some(calls) = grant.limits.calls
+            && store::delegation::calls_used(tx, grant).await? >= calls
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

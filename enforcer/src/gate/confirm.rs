@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use checkrein_shared::Generation;
 use checkrein_shared::decision::{Cause, Tier};
-use checkrein_shared::grant::Chain;
 use checkrein_shared::id::DecisionId;
 use tracing::debug;
 
@@ -79,7 +78,7 @@ impl Core {
             Ok(confirmation) => match confirmation.charge {
                 _ if !is_counted => Confirmed::Yes,
                 Charge::Charged => Confirmed::Yes,
-                Charge::Exhausted => Confirmed::No(exhausted(chain)),
+                Charge::Exhausted => Confirmed::No(Refusal::new(Cause::Budget, chain.used_up())),
                 Charge::None => Confirmed::No(Refusal::new(
                     Cause::Budget,
                     "the control plane did not charge this call to the budget of its task",
@@ -95,20 +94,6 @@ impl Core {
         // Not reached: whoever asked judges again, is told again to refresh, and gives up.
         drop(tokio::time::timeout(REACH_DEADLINE, reached).await);
     }
-}
-
-/// Every budget of a chain is charged; which of them is used up, only the control plane knows.
-fn exhausted(chain: &Chain) -> Refusal {
-    let budgets = chain.grants().filter_map(|grant| grant.limits.calls);
-    let calls = budgets.min().unwrap_or_default();
-    let whose = match chain.delegators() {
-        [] => format!("the task has made all of the {calls} calls it may make"),
-        _ => format!(
-            "the task, or a grant on the way from it, has made all of its calls, {calls} at the least"
-        ),
-    };
-    let reason = format!("{whose}; do not try again in another way; tell the user");
-    Refusal::new(Cause::Budget, reason)
 }
 
 #[cfg(test)]

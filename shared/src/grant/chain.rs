@@ -87,6 +87,20 @@ impl Chain {
     pub fn is_counted(&self) -> bool {
         self.grants().any(|grant| grant.limits.calls.is_some())
     }
+
+    /// What an agent is told that has no call left. Every budget of a chain is charged; which of them is used up is not said.
+    pub fn used_up(&self) -> String {
+        let budgets = self.grants().filter_map(|grant| grant.limits.calls);
+        let calls = budgets.min().unwrap_or_default();
+        let whose = if self.above.is_empty() {
+            format!("the task has made all of the {calls} calls it may make")
+        } else {
+            format!(
+                "the task, or a grant on the way from it, has made all of its calls, {calls} at the least"
+            )
+        };
+        format!("{whose}; do not try again in another way; tell the user")
+    }
 }
 
 impl From<Grant> for Chain {

@@ -6,6 +6,7 @@
 //! **Invariant**: fewer labels never cover more; what yields a label that is not named is not covered.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use thiserror::Error;
 
@@ -78,6 +79,16 @@ impl DataScope {
             (Some(own), Some(parent)) => own.0.is_subset(&parent.0),
         };
         narrower(is_within, Widened::Data)
+    }
+}
+
+impl fmt::Display for DataScope {
+    /// As people read it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no data");
+        }
+        f.write_str(&self.labels().collect::<Vec<_>>().join(", "))
     }
 }
 

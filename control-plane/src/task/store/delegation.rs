@@ -10,7 +10,9 @@ use checkrein_shared::identity::SpiffeId;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::database::{DatabaseError, Transaction, from_ms, inconsistent, moment_ms, parsed, signed};
+use crate::database::{
+    DatabaseError, Transaction, from_ms, inconsistent, moment_ms, parsed, signed, unsigned,
+};
 use crate::task::delegate::{DELEGATIONS_SHOWN_MAX, Delegation};
 
 /// A proof is believed for a minute at most; what is ten times as old proves nothing to anybody.
@@ -39,6 +41,18 @@ pub(in crate::task) async fn charge_grant(
         )
         .await;
     Ok(charged.map_err(|source| tx.failed(source))? == 1)
+}
+
+/// How many calls were charged to a grant that was passed on.
+pub(in crate::task) async fn calls_used(tx: &Transaction, grant: &Grant) -> Result<u64, DatabaseError> {
+    let read = "-- task.calls_of_grant
+        SELECT calls_used FROM task_grant WHERE task_id = $1 AND grant_id = $2 AND parent_sha256 = $3";
+    let parent = grant.link.map(|link| link.parent).unwrap_or_default();
+    let row = tx
+        .query_opt(read, &[&grant.task.uuid(), &grant.id.uuid(), &&parent.0[..]])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.map_or(0, |row| unsigned(row.get("calls_used"))))
 }
 
 /// Whether this proof is used by this release and no other.

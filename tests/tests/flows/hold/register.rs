@@ -44,6 +44,10 @@ async fn what_an_enforcer_says_of_a_task_must_be_what_the_task_says() {
             ..request()
         },
         OpenRequest {
+            action: Some(passed_on(&request())),
+            ..request()
+        },
+        OpenRequest {
             intent: "a gift".to_owned(),
             ..request()
         },
@@ -63,5 +67,12 @@ fn action(request: &OpenRequest, agent: &str, user: &str) -> HeldAction {
     let mut identity = ActionIdentity::try_from(request.action.clone().unwrap()).unwrap();
     identity.agent = agent.parse().unwrap();
     user.clone_into(&mut identity.user);
+    (&identity).into()
+}
+
+/// The same action, as if another agent had passed the grant on.
+fn passed_on(request: &OpenRequest) -> HeldAction {
+    let mut identity = ActionIdentity::try_from(request.action.clone().unwrap()).unwrap();
+    identity.delegated_by = vec!["spiffe://acme.example/agent/other".parse().unwrap()];
     (&identity).into()
 }

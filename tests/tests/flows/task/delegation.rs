@@ -1,5 +1,6 @@
 //! A task that is passed on is less of the same task for somebody else, and over with it.
 
+mod held;
 mod online;
 
 use checkrein_enforcer::{Answer, Enforcer, Request, Status};

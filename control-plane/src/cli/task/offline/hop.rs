@@ -116,12 +116,8 @@ pub(super) fn card(grant: &Grant, now_ms: u64, paint: Paint) -> String {
 
 /// The labels of its data in words.
 pub(super) fn data(grant: &Grant) -> String {
-    let labels = grant.data.as_ref().map(|data| data.labels().collect::<Vec<_>>());
-    match labels {
-        None => "any data".to_owned(),
-        Some(labels) if labels.is_empty() => "no data".to_owned(),
-        Some(labels) => labels.join(", "),
-    }
+    let data = grant.data.as_ref();
+    data.map_or_else(|| "any data".to_owned(), ToString::to_string)
 }
 
 /// What the arguments of each tool must be.
