@@ -2,11 +2,12 @@
 
 use std::error::Error;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "checkrein/policy/v1/bundle.proto",
     "checkrein/policy/v1/policy.proto",
     "checkrein/decision/v1/decision.proto",
     "checkrein/hold/v1/hold.proto",
+    "checkrein/task/v1/ledger.proto",
     "checkrein/task/v1/task.proto",
     "checkrein/fleet/v1/invitation.proto",
     "checkrein/fleet/v1/fleet.proto",

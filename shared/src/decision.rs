@@ -5,6 +5,7 @@
 //! journal is found offline, from the rows alone. A tail that was cut off is found only against the head that the control
 //! plane acknowledged; that an instance is one enforcer's is the control plane's to say.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,6 +14,8 @@ use thiserror::Error;
 use crate::action::{MaskedArguments, Sha256};
 use crate::id::{DecisionId, Generation, GrantId, HoldId, InstanceId, TaskId};
 use crate::identity::SpiffeId;
+use crate::label::Label;
+use crate::policy::Reversibility;
 use crate::text::shown;
 
 /// What every chain begins with, so that its hashes are no others'.
@@ -81,6 +84,10 @@ pub enum Cause {
     ControlPlaneUnreachable,
     /// The control plane answered, and would not hear of it.
     ControlPlaneRefused,
+    /// What the task has done so far is not known here, and can't be asked for.
+    LedgerUnknown,
+    /// What the call brings into its task could not be written into the ledger.
+    LabelUnwritten,
     /// The grant is not one that can be believed, or it does not hold now.
     InvalidGrant,
     /// The proof that the caller has the grant's key is missing, wrong, old, or used.
@@ -191,6 +198,21 @@ pub struct Decision {
     pub environment: String,
     /// What the user wants.
     pub intent: String,
+    /// What the task had done, as far as a rule looked at it.
+    pub ledger: Option<SeenLedger>,
+    /// The labels that the call brings into its task, if it is let through.
+    pub yields: BTreeSet<Label>,
+    /// Whether, and by whom, the tool's effect can be undone; none: the tool is not known.
+    pub reversibility: Option<Reversibility>,
+}
+
+/// A ledger, as a decision saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenLedger {
+    /// Its revision.
+    pub revision: u64,
+    /// The labels that the task carried.
+    pub labels: BTreeSet<Label>,
 }
 
 /// The record of what happened after a permit.
@@ -316,6 +338,8 @@ words!(
     PolicyStale = "policy_stale",
     ControlPlaneUnreachable = "control_plane_unreachable",
     ControlPlaneRefused = "control_plane_refused",
+    LedgerUnknown = "ledger_unknown",
+    LabelUnwritten = "label_unwritten",
     InvalidGrant = "invalid_grant",
     InvalidProof = "invalid_proof",
     WrongAgent = "wrong_agent",

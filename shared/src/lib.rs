@@ -8,6 +8,7 @@
 //! | [`hold`] | the states of a waiting action |
 //! | [`grant`] | a task's authority as a signed token |
 //! | [`label`] | a kind of data: what tools yield, and tasks may touch |
+//! | [`ledger`] | what a task has done so far |
 //! | [`identity`], [`key`], [`id`], [`clock`] | who, signed by what, named how, when |
 //! | [`wire`] | the contract's messages to and from all of these |
 //!
@@ -22,6 +23,7 @@ pub mod id;
 pub mod identity;
 pub mod key;
 pub mod label;
+pub mod ledger;
 pub mod policy;
 mod text;
 pub mod wire;

@@ -62,7 +62,7 @@ pub use cases::{CASE_NOW_MS_DEFAULT, CaseResult, run_cases};
 pub use catalog::{Effect, ResourceSpec, Reversibility, Tool};
 pub use check::{check, check_selected, enforcers_with};
 pub use duration::DURATION_MS_MAX;
-pub use evaluate::{Judgement, Situation};
+pub use evaluate::{Judgement, ResultSize, Situation};
 pub use finding::{Finding, Severity};
 pub use pack::{BOUNDS_DEFAULT, Bounds, Pack};
 pub use roster::{

@@ -2,6 +2,7 @@
 
 mod decision;
 mod hold;
+mod ledger;
 mod revocation;
 mod roster;
 mod task;
@@ -11,7 +12,9 @@ use thiserror::Error;
 use crate::action::InvalidSha256;
 use crate::id::InvalidId;
 use crate::identity::{InvalidSpiffeId, SpiffeId};
+use crate::label::InvalidLabel;
 use crate::policy::InvalidTeam;
+pub use ledger::{labels_from_wire, reversibility_from_wire, reversibility_to_wire};
 
 /// A message that parsed as protobuf and does not mean anything.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -50,6 +53,9 @@ pub enum InvalidMessage {
     /// The name of a team.
     #[error(transparent)]
     Team(#[from] InvalidTeam),
+    /// A label.
+    #[error(transparent)]
+    Label(#[from] InvalidLabel),
     /// Text that is not UTF-8.
     #[error("`{0}` is not UTF-8 text")]
     Text(&'static str),

@@ -197,6 +197,8 @@ impl Judged {
             grant: &self.grant,
             now_ms: self.now_ms,
             policy_age_ms: 0,
+            ledger: None,
+            result: None,
         })
     }
 

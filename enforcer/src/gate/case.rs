@@ -4,6 +4,7 @@
 //! proof of possession, and nothing else; it can be done again at any moment,
 //! and everything that may have changed meanwhile (keys, agents, revocations, expiry, policy, its age) is looked at again.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,7 +15,8 @@ use checkrein_shared::decision::{Cause, Tier, Verdict};
 use checkrein_shared::grant::{Chain, InvalidGrant};
 use checkrein_shared::hold::Requirement;
 use checkrein_shared::id::{DecisionId, ProofId};
-use checkrein_shared::policy::{Bounds, Situation, Tool};
+use checkrein_shared::label::Label;
+use checkrein_shared::policy::{Bounds, Reversibility, Situation, Tool};
 
 use super::{CALL_ID_BYTES_MAX, Caller, Core, GateError, Request, TOOL_BYTES_MAX};
 use crate::control_plane::Refusal;
@@ -52,6 +54,10 @@ pub(crate) struct Weighed {
     pub(crate) arguments: MaskedArguments,
     pub(crate) identity: Option<ActionIdentity>,
     pub(crate) denial_class: String,
+    /// The labels of what the call brings into its task.
+    pub(crate) yields: BTreeSet<Label>,
+    /// None: the tool is not known.
+    pub(crate) reversibility: Option<Reversibility>,
 }
 
 impl Case {
@@ -121,6 +127,7 @@ impl Core {
             weighed.arguments = masked.clone();
         }
         weighed.tier = tool.map_or(Tier::Full, Tool::tier);
+        weighed.reversibility = tool.map(|tool| tool.reversibility);
         let chain = match self.admit(case, &snapshot) {
             Ok(chain) => chain,
             Err(refusal) => return weighed.denied(refusal),
@@ -192,6 +199,8 @@ impl Core {
             delegated_by: chain.delegators(),
             now_ms: self.clock.wall_ms(),
             policy_age_ms: weighed.policy_age_ms,
+            ledger: None,
+            result: None,
         });
         weighed.verdict = judgement.verdict;
         weighed.cause = judgement.cause;
@@ -199,6 +208,7 @@ impl Core {
         weighed.rules = judgement.rules;
         weighed.tier = judgement.tier;
         weighed.requirements = judgement.requirements;
+        weighed.yields = judgement.yields;
         if weighed.verdict == Verdict::Deny {
             return weighed;
         }
@@ -239,6 +249,8 @@ impl Weighed {
             arguments: MaskedArguments(String::new()),
             identity: None,
             denial_class: String::new(),
+            yields: BTreeSet::new(),
+            reversibility: None,
         }
     }
 

@@ -146,6 +146,9 @@ impl Core {
             hold,
             environment: grant.map(|grant| grant.environment.clone()).unwrap_or_default(),
             intent: grant.map(|grant| grant.intent.clone()).unwrap_or_default(),
+            ledger: None,
+            yields: weighed.yields,
+            reversibility: weighed.reversibility,
         }
     }
 }

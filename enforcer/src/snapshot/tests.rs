@@ -39,6 +39,8 @@ fn verdict(bench: &Bench, policy: &Policy) -> Verdict {
         delegated_by: &[],
         now_ms: NOW_MS,
         policy_age_ms: 0,
+        ledger: None,
+        result: None,
     };
     policy.judge(&situation).verdict
 }

@@ -86,6 +86,7 @@ async fn whoever_connects_to_a_socket_is_its_agent_and_nothing_is_asserted() {
         decision_id: answer.decision_id.clone(),
         result: OutcomeResult::Done.into(),
         detail: String::new(),
+        ..CompleteRequest::default()
     };
     client.complete(said.clone()).await.unwrap();
     assert_eq!(
@@ -141,6 +142,7 @@ async fn an_agent_is_told_which_of_its_calls_should_stop_until_none_is_under_way
         decision_id: going_on.decision_id,
         result: OutcomeResult::Done.into(),
         detail: String::new(),
+        ..CompleteRequest::default()
     };
     client.complete(said).await.unwrap();
     assert_eq!(

@@ -1,5 +1,7 @@
 //! Cases: what a pack's author says must be decided, in `tests/*.yaml`, and whether it is.
 
+mod done;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
@@ -19,6 +21,8 @@ use crate::action::Arguments;
 use crate::decision::{Cause, Verdict};
 use crate::grant::{DataScope, parse_risk};
 use crate::identity::SpiffeId;
+use crate::label::Label;
+use done::Done;
 
 /// The moment at which a case is judged unless it names one, and every probe of the self-test: 2026-01-01T00:00:00Z. Never
 /// the clock of whoever composes, or the same packs would give other bytes each time.
@@ -62,6 +66,7 @@ struct Expect {
     verdict: Verdict,
     rules: Option<Vec<String>>,
     groups: Option<Vec<String>>,
+    yields: Option<Vec<String>>,
     #[serde(default, deserialize_with = "optional_word")]
     cause: Option<Cause>,
 }
@@ -97,6 +102,8 @@ struct WrittenTask {
     #[serde(default)]
     delegated_by: Vec<SpiffeId>,
     data: Option<Vec<String>>,
+    #[serde(default)]
+    done: Done,
 }
 
 /// A value the user named, or a risk: text, or a number that YAML takes for one.
@@ -160,6 +167,7 @@ impl Case {
             environment: task.environment,
             risk: risk.map_err(|error| wrong(&error))?,
             delegated_by: task.delegated_by,
+            ledger: task.done.ledger(now_ms).map_err(|error| wrong(&error))?,
         };
         let trial = Trial::new(
             name.clone(),
@@ -225,6 +233,7 @@ impl Expect {
             && self.cause.is_none_or(|cause| cause == judged.cause)
             && same(&self.rules, sorted(judged.rules.iter().map(String::as_str)))
             && same(&self.groups, groups(judged))
+            && same(&self.yields, yields(judged))
     }
 
     /// What was decided, in the words in which it was expected, and the cause beside it.
@@ -237,7 +246,11 @@ impl Expect {
             [] if self.groups.is_none() => String::new(),
             groups => format!(" for {}", listed(groups, "nobody")),
         };
-        format!("{} ({}){by}{waiting}", judged.verdict, judged.cause)
+        let labels = match yields(judged).as_slice() {
+            [] if self.yields.is_none() => String::new(),
+            labels => format!(" yielding {}", listed(labels, "nothing")),
+        };
+        format!("{} ({}){by}{waiting}{labels}", judged.verdict, judged.cause)
     }
 }
 
@@ -252,6 +265,9 @@ impl fmt::Display for Expect {
         }
         if let Some(groups) = &self.groups {
             write!(f, " for {}", listed(groups, "nobody"))?;
+        }
+        if let Some(labels) = &self.yields {
+            write!(f, " yielding {}", listed(labels, "nothing"))?;
         }
         Ok(())
     }
@@ -294,6 +310,11 @@ fn groups(judged: &Judgement) -> Vec<&str> {
             .iter()
             .map(|requirement| requirement.group.as_str()),
     )
+}
+
+/// What the call brings into its task.
+fn yields(judged: &Judgement) -> Vec<&str> {
+    judged.yields.iter().map(Label::as_str).collect()
 }
 
 fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

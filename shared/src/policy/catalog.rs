@@ -139,6 +139,20 @@ impl Reversibility {
     }
 }
 
+impl Reversibility {
+    /// As rules compare it: 0 is `read_only`, 3 `irreversible`.
+    pub const fn rank(self) -> u8 {
+        self as u8
+    }
+
+    /// The one of this rank.
+    pub fn ranked(rank: u32) -> Option<Self> {
+        usize::try_from(rank)
+            .ok()
+            .and_then(|rank| Self::ALL.get(rank).copied())
+    }
+}
+
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -78,6 +78,7 @@ fn decided(call: &Call, bundle: &super::Bundle) -> Expected {
         environment: call.environment.clone(),
         risk: 0,
         delegated_by: Vec::new(),
+        ledger: crate::ledger::Ledger::default(),
     };
     let agent = call.agent.parse().unwrap();
     let trial = Trial::new(

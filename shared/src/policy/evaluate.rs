@@ -1,19 +1,24 @@
 //! The verdict: from a bundle and a situation to permit, hold or deny.
 //!
-//! Order: unknown tool, out of scope (tool, arguments, data), arguments that are not what they may be; then the rules. Any forbid that erred denies,
-//! then any satisfied forbid, then the lack of a permit; what is left waits for people if a `@hold` is satisfied, and is
-//! permitted if none is.
+//! Order: unknown tool, out of scope (tool, arguments, data), arguments that are not what they may be, a ledger that rules read and
+//! nobody knows; then the rules. Any forbid that erred denies, then any satisfied forbid, then the lack of a permit, then data that
+//! the task may not touch; what is left waits for people if a `@hold` is satisfied, and is permitted if none is.
+//!
+//! Beside the verdict stand the labels of what the call brings into its task: the catalog's, those of rules with `@yields`, and how
+//! sensitive the resource is that it reads. A label is never lost to an error: a rule with `@yields` that erred yields.
 //!
 //! **Invariant**: each rule is satisfied, not, or erred exactly as Cedar evaluates it. An erring forbid is never skipped; an
 //! erring permit never counts.
 
-use cedar_policy_core::ast::{Literal, ValueKind};
-use cedar_policy_core::entities::Entities;
+use std::collections::BTreeSet;
+
+use cedar_policy_core::ast::{EntityUID, Literal, PartialValue, ValueKind};
+use cedar_policy_core::entities::{Dereference, Entities};
 use cedar_policy_core::evaluator::{EvaluationError, Evaluator};
 use cedar_policy_core::extensions::Extensions;
 
 use super::bundle::{Bundle, CompiledRule};
-use super::catalog::Tool;
+use super::catalog::{Effect, Tool};
 use super::index::{Moved, RuleAt};
 use super::request::Question;
 use super::rule::RuleKind;
@@ -23,7 +28,12 @@ use crate::decision::{Cause, Tier, Verdict};
 use crate::grant::{Grant, OutOfScope};
 use crate::hold::Requirement;
 use crate::identity::SpiffeId;
+use crate::label::Label;
+use crate::ledger::{Ledger, Sensitivity};
 use crate::text::shown;
+
+/// The attribute by which an entity says how sensitive it is.
+pub(super) const SENSITIVITY: &str = "sensitivity";
 
 /// Everything a verdict depends on, apart from the bundle. Whether the caller is the grant's agent and whether the grant
 /// holds now is for the gate to say, before.
@@ -39,6 +49,19 @@ pub struct Situation<'a> {
     pub now_ms: u64,
     /// How long ago the bundle was confirmed to be the newest.
     pub policy_age_ms: u64,
+    /// What the task has done; none: it is not known here, and a call that a rule would ask about by it is denied.
+    pub ledger: Option<&'a Ledger>,
+    /// How much the call gave; none: it has not been made.
+    pub result: Option<ResultSize>,
+}
+
+/// How much a call gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ResultSize {
+    /// Bytes.
+    pub bytes: u64,
+    /// Records, if it gave such.
+    pub rows: Option<u64>,
 }
 
 impl Situation<'_> {
@@ -67,6 +90,12 @@ pub struct Judgement {
     pub tier: Tier,
     /// For a hold: whom it waits for, one per rule.
     pub requirements: Vec<Requirement>,
+    /// The labels of what the call brings into its task, if it is let through.
+    pub yields: BTreeSet<Label>,
+    /// A rule looked at the ledger: what is to be released must be judged by the newest.
+    pub reads_ledger: bool,
+    /// A rule with `@yields` asks how much the call gives: its labels are known only then.
+    pub reads_result: bool,
 }
 
 /// The rules that mattered, by what they said. In the order of their ids.
@@ -76,6 +105,7 @@ struct Votes<'b> {
     forbid: Vec<&'b CompiledRule>,
     hold: Vec<&'b CompiledRule>,
     permit: Vec<&'b CompiledRule>,
+    yields: BTreeSet<Label>,
 }
 
 impl Bundle {
@@ -134,15 +164,48 @@ impl Bundle {
         };
         let candidates = candidates(&question);
         let rules = || candidates.iter().filter_map(|at| self.rules.get(*at as usize));
-        let evaluator = Evaluator::new(question.request(), entities, Extensions::all_available());
-        if let Some(argument) = unreadable(&question, rules(), &evaluator) {
+        let applies = |rule: &CompiledRule| {
+            let scopes = Evaluator::new(question.request(), entities, Extensions::all_available());
+            rule.applies(&scopes)
+        };
+        if let Some(argument) = unreadable(&question, rules(), applies) {
             let reason = format!(
                 "argument `{argument}` has no exact value that rules could compare: at most four decimal places \
                  and 19 digits, dates and durations as Cedar writes them"
             );
             return Judgement::deny(Cause::InvalidArguments, reason, tier);
         }
-        Votes::collect(rules(), &evaluator).judgement(id, tier)
+        let reads_ledger = rules().any(|rule| rule.reads.ledger && applies(rule));
+        let reads_result = rules().any(|rule| rule.labels_result() && applies(rule));
+        let ledger = situation.ledger.filter(|_| reads_ledger);
+        if reads_ledger && ledger.is_none() {
+            let reason = "what this task has done so far is not known here, and a rule asks for it";
+            let judgement = Judgement::deny(Cause::LedgerUnknown, reason.to_owned(), tier);
+            return Judgement {
+                reads_ledger,
+                ..judgement
+            };
+        }
+        let question = question.within(&self.tools, situation, ledger);
+        let evaluator = Evaluator::new(question.request(), entities, Extensions::all_available());
+        let mut votes = Votes::collect(rules(), &evaluator);
+        votes.yields.extend(tool.tool.yields.iter().cloned());
+        if tool.tool.effects.contains(&Effect::Read) {
+            votes.yields.extend(sensitivity_of(&question.resource, entities));
+        }
+        let outside = votes.is_outside(situation);
+        let judgement = votes.judgement(id, tier);
+        let judgement = match outside {
+            Some(outside) if judgement.verdict != Verdict::Deny => {
+                Judgement::deny(Cause::OutOfScope, outside.to_string(), tier)
+            }
+            _ => judgement,
+        };
+        Judgement {
+            reads_ledger,
+            reads_result,
+            ..judgement
+        }
     }
 }
 
@@ -151,6 +214,7 @@ impl<'b> Votes<'b> {
         let mut votes = Self::default();
         for rule in rules {
             match (rule.evaluate(evaluator), &rule.kind) {
+                (Ok(true) | Err(_), RuleKind::Yield(labels)) => votes.yields.extend(labels.iter().cloned()),
                 (Ok(false), _) | (Err(_), RuleKind::Permit) => {}
                 (Err(why), RuleKind::Forbid | RuleKind::Hold(_)) => votes.erred.push((rule, why)),
                 (Ok(true), RuleKind::Permit) => votes.permit.push(rule),
@@ -159,6 +223,12 @@ impl<'b> Votes<'b> {
             }
         }
         votes
+    }
+
+    /// The label that the task may not touch, if there is one.
+    fn is_outside(&self, situation: &Situation<'_>) -> Option<OutOfScope> {
+        let data = situation.grant.data.as_ref()?;
+        data.admits(&situation.action.tool, &self.yields).err()
     }
 
     fn judgement(self, tool: &str, tier: Tier) -> Judgement {
@@ -197,6 +267,9 @@ impl<'b> Votes<'b> {
             rules: Vec::new(),
             tier,
             requirements,
+            yields: self.yields.clone(),
+            reads_ledger: false,
+            reads_result: false,
         }
         .by(rules)
     }
@@ -211,6 +284,9 @@ impl Judgement {
             rules: Vec::new(),
             tier,
             requirements: Vec::new(),
+            yields: BTreeSet::new(),
+            reads_ledger: false,
+            reads_result: false,
         }
     }
 
@@ -236,6 +312,11 @@ impl CompiledRule {
     fn applies(&self, evaluator: &Evaluator<'_>) -> bool {
         let scope = evaluator.interpret(&self.scope, &self.slots);
         !scope.is_ok_and(|scope| *scope.value_kind() == ValueKind::from(false))
+    }
+
+    /// Whether it labels a result by how much that is.
+    const fn labels_result(&self) -> bool {
+        self.reads.result && matches!(self.kind, RuleKind::Yield(_))
     }
 
     /// Its reason, for people.
@@ -274,17 +355,32 @@ impl Mismatch {
 fn unreadable<'q, 'b>(
     question: &'q Question,
     rules: impl Iterator<Item = &'b CompiledRule>,
-    evaluator: &Evaluator<'_>,
+    applies: impl Fn(&CompiledRule) -> bool,
 ) -> Option<&'q str> {
     if question.inexact.is_empty() {
         return None;
     }
     let rules: Vec<_> = rules.collect();
     let is_read = |argument: &&String| {
-        let reading = rules.iter().filter(|rule| rule.reads.may_read(argument));
-        reading.into_iter().any(|rule| rule.applies(evaluator))
+        let mut reading = rules.iter().filter(|rule| rule.reads.may_read(argument));
+        reading.any(|rule| applies(rule))
     };
     question.inexact.iter().find(is_read).map(String::as_str)
+}
+
+/// The label of a resource whose entity says how sensitive it is. A word that is none of the four stands for the highest.
+fn sensitivity_of(resource: &EntityUID, entities: &Entities) -> Option<Label> {
+    let Dereference::Data(entity) = entities.entity(resource) else {
+        return None;
+    };
+    let sensitivity = match entity.get(SENSITIVITY)? {
+        PartialValue::Value(value) => match value.value_kind() {
+            ValueKind::Lit(Literal::String(word)) => Sensitivity::named(word),
+            _ => None,
+        },
+        PartialValue::Residual(_) => None,
+    };
+    sensitivity.unwrap_or(Sensitivity::Restricted).label()
 }
 
 /// What went wrong, without the values it went wrong with: they may be secret.
@@ -303,5 +399,7 @@ const fn explain(error: &EvaluationError) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod labels;
 #[cfg(test)]
 mod tests;

@@ -272,7 +272,7 @@ impl Reader<'_> {
                 }
             }
             Kind::Unknown => {
-                let help = "a pack has `checkrein.toml`, `*.cedarschema`, `catalog/*.json` and `.toml`, `*.cedar`, \
+                let help = "a pack has `checkrein.toml`, `*.cedarschema`, `catalog/*.json` and `.toml`, `*.cedar` (`labels.cedar` labels results), \
                             `entities.json` and `tests/*.yaml`";
                 self.pack
                     .warnings

@@ -3,7 +3,7 @@
 //! The context is put together as values, without JSON and without a schema: the catalog's types have already said what the
 //! arguments are, and a test holds what is built here to the schema that rules are validated against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cedar_policy_core::ast::{Context, EntityUID, EntityUIDEntry, Request, Value};
@@ -11,12 +11,14 @@ use smol_str::SmolStr;
 
 use super::argument::ArgumentType;
 use super::bundle::CompiledTool;
-use super::evaluate::Situation;
-use super::reads::INPUT;
+use super::catalog::Reversibility;
+use super::evaluate::{ResultSize, Situation};
+use super::reads::{INPUT, LEDGER, RESULT, TASK};
 use super::value::{Mismatch, decimal_text};
 use super::{entity, extension, intent};
 use crate::action::Json;
 use crate::identity::SpiffeId;
+use crate::ledger::Ledger;
 
 /// A call, as rules see it.
 pub(super) struct Question {
@@ -24,12 +26,13 @@ pub(super) struct Question {
     pub(super) action: EntityUID,
     pub(super) resource: EntityUID,
     pub(super) context: Context,
+    input: Vec<(SmolStr, Value)>,
     /// Arguments that were sent, and that rules can't see: Cedar has no exact value for them.
     pub(super) inexact: Vec<String>,
 }
 
 impl Question {
-    /// Builds it, or says what is wrong with the arguments.
+    /// Builds it without a context, or says what is wrong with the arguments.
     pub(super) fn new(compiled: &CompiledTool, situation: &Situation<'_>) -> Result<Self, Mismatch> {
         let arguments = &situation.action.arguments;
         let mut inexact = Vec::new();
@@ -40,9 +43,26 @@ impl Question {
             principal: entity::of(&entity::AGENT, situation.grant.agent.as_str()),
             action: compiled.action.clone(),
             resource: resource(compiled, situation)?,
-            context: context(compiled, situation, input),
+            context: Context::empty(),
+            input,
             inexact,
         })
+    }
+
+    /// With all that rules read; of the ledger only if one of them reads it, for it costs more than the rest.
+    pub(super) fn within(
+        mut self,
+        tools: &HashMap<String, CompiledTool>,
+        situation: &Situation<'_>,
+        ledger: Option<&Ledger>,
+    ) -> Self {
+        let Some(compiled) = tools.get(situation.action.tool.as_str()) else {
+            return self;
+        };
+        let ledger = ledger.map(|ledger| members_of_ledger(ledger, tools, situation.now_ms));
+        let input = std::mem::take(&mut self.input);
+        self.context = context(compiled, situation, input, ledger.into_iter().flatten());
+        self
     }
 
     /// As the evaluator takes it.
@@ -89,7 +109,50 @@ fn resource(compiled: &CompiledTool, situation: &Situation<'_>) -> Result<Entity
     Ok(entity::of(&compiled.resource_type, &id))
 }
 
-fn context(compiled: &CompiledTool, situation: &Situation<'_>, input: Vec<(SmolStr, Value)>) -> Context {
+/// What the task has done, as members of `context.task`. Rules know the tools of their own bundle.
+fn members_of_ledger(
+    ledger: &Ledger,
+    tools: &HashMap<String, CompiledTool>,
+    now_ms: u64,
+) -> [(SmolStr, Value); LEDGER.len()] {
+    let long = |number: u64| Value::from(i64::try_from(number).unwrap_or(i64::MAX));
+    let known = ledger
+        .used
+        .iter()
+        .filter(|(tool, _)| tools.contains_key(tool.as_str()));
+    let used = known.map(|(tool, used)| {
+        let ago = extension::milliseconds(now_ms.saturating_sub(used.last_ms));
+        let of_tool = [("times", Some(long(used.times))), ("ago", ago)];
+        (SmolStr::new(tool), Value::record(present(of_tool), None))
+    });
+    let class = ledger.reversibility.map_or(0, Reversibility::rank);
+    let values = [
+        Value::set(
+            ledger.labels.iter().map(|label| Value::from(label.as_str())),
+            None,
+        ),
+        long(ledger.sensitivity().rank().into()),
+        long(ledger.calls),
+        Value::record(used, None),
+        long(class.into()),
+    ];
+    let mut names = LEDGER.into_iter().map(SmolStr::new_static);
+    values.map(|value| (names.next().unwrap_or_default(), value))
+}
+
+/// How much a call gave, as far as it is known.
+fn result(size: ResultSize) -> Value {
+    let long = |number: u64| Value::from(i64::try_from(number).unwrap_or(i64::MAX));
+    let members = [("bytes", Some(long(size.bytes))), ("rows", size.rows.map(long))];
+    Value::record(present(members), None)
+}
+
+fn context(
+    compiled: &CompiledTool,
+    situation: &Situation<'_>,
+    input: Vec<(SmolStr, Value)>,
+    ledger: impl Iterator<Item = (SmolStr, Value)>,
+) -> Context {
     let grant = situation.grant;
     let age_ms = situation.now_ms.saturating_sub(grant.issued_ms);
     let text = |text: &str| Value::from(text);
@@ -113,7 +176,7 @@ fn context(compiled: &CompiledTool, situation: &Situation<'_>, input: Vec<(SmolS
     );
     let members = [
         (INPUT, Some(Value::record(input, None))),
-        ("task", Some(Value::record(present(task), None))),
+        (TASK, Some(Value::record(present(task).chain(ledger), None))),
         ("chain", Some(Value::record(present(chain(situation)), None))),
         ("tool", Some(Value::record(present(tool), None))),
         ("user", Some(Value::from(entity::of(&entity::USER, &grant.user)))),
@@ -121,6 +184,8 @@ fn context(compiled: &CompiledTool, situation: &Situation<'_>, input: Vec<(SmolS
         ("now", extension::moment(situation.now_ms)),
         ("policy_age", extension::milliseconds(situation.policy_age_ms)),
         ("arguments_from_intent", Some(Value::set(named.map(text), None))),
+        // Absent, until the call has been made.
+        (RESULT, situation.result.map(result)),
     ];
     Context::Value(Arc::new(present(members).collect::<BTreeMap<_, _>>()))
 }

@@ -6,6 +6,7 @@
 
 mod annotations;
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use cedar_policy_core::ast::{self, PolicyID};
 use cedar_policy_core::parser;
 
 use super::finding::{Finding, Place, diagnosed};
+use crate::label::Label;
 use annotations::Said;
 
 /// How many people must say yes, unless `@quorum` says otherwise.
@@ -21,6 +23,9 @@ pub const QUORUM_DEFAULT: u32 = 1;
 pub const DECIDE_WITHIN_MS_DEFAULT: u64 = 15 * 60_000;
 /// How long an approval stays usable, unless `@use_within` says otherwise.
 pub const USE_WITHIN_MS_DEFAULT: u64 = 5 * 60_000;
+/// The file of a pack whose rules label results: apart from those that decide, because a plain Cedar evaluator takes them for permits.
+pub(super) const LABELS_FILE: &str = "labels.cedar";
+
 /// What a satisfied rule does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleKind {
@@ -30,6 +35,8 @@ pub enum RuleKind {
     Forbid,
     /// Forbids until people approve.
     Hold(HoldTerms),
+    /// Decides nothing: labels what the call brings into its task.
+    Yield(BTreeSet<Label>),
 }
 
 /// Whom a held action waits for, and how long.
@@ -141,7 +148,10 @@ impl Rule {
                 column,
             };
             match Self::parse(text, origin, span.start) {
-                Ok(rule) => rules.push(rule),
+                Ok(rule) => {
+                    findings.extend(rule.misplaced(place));
+                    rules.push(rule);
+                }
                 Err(errors) => {
                     findings.extend(errors.into_iter().map(|error| error.finding(place, span.start)));
                 }
@@ -152,6 +162,23 @@ impl Rule {
 }
 
 impl Rule {
+    /// Rules that label and rules that decide are kept apart.
+    fn misplaced(&self, place: Place<'_>) -> Option<Finding> {
+        let labels = matches!(self.kind, RuleKind::Yield(_));
+        let (message, help) = match (labels, place.file == LABELS_FILE) {
+            (true, false) => (
+                "a rule with `@yields` stands among rules that decide",
+                "move it to `labels.cedar`: to a plain Cedar evaluator it is a permit",
+            ),
+            (false, true) => (
+                "a rule without `@yields` decides nothing here",
+                "say what it yields, or move it to another file",
+            ),
+            _ => return None,
+        };
+        Some(place.error(self.at(), message, help))
+    }
+
     /// Where it stands in its file.
     pub(super) fn at(&self) -> Range<usize> {
         self.offset..self.offset + self.text.len()

@@ -20,7 +20,9 @@ pub(super) use entities::{ENTITIES_FILE, compiled_entities, pack_entities};
 use generate::{Generated, generate};
 
 /// What the product itself declares; a pack may not declare it again.
-const BASE_TYPES: [&str; 4] = ["Agent", "Team", "User", "Tool"];
+const BASE_TYPES: [&str; 5] = ["Agent", "Team", "User", "Tool", USED];
+/// The common type of what a ledger says of the use of tools: one for all actions, because it names every tool.
+const USED: &str = "UsedTools";
 
 /// The schema of a pack's own `*.cedarschema`, in Cedar's JSON.
 #[derive(Debug, Clone)]
@@ -111,6 +113,7 @@ pub(super) fn schema_of<'p>(packs: &[&'p Pack]) -> Result<Schema, Vec<Found<'p>>
     for pack in packs {
         declared.add_catalogs(pack);
     }
+    declared.add_used(packs);
     declared.finish(packs)
 }
 
@@ -210,6 +213,24 @@ impl<'p> Declarations<'p> {
         }
     }
 
+    /// Every tool of these packs may have been used.
+    fn add_used(&mut self, packs: &[&Pack]) {
+        let used = json!({
+            "type": "Record",
+            "required": false,
+            "attributes": {
+                "times": { "type": "Long" },
+                "ago": { "type": "Extension", "name": "duration" },
+            },
+        });
+        let tools = packs.iter().flat_map(|pack| &pack.tools);
+        let attributes: Map<String, Value> = tools.map(|tool| (tool.id.clone(), used.clone())).collect();
+        self.namespace("").common_types.insert(
+            USED.to_owned(),
+            json!({ "type": "Record", "attributes": attributes }),
+        );
+    }
+
     fn finish(self, packs: &[&'p Pack]) -> Result<Schema, Vec<Found<'p>>> {
         if !self.findings.is_empty() {
             return Err(self.findings);
@@ -239,14 +260,17 @@ fn context(input: &Value) -> Value {
     let string = || json!({ "type": "String" });
     let strings = || json!({ "type": "Set", "element": string() });
     let extension = |name: &str| json!({ "type": "Extension", "name": name });
+    let long = || json!({ "type": "Long" });
     let task = json!({
         "id": string(), "intent": string(), "scope": strings(), "age": extension("duration"),
-        "risk": { "type": "Long" },
+        "risk": long(),
         "data": { "type": "Set", "element": string(), "required": false },
+        "labels": strings(), "sensitivity": long(), "calls": long(), "reversibility": long(),
+        "used": { "type": USED },
     });
     let agent = || json!({ "type": "Entity", "name": "Agent" });
     let chain = json!({
-        "depth": { "type": "Long" },
+        "depth": long(),
         "agents": { "type": "Set", "element": agent() },
         "root": agent(),
         "parent": { "type": "Entity", "name": "Agent", "required": false },
@@ -264,6 +288,14 @@ fn context(input: &Value) -> Value {
             "now": extension("datetime"),
             "policy_age": extension("duration"),
             "arguments_from_intent": strings(),
+            "result": {
+                "type": "Record",
+                "required": false,
+                "attributes": {
+                    "bytes": { "type": "Long" },
+                    "rows": { "type": "Long", "required": false },
+                },
+            },
         },
     })
 }

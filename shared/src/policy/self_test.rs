@@ -5,7 +5,7 @@
 
 mod probe;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use checkrein_proto::policy::v1 as wire;
@@ -19,12 +19,17 @@ use crate::action::{Arguments, Sha256};
 use crate::decision::{Cause, Tier, Verdict};
 use crate::grant::DataScope;
 use crate::hold::Requirement;
-use crate::wire::{ids, parsed_ids};
+use crate::label::Label;
+use crate::ledger::Ledger;
+use crate::wire::{ids, labels_from_wire, parsed_ids};
 use probe::Prober;
 
 /// A bundle carries at most this many self-tests. Packs take turns until it is full, within a pack cases and probes, and
 /// within the probes tools: no pack and no tool is left out before all have had a turn.
 pub const SELF_TESTS_MAX: usize = 2_000;
+
+/// Of a catalog entry, of as many rules, and of a resource: more labels than one call ever has.
+const SELF_TEST_LABELS_MAX: usize = 1_024;
 
 /// What the digest in the manifest begins with.
 const DIGEST_DOMAIN: &[u8] = b"checkrein.self-test.v1";
@@ -48,6 +53,7 @@ struct Outcome {
     tier: Tier,
     rules: Vec<String>,
     requirements: Vec<Requirement>,
+    yields: BTreeSet<Label>,
 }
 
 /// Takes one of each lane in turn, until all are empty.
@@ -115,6 +121,7 @@ impl From<Judgement> for Outcome {
             tier: judged.tier,
             rules: judged.rules,
             requirements: judged.requirements,
+            yields: judged.yields,
         }
     }
 }
@@ -153,6 +160,7 @@ fn encode(test: &SelfTest) -> wire::SelfTest {
         grant,
         delegated_by,
         now_ms,
+        ledger,
     } = &test.trial;
     let outcome = &test.outcome;
     wire::SelfTest {
@@ -174,6 +182,8 @@ fn encode(test: &SelfTest) -> wire::SelfTest {
         risk: grant.limits.risk.into(),
         delegated_by: ids(delegated_by),
         data: grant.data.as_ref().map(Into::into),
+        ledger: (*ledger != Ledger::default()).then(|| ledger.into()),
+        yields: outcome.yields.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -185,7 +195,9 @@ fn decode(test: wire::SelfTest) -> Result<SelfTest, String> {
         tier: test.tier.parse().map_err(|error| why(&error))?,
         rules: test.rules,
         requirements: test.requirements.into_iter().map(Into::into).collect(),
+        yields: labels_from_wire(&test.yields, SELF_TEST_LABELS_MAX).map_err(|error| why(&error))?,
     };
+    let ledger = test.ledger.map(Ledger::try_from).transpose();
     let data = test.data.map(DataScope::try_from).transpose();
     let trial = Trial::new(
         test.name,
@@ -196,6 +208,7 @@ fn decode(test: wire::SelfTest) -> Result<SelfTest, String> {
             user: test.user,
             scope: test.scope,
             data: data.map_err(|error| why(&error))?,
+            ledger: ledger.map_err(|error| why(&error))?.unwrap_or_default(),
             named: test.named,
             intent: test.intent,
             environment: test.environment,

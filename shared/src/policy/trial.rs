@@ -8,6 +8,7 @@ use crate::action::{Action, Arguments};
 use crate::grant::{DataScope, Grant, InvalidScope, Limits, Scope};
 use crate::id::{GrantId, TaskId};
 use crate::identity::SpiffeId;
+use crate::ledger::Ledger;
 
 /// A made-up call.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,8 @@ pub(super) struct Trial {
     pub(super) grant: Grant,
     pub(super) delegated_by: Vec<SpiffeId>,
     pub(super) now_ms: u64,
+    /// What its task has done.
+    pub(super) ledger: Ledger,
 }
 
 /// What the task of a made-up call allows.
@@ -31,6 +34,8 @@ pub(super) struct Authority {
     pub(super) risk: u8,
     /// Who passed it on to the agent, root first.
     pub(super) delegated_by: Vec<SpiffeId>,
+    /// What was done in it before.
+    pub(super) ledger: Ledger,
 }
 
 impl Trial {
@@ -74,6 +79,7 @@ impl Trial {
             grant,
             delegated_by: authority.delegated_by,
             now_ms,
+            ledger: authority.ledger,
         })
     }
 
@@ -85,6 +91,8 @@ impl Trial {
             delegated_by: &self.delegated_by,
             now_ms: self.now_ms,
             policy_age_ms: 0,
+            ledger: Some(&self.ledger),
+            result: None,
         }
     }
 

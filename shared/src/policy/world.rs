@@ -6,8 +6,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::trial::{Authority, Trial};
-use super::{Bundle, Pack, fixture};
+use super::{Bundle, CASE_NOW_MS_DEFAULT, Pack, Reversibility, fixture};
 use crate::action::Arguments;
+use crate::ledger::Ledger;
 
 const TOOLS_JSON: &str = r#"[
   {"name": "look", "inputSchema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}},
@@ -76,7 +77,7 @@ const RESOURCES: [&str; 10] = [
     r#"resource is Account in Region::"north""#,
     r#"resource is Tool in Region::"north""#,
 ];
-const CONDITIONS: [&str; 12] = [
+const CONDITIONS: [&str; 16] = [
     "",
     "when { context.input.n > 1 }",
     "unless { context.input.n > 1 }",
@@ -89,6 +90,10 @@ const CONDITIONS: [&str; 12] = [
     r#"when { context.input has amount && context.input.amount.greaterThan(decimal("2.0")) }"#,
     r#"when { principal in Team::"desk" }"#,
     r#"when { context.input.n == "one" }"#,
+    r#"when { context.task.labels.contains("pii") }"#,
+    r#"unless { context.task.calls > 0 && context.task.used has "c/look" }"#,
+    r#"when { context.task.used["c/look"].times > 0 }"#,
+    r#"when { context.task.sensitivity < 1 && context.task.id like "task_*" }"#,
 ];
 const HEADS: [&str; 4] = ["permit", "permit", "forbid", "@hold(\"people\") forbid"];
 
@@ -140,6 +145,14 @@ pub(super) fn bundle(rules: &[String]) -> Bundle {
     fixture::bundle(&[&pack(rules)])
 }
 
+/// What a task has done that has read what it should not take out.
+fn tainted() -> Ledger {
+    let mut ledger = Ledger::default();
+    ledger.labels.insert("pii".parse().unwrap());
+    ledger.count("c/look", Reversibility::ReadOnly, CASE_NOW_MS_DEFAULT - 1_000);
+    ledger
+}
+
 /// Every call that could make a difference.
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -189,6 +202,7 @@ fn trial(agent: &str, tool: &str, account: &str, n: u64, amount: &str) -> Trial 
         } else {
             Vec::new()
         },
+        ledger: if n == 1 { tainted() } else { Ledger::default() },
     };
     Trial::new(
         format!("{agent} {tool} {arguments}"),

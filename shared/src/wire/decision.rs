@@ -1,16 +1,25 @@
 //! Records of the journal.
 
+use std::collections::BTreeSet;
+
 use checkrein_proto::decision::v1 as wire;
 use prost::Message;
 
-use super::{InvalidMessage, ids, optional, or_empty, parsed_ids, text};
+use super::{
+    InvalidMessage, ids, labels_from_wire, optional, or_empty, parsed_ids, reversibility_from_wire,
+    reversibility_to_wire, text,
+};
 use crate::action::{MaskedArguments, Sha256};
-use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, Tier, Verdict};
+use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, SeenLedger, Tier, Verdict};
 use crate::id::Generation;
+use crate::label::Label;
+use crate::ledger::LEDGER_LABELS_MAX;
 use crate::text::shown;
 
 /// The record format this version writes.
 const RECORD_FORMAT: u32 = 1;
+/// Of a catalog entry, of any number of rules, and of a resource: more labels than one call ever brings.
+const YIELDED_MAX: usize = 1_024;
 
 impl Record {
     /// The bytes the chain covers.
@@ -67,6 +76,12 @@ impl From<&Decision> for wire::Decision {
             environment: decision.environment.clone(),
             intent: decision.intent.clone(),
             delegated_by: ids(&decision.delegated_by),
+            ledger: decision.ledger.as_ref().map(|seen| wire::SeenLedger {
+                revision: seen.revision,
+                labels: words(&seen.labels),
+            }),
+            yields: words(&decision.yields),
+            reversibility: reversibility_to_wire(decision.reversibility),
         }
     }
 }
@@ -106,8 +121,22 @@ impl TryFrom<wire::Decision> for Decision {
             environment: decision.environment,
             intent: decision.intent,
             delegated_by: parsed_ids(&decision.delegated_by)?,
+            ledger: decision.ledger.map(seen).transpose()?,
+            yields: labels_from_wire(&decision.yields, YIELDED_MAX)?,
+            reversibility: reversibility_from_wire(decision.reversibility)?,
         })
     }
+}
+
+fn words(labels: &BTreeSet<Label>) -> Vec<String> {
+    labels.iter().map(ToString::to_string).collect()
+}
+
+fn seen(ledger: wire::SeenLedger) -> Result<SeenLedger, InvalidMessage> {
+    Ok(SeenLedger {
+        revision: ledger.revision,
+        labels: labels_from_wire(&ledger.labels, LEDGER_LABELS_MAX)?,
+    })
 }
 
 impl From<&Outcome> for wire::Outcome {

@@ -3,6 +3,8 @@
 //!
 //! The bytes and the hashes were made by another program from the messages' definitions.
 
+use std::collections::BTreeSet;
+
 use crate::action::{MaskedArguments, Sha256};
 use crate::decision::{Cause, Chain, Decision, Mode, Outcome, OutcomeResult, Record, Tier, Verdict};
 use crate::id::Generation;
@@ -43,6 +45,9 @@ fn decision() -> Record {
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
         agent_asserted: true,
         delegated_by: Vec::new(),
+        ledger: None,
+        yields: BTreeSet::new(),
+        reversibility: None,
         user: "alice".into(),
         task: Some("task_0198c0de000070008000000000000002".parse().unwrap()),
         grant: Some("grant_0198c0de000070008000000000000003".parse().unwrap()),

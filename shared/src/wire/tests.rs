@@ -2,9 +2,10 @@
 
 use crate::action::{MaskedArguments, Sha256};
 use crate::clock::ManualClock;
-use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, Tier, Verdict};
+use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, SeenLedger, Tier, Verdict};
 use crate::grant::{Revocation, Revoked};
 use crate::id::{DecisionId, Generation, GrantId, HoldId, TaskId};
+use crate::policy::Reversibility;
 
 use super::InvalidMessage;
 
@@ -16,6 +17,14 @@ fn decision() -> Decision {
         agent: "spiffe://acme.example/agent/billing".parse().unwrap(),
         agent_asserted: true,
         delegated_by: vec!["spiffe://acme.example/agent/planner".parse().unwrap()],
+        ledger: Some(SeenLedger {
+            revision: 4,
+            labels: ["pii", "untrusted_content"]
+                .map(|word| word.parse().unwrap())
+                .into(),
+        }),
+        yields: ["credentials"].map(|word| word.parse().unwrap()).into(),
+        reversibility: Some(Reversibility::Reversible),
         user: "alice".into(),
         task: Some(TaskId::new(&clock)),
         grant: Some(GrantId::new(&clock)),

@@ -109,6 +109,7 @@ impl Agent {
                 decision_id: answer.decision_id.clone(),
                 result: OutcomeResult::Done.into(),
                 detail: String::new(),
+                ..CompleteRequest::default()
             };
             self.gate.complete(done).await?;
             self.answered.note_outcome(answer.decision_id);

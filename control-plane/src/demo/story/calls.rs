@@ -249,6 +249,7 @@ impl Story {
                 decision_id: answer.decision_id.clone(),
                 result: OutcomeResult::Done.into(),
                 detail: String::new(),
+                ..CompleteRequest::default()
             };
             gate.complete(done).await?;
         }

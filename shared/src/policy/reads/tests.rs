@@ -40,8 +40,8 @@ fn members_of_the_input_are_read_by_name() {
         ),
     ] {
         assert_eq!(
-            reads(condition),
-            Reads::Only(names.into_iter().map(SmolStr::from).collect()),
+            reads(condition).arguments,
+            Named::Only(names.into_iter().map(SmolStr::from).collect()),
             "{condition}"
         );
     }
@@ -58,7 +58,45 @@ fn whoever_uses_the_whole_reads_everything() {
         "[context.input].contains({a: 1})",
         "{x: context}.x.input.a",
     ] {
-        assert_eq!(reads(condition), Reads::Everything, "{condition}");
+        assert_eq!(reads(condition).arguments, Named::Everything, "{condition}");
         assert!(reads(condition).may_read("anything"));
+    }
+}
+
+#[test]
+fn whoever_may_look_at_the_ledger_reads_it_and_nobody_else() {
+    for (condition, ledger) in [
+        ("context.task.labels.contains(\"pii\")", true),
+        ("context.task has used", true),
+        ("context.task.used has \"c/d\"", true),
+        ("context has task.calls", true),
+        ("context[\"task\"][\"sensitivity\"] > 1", true),
+        (
+            "1 < 2 && (if context.task.reversibility > 1 then true else false)",
+            true,
+        ),
+        ("context.task == {}", true),
+        ("{x: context.task}.x.labels == []", true),
+        ("context == {}", true),
+        ("context.task.id == \"labels\" && context.task.risk > 3", false),
+        ("context.task has data && context has task.data", false),
+        ("context has task", false),
+        ("context.input.labels == [] && resource.labels == []", false),
+        ("context.chain.depth > 1", false),
+    ] {
+        assert_eq!(reads(condition).ledger, ledger, "{condition}");
+    }
+}
+
+#[test]
+fn whoever_may_look_at_the_result_reads_it_and_nobody_else() {
+    for (condition, result) in [
+        ("context has result && context.result.bytes > 3", true),
+        ("context has result.rows", true),
+        ("context == {}", true),
+        ("context.input.result == 1", false),
+        ("context.task.labels.contains(\"result\")", false),
+    ] {
+        assert_eq!(reads(condition).result, result, "{condition}");
     }
 }

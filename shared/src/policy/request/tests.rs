@@ -51,6 +51,7 @@ fn trial(tool: &str, arguments: &str) -> Trial {
         environment: "production".to_owned(),
         risk: 0,
         delegated_by: Vec::new(),
+        ledger: crate::ledger::Ledger::default(),
     };
     let arguments = crate::action::Arguments::parse(arguments.as_bytes()).unwrap();
     let agent = "spiffe://a.example/agent/ann".parse().unwrap();
@@ -101,6 +102,67 @@ fn rules_read_the_task_the_user_the_place_and_the_time() {
         ..situation
     };
     assert!(bundle.judge(&later).rules.is_empty());
+}
+
+#[test]
+fn rules_read_what_the_task_has_done() {
+    let rules = r#"@id("all") permit (principal, action, resource)
+      when {
+        context.task.labels == ["pii", "restricted"] && context.task.sensitivity == 3 && context.task.calls == 3 &&
+        context.task.reversibility == 2 && context.task.used has "c/take" && context.task.used["c/take"].times == 2 &&
+        context.task.used["c/take"].ago == duration("90s") && !(context.task.used has "c/pick")
+      };"#;
+    let bundle = bundle(rules);
+    let mut trial = trial("c/take", r#"{"n": 1.0, "x": 2}"#);
+    assert_eq!(
+        trial.judge(&bundle).cause,
+        Cause::NoPermit,
+        "it has done nothing yet"
+    );
+    trial.ledger.labels = ["pii", "restricted"].map(|word| word.parse().unwrap()).into();
+    for (tool, class, ago_ms) in [
+        ("c/take", Reversibility::ExternallyReversible, 90_000),
+        ("c/take", Reversibility::ReadOnly, 95_000),
+        ("elsewhere/tool", Reversibility::ReadOnly, 1_000),
+    ] {
+        trial.ledger.count(tool, class, trial.now_ms - ago_ms);
+    }
+    let judged = trial.judge(&bundle);
+    assert_eq!(
+        (judged.rules.as_slice(), judged.reads_ledger),
+        (&["all".to_owned()][..], true)
+    );
+}
+
+#[test]
+fn a_call_that_a_rule_would_judge_by_a_ledger_nobody_knows_is_denied() {
+    let permits = r#"@id("all") permit (principal, action, resource);"#;
+    let sink = r#"@id("sink") forbid (principal, action == Action::"c/take", resource) when { context.task.labels.contains("pii") };"#;
+    let bundle = bundle(&format!("{permits}\n{sink}"));
+    let judge = |tool: &str, arguments: &str, known: bool| {
+        let trial = trial(tool, arguments);
+        let situation = trial.situation();
+        bundle.judge(&Situation {
+            ledger: situation.ledger.filter(|_| known),
+            ..situation
+        })
+    };
+    let unknown = judge("c/take", r#"{"n": 1}"#, false);
+    assert_eq!(
+        (unknown.verdict, unknown.cause),
+        (Verdict::Deny, Cause::LedgerUnknown)
+    );
+    assert!(
+        unknown.reads_ledger,
+        "whoever can ask for it knows that it is worth it"
+    );
+    assert_eq!(judge("c/take", r#"{"n": 1}"#, true).verdict, Verdict::Permit);
+    let unread = judge("c/pick", r#"{"which": "1"}"#, false);
+    assert_eq!(
+        (unread.verdict, unread.reads_ledger),
+        (Verdict::Permit, false),
+        "no rule about it asks"
+    );
 }
 
 #[test]

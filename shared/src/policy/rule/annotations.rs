@@ -1,10 +1,14 @@
 //! What the annotations of a rule say, and what they can't.
 
+use std::collections::BTreeSet;
+
 use cedar_policy_core::ast::{self, Annotation};
 
 use super::{
     DECIDE_WITHIN_MS_DEFAULT, HoldTerms, InvalidRule, QUORUM_DEFAULT, RuleKind, USE_WITHIN_MS_DEFAULT,
 };
+use crate::label::{InvalidLabel, Label};
+use crate::policy::catalog::YIELDS_MAX;
 use crate::policy::duration::DurationMs;
 
 /// The largest quorum a rule may ask for.
@@ -14,7 +18,7 @@ const ID_CHARS_MAX: usize = 128;
 /// A `@reason` may have at most this many bytes: it is stored with every decision.
 const REASON_BYTES_MAX: usize = 512;
 
-const ANNOTATIONS: &str = "the annotations are `@id`, `@reason`, `@controls`, `@hold`, `@quorum`, `@decide_within` and `@use_within`";
+const ANNOTATIONS: &str = "the annotations are `@id`, `@reason`, `@controls`, `@hold`, `@quorum`, `@decide_within`, `@use_within` and, in `labels.cedar`, `@yields`";
 
 /// What a rule says of itself.
 pub(super) struct Said {
@@ -77,7 +81,7 @@ impl Annotations<'_> {
     }
 
     fn refuse_unknown(&self) -> Result<(), InvalidRule> {
-        const KNOWN: [&str; 7] = [
+        const KNOWN: [&str; 8] = [
             "id",
             "reason",
             "controls",
@@ -85,6 +89,7 @@ impl Annotations<'_> {
             "quorum",
             "decide_within",
             "use_within",
+            "yields",
         ];
         for (key, annotation) in self.policy.annotations() {
             if !KNOWN.contains(&key.as_ref()) {
@@ -112,6 +117,9 @@ impl Annotations<'_> {
     }
 
     fn kind(&self) -> Result<RuleKind, InvalidRule> {
+        if let Some(yields) = self.get("yields") {
+            return self.yields(yields).map(RuleKind::Yield);
+        }
         let Some(hold) = self.get("hold") else {
             for key in ["quorum", "decide_within", "use_within"] {
                 if self.get(key).is_some() {
@@ -141,6 +149,39 @@ impl Annotations<'_> {
             decide_within_ms: self.duration("decide_within", DECIDE_WITHIN_MS_DEFAULT)?,
             use_within_ms: self.duration("use_within", USE_WITHIN_MS_DEFAULT)?,
         }))
+    }
+
+    /// The labels that a call gets which satisfies the rule.
+    fn yields(&self, yields: &Annotation) -> Result<BTreeSet<Label>, InvalidRule> {
+        for key in ["hold", "quorum", "decide_within", "use_within"] {
+            if self.get(key).is_some() {
+                let message = format!("`@{key}` says nothing beside `@yields`");
+                let help = "a rule labels results or waits for people; write two";
+                return Err(self.wrong(key, message, help));
+            }
+        }
+        if self.policy.effect() == ast::Effect::Forbid {
+            let message = "`@yields` on a forbid would forbid, too";
+            return Err(self.at(
+                yields,
+                message,
+                "write a `permit`: in `labels.cedar` it permits nothing",
+            ));
+        }
+        let labels = yields.val.split(',').map(|word| word.trim().parse());
+        let labels: Result<BTreeSet<Label>, InvalidLabel> = labels.collect();
+        let labels = labels.map_err(|error| {
+            self.at(
+                yields,
+                error.to_string(),
+                "write `@yields(\"pii\")`, or several with commas",
+            )
+        })?;
+        if labels.len() > YIELDS_MAX {
+            let message = format!("the rule yields more than {YIELDS_MAX} labels");
+            return Err(self.at(yields, message, "name kinds of data, not single values"));
+        }
+        Ok(labels)
     }
 
     fn quorum(&self) -> Result<u32, InvalidRule> {

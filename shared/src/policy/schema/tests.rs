@@ -10,6 +10,7 @@ use crate::policy::argument::{ArgumentType, RecordType, Scalar};
 use crate::policy::request::Question;
 use crate::policy::trial::{Authority, Trial};
 use crate::policy::{Bundle, check, fixture};
+use crate::policy::{ResultSize, Situation};
 
 const WORKSPACE: &str = include_str!("../fixtures/agentdojo/workspace.json");
 const BANKING: &str = include_str!("../fixtures/agentdojo/banking.json");
@@ -258,6 +259,18 @@ fn what_rules_are_asked_about_is_what_the_schema_says() {
             let question = Question::new(compiled, &trial.situation());
             let question =
                 question.map_err(|mismatch| TestCaseError::fail(format!("{arguments}: {mismatch:?}")))?;
+            let situation = Situation {
+                result: Some(ResultSize {
+                    bytes: 1,
+                    rows: Some(1),
+                }),
+                ..trial.situation()
+            };
+            let mut ledger = trial.ledger.clone();
+            ledger.labels.insert("pii".parse().unwrap());
+            ledger.count(id, compiled.tool.reversibility, trial.now_ms);
+            ledger.count("of/another-bundle", compiled.tool.reversibility, 0);
+            let question = question.within(&bundle.tools, &situation, Some(&ledger));
             // An argument that rules can't see is one that no rule was asked about.
             prop_assume!(question.inexact.is_empty());
             let uid = |uid: &cedar_policy_core::ast::EntityUID| (uid.clone(), None);

@@ -3,7 +3,8 @@
 //! Arguments are made from the catalog's types, since a call that is not of them never reaches a rule. Who asks are the agents
 //! that rules and entities speak of, and one that none knows. Each asks twice: barely, with what must be there and nothing
 //! named; and fully, with every argument, every value named, a resource that exists, and a task that may touch what the tool
-//! yields and no other data. A tool that yields something is also asked for by a task that may touch nothing.
+//! yields and no other data. A tool that yields something is also asked for by a task that may touch nothing, and every tool by
+//! one that carries each label that any tool or rule yields and has used every tool of the pack, the worst among them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +15,14 @@ use crate::action::Arguments;
 use crate::grant::DataScope;
 use crate::identity::SpiffeId;
 use crate::label::Label;
+use crate::ledger::{LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Sensitivity};
 use crate::policy::argument::{ArgumentType, RecordType, Scalar};
 use crate::policy::bundle::Bundle;
 use crate::policy::cases::CASE_NOW_MS_DEFAULT;
 use crate::policy::catalog::Tool;
 use crate::policy::entity;
 use crate::policy::pack::Pack;
+use crate::policy::rule::RuleKind;
 use crate::policy::trial::{Authority, Trial};
 
 /// Each tool is probed as at most this many of the agents that packs speak of; the next tool as the next ones.
@@ -37,6 +40,8 @@ pub(super) struct Prober {
     agents: Vec<SpiffeId>,
     /// The first entity of each type.
     resources: BTreeMap<String, String>,
+    /// What a task has done that has done everything.
+    tainted: Ledger,
 }
 
 /// How a call is made up.
@@ -82,6 +87,7 @@ impl Prober {
             stranger: STRANGER.parse().ok(),
             agents: agents.iter().filter_map(agent).collect(),
             resources,
+            tainted: tainted(packs),
         }
     }
 
@@ -96,7 +102,17 @@ impl Prober {
                 .into_iter()
                 .filter_map(move |fill| self.probe(tool, agent, fill))
         });
-        probes.chain(self.blind(tool))
+        probes.chain(self.blind(tool)).chain(self.tainted(tool))
+    }
+
+    /// A call of a task that has done everything: a build that loses the ledger lets it through.
+    fn tainted(&self, tool: &Tool) -> Option<Trial> {
+        let agent = self.agents.first().or(self.stranger.as_ref())?;
+        let mut trial = self.probe(tool, agent, Fill::Full)?;
+        trial.name = format!("tainted probe of {} as {agent}", tool.id);
+        trial.grant.data = None;
+        trial.ledger = self.tainted.clone();
+        Some(trial)
     }
 
     /// A call of a task that may touch nothing of what the tool yields: a build that loses the labels lets it through.
@@ -156,6 +172,34 @@ impl Prober {
         }
         Value::Object(members)
     }
+}
+
+/// Every label and every tool of these packs, a minute before the probes.
+fn tainted(packs: &[&Pack]) -> Ledger {
+    let mut ledger = Ledger::default();
+    let at_ms = CASE_NOW_MS_DEFAULT - 60_000;
+    for tool in packs.iter().flat_map(|pack| &pack.tools).take(LEDGER_TOOLS_MAX) {
+        ledger.count(&tool.id, tool.reversibility, at_ms);
+    }
+    let of_tools = packs
+        .iter()
+        .flat_map(|pack| &pack.tools)
+        .flat_map(|tool| &tool.yields);
+    let of_rules = packs
+        .iter()
+        .flat_map(|pack| &pack.rules)
+        .flat_map(|rule| match &rule.kind {
+            RuleKind::Yield(labels) => Some(labels),
+            _ => None,
+        });
+    let labels: BTreeSet<&Label> = of_tools.chain(of_rules.flatten()).collect();
+    let restricted = Sensitivity::Restricted.label();
+    ledger.labels = restricted
+        .into_iter()
+        .chain(labels.into_iter().cloned())
+        .take(LEDGER_LABELS_MAX)
+        .collect();
+    ledger
 }
 
 impl Fill {

@@ -1,5 +1,7 @@
 //! Text that Postgres can't hold keeps no record out, and is told to whoever typed it.
 
+use std::collections::BTreeSet;
+
 use checkrein_control_plane::decision::{Batch, Decisions, Journal};
 use checkrein_proto::decision::v1::SearchRequest;
 use checkrein_proto::fleet::v1 as fleet;
@@ -21,6 +23,9 @@ use super::AGENT;
 fn record(text: &str) -> Vec<u8> {
     let decision = Decision {
         delegated_by: Vec::new(),
+        ledger: None,
+        yields: BTreeSet::new(),
+        reversibility: None,
         id: DecisionId::new(&SystemClock),
         decided_ms: 1,
         agent: AGENT.parse().unwrap(),
