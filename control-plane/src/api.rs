@@ -7,7 +7,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use checkrein_shared::id::ProofId;
-use checkrein_shared::wire::InvalidMessage;
+use checkrein_shared::policy::Reversibility;
+use checkrein_shared::wire::{InvalidMessage, reversibility_from_wire};
 use tonic::Status;
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use tracing::error;
@@ -41,6 +42,12 @@ pub(crate) fn proof_id(id: &str) -> Result<Option<ProofId>, Status> {
     id.parse()
         .map(Some)
         .map_err(|error| bad_field("proof_id", format!("{error}")))
+}
+
+/// The class of a tool that is about to be released; whoever does not say is counted as the worst there is.
+pub(crate) fn class_or_worst(class: u32) -> Result<Reversibility, Status> {
+    let class = reversibility_from_wire(class).map_err(|error| bad_message(&error))?;
+    Ok(class.unwrap_or(Reversibility::Irreversible))
 }
 
 /// A state in which the request makes no sense, with a word for machines.

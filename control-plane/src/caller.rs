@@ -79,6 +79,7 @@ pub const CALLERS: &[(&str, &[Role])] = &[
         &[Operator, Orchestrator, Approver],
     ),
     ("/checkrein.task.v1.TaskService/Confirm", &[Enforcer]),
+    ("/checkrein.task.v1.TaskService/Note", &[Enforcer]),
     ("/checkrein.fleet.v1.FleetService/Session", &[Enforcer]),
     ("/checkrein.fleet.v1.FleetService/Register", &[Operator]),
     ("/checkrein.fleet.v1.FleetService/Certify", &[Operator]),

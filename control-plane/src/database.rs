@@ -429,7 +429,8 @@ pub fn from_ms(ms: u64) -> time::OffsetDateTime {
     time::OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH)
 }
 
-fn to_ms(moment: time::OffsetDateTime) -> u64 {
+/// A moment as milliseconds since the epoch, where it comes in an array.
+pub fn to_ms(moment: time::OffsetDateTime) -> u64 {
     u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).unwrap_or_default()
 }
 

@@ -13,6 +13,7 @@ mod amend;
 mod api;
 mod confirm;
 mod delegate;
+mod ledger;
 mod presented;
 mod revocation;
 mod revoke;
@@ -32,8 +33,9 @@ use crate::authority::Authority;
 use crate::database::{Database, DatabaseError, Transaction};
 use crate::{fleet, hold};
 pub use amend::{AMENDMENTS_MAX, Amend, Change, PastEpoch, Terms};
-pub use confirm::{Charge, Confirm, Confirmation, charge, is_used_up, lock_to_release};
-pub use presented::{BelieveError, Objection, believe, forget_proofs, use_proof};
+pub use confirm::{Charge, Confirm, Confirmation, Release, Released, is_used_up, release};
+pub use ledger::{Counted, Note, Source, known};
+pub use presented::{BelieveError, Objection, believe, forget_proofs};
 pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
 
 /// A task may live at most this long; an agent that needs more starts another.
@@ -66,6 +68,8 @@ pub struct Task {
     pub data: Option<DataScope>,
     /// How many calls were charged.
     pub calls_used: u64,
+    /// Counts the changes of its ledger.
+    pub ledger_revision: u64,
     /// Values the user named.
     pub named: Vec<String>,
     /// What the user wants.

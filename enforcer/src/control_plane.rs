@@ -8,6 +8,7 @@
 mod ask;
 mod backoff;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use checkrein_shared::action::{ActionIdentity, Sha256};
 use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Requirement, State};
 use checkrein_shared::id::{DecisionId, HoldId, InstanceId, ProofId, TaskId, random_bytes};
+use checkrein_shared::label::Label;
+use checkrein_shared::ledger::Ledger;
+use checkrein_shared::policy::Reversibility;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -52,6 +56,10 @@ pub(crate) trait Authority: Send + Sync + std::fmt::Debug {
     fn open_hold(&self, ask: OpenHold) -> BoxFuture<'_, Result<Opened, AskError>>;
     /// Uses an approval for one release.
     fn consume(&self, ask: Consume) -> BoxFuture<'_, Result<Consumption, AskError>>;
+    /// Writes labels into the ledger of a task, and gives it; without labels it is only given.
+    fn note(&self, ask: Note) -> BoxFuture<'_, Result<Noted, AskError>>;
+    /// Whether there is a connection to ask over.
+    fn is_connected(&self) -> bool;
 }
 
 /// Which task, judged under what.
@@ -65,6 +73,46 @@ pub(crate) struct Confirm {
     pub(crate) proof: Option<ProofId>,
     pub(crate) generation: Generation,
     pub(crate) revocation_sequence: u64,
+    /// What is released.
+    pub(crate) tool: String,
+    pub(crate) reversibility: Option<Reversibility>,
+}
+
+/// What a call brings into its task.
+#[derive(Debug, Clone)]
+pub(crate) struct Note {
+    pub(crate) task: TaskId,
+    /// The grant, with all it was narrowed from.
+    pub(crate) presented: Arc<str>,
+    /// None: the ledger is only read.
+    pub(crate) labels: BTreeSet<Label>,
+    pub(crate) because: Option<Because>,
+}
+
+/// Why data carries labels.
+#[derive(Debug, Clone)]
+pub(crate) struct Because {
+    pub(crate) decision: DecisionId,
+    pub(crate) tool: String,
+    pub(crate) source: LabelSource,
+}
+
+/// How it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LabelSource {
+    /// By the call, before it is made.
+    Call,
+    /// By what it gave.
+    Result,
+}
+
+/// What became of it.
+#[derive(Debug, Clone)]
+pub(crate) enum Noted {
+    /// It is written; this is the ledger now.
+    Ledger(Arc<Ledger>),
+    /// It is not.
+    Refused(Refusal),
 }
 
 /// What the primary says.
@@ -75,6 +123,8 @@ pub(crate) struct Confirmation {
     pub(crate) refused: Option<Refusal>,
     pub(crate) generation: Generation,
     pub(crate) charge: Charge,
+    /// What the task had done before this release; none: it was not said.
+    pub(crate) ledger: Option<Arc<Ledger>>,
 }
 
 /// What became of the budget of calls.
@@ -145,6 +195,9 @@ pub(crate) struct Consume {
     pub(crate) requirements: Vec<Requirement>,
     pub(crate) instance: InstanceId,
     pub(crate) incarnation: u64,
+    /// The ledger it was judged by; none: no rule looked at it.
+    pub(crate) ledger_revision: Option<u64>,
+    pub(crate) reversibility: Option<Reversibility>,
 }
 
 /// What became of it.
@@ -152,8 +205,8 @@ pub(crate) struct Consume {
 pub(crate) enum Consumption {
     /// It is used up: release.
     Consumed { approvers: Vec<String> },
-    /// Judge again under this generation; the approval is intact.
-    Refresh(Generation),
+    /// Judge again under this generation, and by this ledger if there is one; the approval is intact.
+    Refresh(Generation, Option<Arc<Ledger>>),
     /// It can't be used.
     Refused(Refusal),
 }
@@ -271,6 +324,11 @@ impl Connection {
         let mut place = Place(self.0.subscribe());
         let channel = place.within(RECONNECT_PATIENCE).await;
         Ok((channel.ok_or(AskError::NotConnected)?, place))
+    }
+
+    /// Whether there is one now.
+    fn is_there(&self) -> bool {
+        self.0.borrow().is_some()
     }
 
     /// The connection, as soon as there is one.

@@ -25,7 +25,8 @@ use tempfile::TempDir;
 pub(crate) use ca::{Ca, Svid};
 
 use crate::control_plane::{
-    AskError, Authority, Charge, Confirm, Confirmation, Consume, Consumption, HoldNotice, OpenHold, Opened,
+    AskError, Authority, Charge, Confirm, Confirmation, Consume, Consumption, HoldNotice, Note, Noted,
+    OpenHold, Opened,
 };
 use crate::freshness::Freshness;
 use crate::gate::{Caller, Core, Gate, Request};
@@ -39,6 +40,7 @@ pub(crate) const NOW_MS: u64 = 1_750_000_000_000;
 
 const CATALOG: &str = r#"{"tools":[
   {"name":"look","inputSchema":{"type":"object","properties":{"account":{"type":"string"}}}},
+  {"name":"mail","inputSchema":{"type":"object","properties":{"query":{"type":"string"}}}},
   {"name":"note","inputSchema":{"type":"object","properties":{"text":{"type":"string"},"pin":{"type":"string"}}}},
   {"name":"pay","inputSchema":{"type":"object","properties":{"to":{"type":"string"},"amount":{"type":"integer"}},"required":["to","amount"]}}
 ]}"#;
@@ -46,6 +48,10 @@ const CATALOG_NOTES: &str = r#"
 [look]
 effects = ["read"]
 reversibility = "read_only"
+[mail]
+effects = ["read"]
+reversibility = "read_only"
+yields = ["untrusted_content"]
 [note]
 effects = ["write"]
 reversibility = "reversible"
@@ -91,6 +97,8 @@ struct Script {
     confirm: Answering<Confirm, Confirmation>,
     open: Answering<OpenHold, Opened>,
     consume: Answering<Consume, Consumption>,
+    note: Answering<Note, Noted>,
+    is_connected: bool,
     consumed: usize,
 }
 
@@ -150,7 +158,22 @@ impl Offer {
         Self::with_catalog(CATALOG, rules, epoch, generation, by)
     }
 
+    /// These rules, and those that label.
+    pub(crate) fn labelling(rules: &str, labels: &str, generation: u64, by: &SigningKey) -> Self {
+        Self::compose(CATALOG, (rules, labels), 1, generation, by)
+    }
+
     fn with_catalog(catalog: &str, rules: &str, epoch: u64, generation: u64, by: &SigningKey) -> Self {
+        Self::compose(catalog, (rules, ""), epoch, generation, by)
+    }
+
+    fn compose(
+        catalog: &str,
+        (rules, labels): (&str, &str),
+        epoch: u64,
+        generation: u64,
+        by: &SigningKey,
+    ) -> Self {
         let source = PackSource {
             name: "payments".into(),
             files: BTreeMap::from([
@@ -162,6 +185,7 @@ impl Offer {
                 ("catalog/bank.json".into(), catalog.into()),
                 ("catalog/bank.toml".into(), CATALOG_NOTES.into()),
                 ("rules.cedar".into(), rules.into()),
+                ("labels.cedar".into(), labels.into()),
             ]),
         };
         let rendered = |findings: Vec<checkrein_shared::policy::Finding>| -> String {
@@ -376,10 +400,13 @@ impl Scripted {
                     live: true,
                     generation: ask.generation,
                     charge: Charge::None,
+                    ledger: Some(Arc::default()),
                 })
             }),
             open: Box::new(|_| Err(AskError::NotConnected)),
             consume: Box::new(|_| Err(AskError::NotConnected)),
+            note: Box::new(|_| Err(AskError::NotConnected)),
+            is_connected: true,
             consumed: 0,
         }))
     }
@@ -400,6 +427,15 @@ impl Scripted {
         answer: impl Fn(&Consume) -> Result<Consumption, AskError> + Send + 'static,
     ) {
         self.0.lock().unwrap().consume = Box::new(answer);
+    }
+
+    pub(crate) fn on_note(&self, answer: impl Fn(&Note) -> Result<Noted, AskError> + Send + 'static) {
+        self.0.lock().unwrap().note = Box::new(answer);
+    }
+
+    /// Whether there seems to be a connection.
+    pub(crate) fn connected(&self, is_connected: bool) {
+        self.0.lock().unwrap().is_connected = is_connected;
     }
 
     /// Every hold that is opened is this one, in this state.
@@ -426,6 +462,14 @@ impl Authority for Scripted {
         let mut script = self.0.lock().unwrap();
         script.consumed += 1;
         ready((script.consume)(&ask)).boxed()
+    }
+
+    fn note(&self, ask: Note) -> BoxFuture<'_, Result<Noted, AskError>> {
+        ready((self.0.lock().unwrap().note)(&ask)).boxed()
+    }
+
+    fn is_connected(&self) -> bool {
+        self.0.lock().unwrap().is_connected
     }
 }
 

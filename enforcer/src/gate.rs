@@ -8,6 +8,9 @@
 //!                                           hold -> open, wait, consume -> journal -> fdatasync -> answer
 //! ```
 //!
+//! Whatever a permitted call is the first to bring into its task is in the ledger of the task before the call is answered: see
+//! [`outcomes`].
+//!
 //! **Invariant**: whatever is missing or fails on the way, the answer is a deny that names it. Nothing is answered that is
 //! not in the journal, but the deny that says that it can't be.
 
@@ -15,6 +18,7 @@ mod answer;
 mod case;
 mod confirm;
 mod grants;
+mod outcomes;
 mod permits;
 mod proofs;
 mod record;
@@ -34,19 +38,20 @@ use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-pub use answer::{Answer, Decided, Denied, Held, Permit};
+pub use answer::{Answer, Decided, Denied, Found, Held, Permit};
 pub(crate) use case::{Case, Weighed};
 use confirm::Confirmed;
 pub(crate) use grants::VerifiedGrants;
-pub use permits::CompleteError;
 use permits::Permits;
+pub use permits::{CompleteError, Unlabelled};
 use proofs::Proofs;
 
-use crate::control_plane::Authority;
+use crate::control_plane::{Authority, Refusal};
 use crate::freshness::Freshness;
 use crate::hold::Holds;
 use crate::hold::wait::hold;
 use crate::journal::Journal;
+use crate::ledger::Ledgers;
 use crate::snapshot::Snapshots;
 
 /// A name a caller gives to its call may have at most this many bytes.
@@ -119,12 +124,24 @@ pub enum RunError<E> {
     /// It was permitted, and what it was permitted under ended while the tool ran: nobody knows how far it got.
     #[error("stopped: {}", .0.reason)]
     Stopped(Stopped),
+    /// It was done, and what it gave is withheld: the ledger of the task could not be told what kinds of data that is.
+    #[error("withheld: {}", .0.reason)]
+    Withheld(Unlabelled),
     /// It was permitted, and the tool failed.
     #[error("the tool failed")]
     Tool(#[source] E),
     /// It was done, and that could not be written down.
     #[error("the tool's outcome could not be recorded")]
     Complete(#[source] CompleteError),
+}
+
+/// When what a call gives goes to whoever asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Release {
+    /// As soon as it is permitted: they make it themselves.
+    Whole,
+    /// Once it was made, by us.
+    Overlapped,
 }
 
 /// What every decision needs.
@@ -137,6 +154,7 @@ pub(crate) struct Core {
     pub(crate) journal: Arc<Journal>,
     pub(crate) authority: Arc<dyn Authority>,
     pub(crate) holds: Arc<Holds>,
+    pub(crate) ledgers: Ledgers,
     permits: Permits,
     grants: VerifiedGrants,
     proofs: Proofs,
@@ -159,12 +177,19 @@ impl Gate {
     /// If people have to look, this waits for them as long as the request says, and then answers [`Answer::Hold`]: the same
     /// call presented again goes on waiting for the same hold.
     pub async fn authorize(&self, request: Request) -> Result<Answer, GateError> {
+        self.decide(request, Release::Whole).await
+    }
+
+    async fn decide(&self, request: Request, release: Release) -> Result<Answer, GateError> {
         let caller = self.caller.clone().ok_or(GateError::NoAgent)?;
         let case = Case::new(caller, request, &*self.core.clock)?;
-        Ok(self.core.authorize(Arc::new(case)).await)
+        Ok(self.core.authorize(Arc::new(case), release).await)
     }
 
     /// Decides one call and, if it is permitted, makes it; its outcome is recorded whatever happens.
+    ///
+    /// A call that only reads is made while the ledger of its task is told what kinds of data it brings; what it gave is given only
+    /// once that is written.
     ///
     /// If the returned future is dropped while the tool runs, the outcome is recorded as unknown. Nothing interrupts the tool:
     /// one that runs for long is better called between [`Gate::authorize`] and [`Permit::complete`], with
@@ -174,13 +199,13 @@ impl Gate {
         Work: FnOnce() -> Running,
         Running: Future<Output = Result<T, E>>,
     {
-        let permit = self.permitted(request).await?;
-        let done = work().await;
-        ended(permit, done).await
+        let mut permit = self.permitted(request).await?;
+        let (done, labelled) = tokio::join!(work(), permit.pay());
+        ended(permit, done, labelled).await
     }
 
     async fn permitted<E>(&self, request: Request) -> Result<Permit, RunError<E>> {
-        match self.authorize(request).await? {
+        match self.decide(request, Release::Overlapped).await? {
             Answer::Permit(permit) => Ok(permit),
             Answer::Hold(held) => Err(RunError::Held(held)),
             Answer::Deny(denied) => Err(RunError::Denied(denied)),
@@ -194,21 +219,48 @@ impl Gate {
         result: OutcomeResult,
         detail: &str,
     ) -> Result<(), CompleteError> {
+        self.complete_with(decision, result, detail, &Found::default())
+            .await
+    }
+
+    /// The same, with what was found in its result. That is in the ledger of the task when this returns: pass the result on only
+    /// then. If it can't be written, the same can be said again.
+    pub async fn complete_with(
+        &self,
+        decision: DecisionId,
+        result: OutcomeResult,
+        detail: &str,
+        found: &Found,
+    ) -> Result<(), CompleteError> {
         let agent = self.caller.as_ref().map(|caller| &caller.agent);
-        self.core.complete(decision, agent, result, detail).await
+        self.core.complete(decision, agent, result, detail, found).await
     }
 }
 
-/// Records how the tool ended, and gives what it gave.
-async fn ended<T, E>(permit: Permit, done: Result<T, E>) -> Result<T, RunError<E>> {
-    let (result, detail) = match &done {
-        Ok(_) => (OutcomeResult::Done, ""),
+/// Records how the tool ended, and gives what it gave, unless the ledger could not be told what that is.
+async fn ended<T, E>(
+    permit: Permit,
+    done: Result<T, E>,
+    labelled: Result<(), Refusal>,
+) -> Result<T, RunError<E>> {
+    let (result, detail) = match (&done, &labelled) {
+        (Ok(_), Ok(())) => (OutcomeResult::Done, ""),
+        (Ok(_), Err(_)) => (
+            OutcomeResult::Done,
+            "the result could not be labelled and was withheld",
+        ),
         // The error itself may carry data that belongs in no record.
-        Err(_) => (OutcomeResult::Failed, "the tool returned an error"),
+        (Err(_), _) => (OutcomeResult::Failed, "the tool returned an error"),
     };
     let completed = permit.complete(result, detail).await;
-    let value = done.map_err(RunError::Tool)?;
-    completed.map_err(RunError::Complete)?;
+    // An error of a tool is a result, too.
+    labelled.map_err(|refusal| RunError::Withheld(refusal.into()))?;
+    let value = match (done, completed) {
+        (_, Err(CompleteError::Unlabelled(unlabelled))) => return Err(RunError::Withheld(unlabelled)),
+        (Err(error), _) => return Err(RunError::Tool(error)),
+        (Ok(_), Err(error)) => return Err(RunError::Complete(error)),
+        (Ok(value), Ok(())) => value,
+    };
     Ok(value)
 }
 
@@ -299,6 +351,7 @@ impl Core {
             journal,
             authority,
             holds,
+            ledgers: Ledgers::default(),
             permits: Permits::default(),
             grants: VerifiedGrants::default(),
             proofs: Proofs::default(),
@@ -306,31 +359,59 @@ impl Core {
         }
     }
 
-    async fn authorize(self: &Arc<Self>, case: Arc<Case>) -> Answer {
-        let mut weighed = self.weigh(&case);
+    async fn authorize(self: &Arc<Self>, case: Arc<Case>, release: Release) -> Answer {
+        let mut weighed = self.weigh_informed(&case).await;
         // One for the whole call: whatever has to be asked twice is charged once.
-        let release = DecisionId::new(&*self.clock);
+        let id = DecisionId::new(&*self.clock);
         for _ in 0..TRIES_MAX {
             match (weighed.verdict, weighed.tier) {
                 (Verdict::Deny, _) => return self.deny(&case, weighed),
                 (Verdict::Hold, _) => return hold(self, case, weighed).await,
                 (Verdict::Permit, Tier::Static | Tier::Light) if !weighed.is_counted() => {
-                    return self.permit(&case, weighed);
+                    return self.let_through(&case, weighed, (id, release)).await;
                 }
-                (Verdict::Permit, tier) => match self.confirm(&case, &weighed, release).await {
-                    Confirmed::Yes if tier == Tier::Full => {
-                        return self.release(&case, weighed, None).await;
+                (Verdict::Permit, _) => match self.confirm(&case, &weighed, id).await {
+                    Confirmed::Yes(ledger) => {
+                        let weighed = self.weigh_confirmed(&case, weighed, ledger);
+                        return match weighed.verdict {
+                            Verdict::Permit => self.let_through(&case, weighed, (id, release)).await,
+                            Verdict::Hold => hold(self, case, weighed).await,
+                            Verdict::Deny => self.deny(&case, weighed),
+                        };
                     }
-                    Confirmed::Yes => return self.permit(&case, weighed),
                     Confirmed::No(refusal) => return self.deny(&case, weighed.denied(refusal)),
                     Confirmed::NewerPolicy(generation) => {
                         self.reach(generation).await;
-                        weighed = self.weigh(&case);
+                        weighed = self.weigh_informed(&case).await;
                     }
                 },
             }
         }
         self.deny(&case, weighed.behind())
+    }
+
+    /// Records a permit and answers it, once the ledger of its task says what it brings.
+    async fn let_through(
+        self: &Arc<Self>,
+        case: &Arc<Case>,
+        weighed: Weighed,
+        (id, release): (DecisionId, Release),
+    ) -> Answer {
+        let mut owed = self.owed(case, &weighed, id);
+        if !(release == Release::Overlapped && weighed.can_overlap())
+            && let Some(owed) = owed.take()
+            && let Err(refusal) = self.pay(owed).await
+        {
+            return self.deny(case, weighed.denied(refusal));
+        }
+        if weighed.tier == Tier::Full {
+            return self.release(case, weighed, None, id).await;
+        }
+        let mut answer = self.permit(case, weighed, id);
+        if let Answer::Permit(permit) = &mut answer {
+            permit.owed = owed;
+        }
+        answer
     }
 }
 

@@ -17,6 +17,7 @@
 //! | `journal` | records on disk, in a chain, and home |
 //! | `follow`, `policy` | the session with the control plane; what it announces, verified |
 //! | `snapshot`, `freshness` | what decides, and how old it is |
+//! | `ledger` | what is known of what tasks have done |
 //! | `directory`, `last_known_good` | what survives a restart |
 //! | `control_plane`, `identity`, `tls` | whom to ask, as whom, over what |
 //! | `join` | how it gets its identity with a token |
@@ -39,6 +40,7 @@ mod identity;
 mod join;
 mod journal;
 mod last_known_good;
+mod ledger;
 #[cfg(feature = "measure")]
 mod measure;
 mod policy;
@@ -55,8 +57,8 @@ pub use control_plane::InvalidReplica;
 pub use directory::DirectoryError;
 pub use enforcer::{Enforcer, EnforcerError};
 pub use gate::{
-    Answer, CALL_ID_BYTES_MAX, CompleteError, Decided, Denied, Gate, GateError, Held, Permit, Request,
-    RunError, TOOL_BYTES_MAX, WAIT_MAX,
+    Answer, CALL_ID_BYTES_MAX, CompleteError, Decided, Denied, Found, Gate, GateError, Held, Permit, Request,
+    RunError, TOOL_BYTES_MAX, Unlabelled, WAIT_MAX,
 };
 pub use identity::{IdentityError, NoSvid};
 pub use join::{JoinError, join};

@@ -11,6 +11,7 @@ mod flows {
     mod fleet;
     mod hold;
     mod join;
+    mod outcomes;
     mod packs;
     mod policy;
     mod quickstart;

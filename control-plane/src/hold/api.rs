@@ -11,8 +11,8 @@ use tonic::{Request, Response, Status};
 use super::store::{self, Filter};
 use super::{Consume, ConsumeAnswer, HoldError, Holds, Open, OpenAnswer, Refusal, Vote};
 use crate::api::{
-    TEXT_BYTES_MAX, bad_field, bad_message, database_trouble, not_found, page_rows, precondition, proof_id,
-    stored_text, text,
+    TEXT_BYTES_MAX, bad_field, bad_message, class_or_worst, database_trouble, not_found, page_rows,
+    precondition, proof_id, stored_text, text,
 };
 use crate::caller::Caller;
 use crate::database::{DatabaseError, Transaction};
@@ -65,6 +65,8 @@ impl HoldService for Holds {
             presented: request.presented,
             proof: proof_id(&request.proof_id)?,
             requirements: parse_requirements(request.requirements)?,
+            ledger_revision: request.ledger_revision,
+            reversibility: class_or_worst(request.reversibility)?,
         };
         let result = match self.consume(&consume).await? {
             ConsumeAnswer::Consumed { use_by_ms, approvers } => {
@@ -73,9 +75,12 @@ impl HoldService for Holds {
                     approvers,
                 })
             }
-            ConsumeAnswer::Refresh(generation) => wire::consume_response::Result::Refresh(wire::Refresh {
-                generation: generation.0,
-            }),
+            ConsumeAnswer::Refresh { newest, ledger } => {
+                wire::consume_response::Result::Refresh(wire::Refresh {
+                    generation: newest.0,
+                    ledger: ledger.as_ref().map(Into::into),
+                })
+            }
             ConsumeAnswer::Refused(refusal) => wire::consume_response::Result::Refused(refusal.into()),
         };
         Ok(Response::new(wire::ConsumeResponse { result: Some(result) }))

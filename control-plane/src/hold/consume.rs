@@ -5,11 +5,13 @@ use checkrein_shared::decision::Cause;
 use checkrein_shared::grant::Chain;
 use checkrein_shared::hold::{Hold, Requirement, State, Step};
 use checkrein_shared::id::{Generation, HoldId, InstanceId, ProofId};
+use checkrein_shared::ledger::Ledger;
+use checkrein_shared::policy::Reversibility;
 
 use super::{HoldError, Holds, Refusal, announce, step, store, sweep, vote};
 use crate::database::{FeedName, Transaction};
 use crate::fleet;
-use crate::task::{self, Charge, Task};
+use crate::task::{self, Counted, Release, Released, Task};
 
 /// An enforcer that is about to release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,10 @@ pub struct Consume {
     pub proof: Option<ProofId>,
     /// What the rules demand now.
     pub requirements: Vec<Requirement>,
+    /// The revision of the task's ledger that it was judged by; none: no rule looked at it.
+    pub ledger_revision: Option<u64>,
+    /// The class of the tool.
+    pub reversibility: Reversibility,
 }
 
 /// What comes of it.
@@ -44,8 +50,13 @@ pub enum ConsumeAnswer {
         /// Who said yes.
         approvers: Vec<String>,
     },
-    /// Judge again under this generation; the approval is intact.
-    Refresh(Generation),
+    /// Judge again; the approval is intact.
+    Refresh {
+        /// Under this generation.
+        newest: Generation,
+        /// By this; none: by what it was judged by already.
+        ledger: Option<Ledger>,
+    },
     /// The approval can't be used.
     Refused(Refusal),
 }
@@ -57,7 +68,8 @@ impl Holds {
         let task = store::task_of(&tx, consume.hold)
             .await?
             .ok_or(HoldError::NotFound(consume.hold))?;
-        let of = task::lock_to_release(&tx, task)
+        // Alone, so that what the task has done does not change until this is counted in it.
+        let of = task::lock(&tx, task)
             .await?
             .ok_or(HoldError::NotFound(consume.hold))?;
         let held = store::lock(&tx, consume.hold)
@@ -94,8 +106,11 @@ impl Holds {
         if !task::is_live(&tx, task).await? {
             return Ok(refused((Cause::TaskEnded, "the task has ended".to_owned())));
         }
-        if newest != consume.generation {
-            return Ok(ConsumeAnswer::Refresh(newest));
+        let is_news = consume
+            .ledger_revision
+            .is_some_and(|revision| revision != of.ledger_revision);
+        if newest != consume.generation || is_news {
+            return refresh(&tx, (newest, &of), consume.ledger_revision).await;
         }
         let latest = fleet::share_incarnation(&tx, &consume.enforcer, consume.instance).await?;
         if latest.is_some_and(|latest| latest > consume.incarnation) {
@@ -129,14 +144,19 @@ async fn consume_approved(
     if !store::consume(&tx, consume, hold.state.after(Step::Consume)?).await? {
         return lapsed(tx, hold).await;
     }
-    if task::charge(&tx, of, chain, hold.id.uuid()).await? == Charge::Exhausted {
-        // Not committed: the approval is untouched.
-        return Ok(refused((Cause::Budget, chain.used_up())));
-    }
-    if let Some(proof) = consume.proof
-        && let Some(objection) = task::use_proof(&tx, chain, (proof, hold.id.uuid())).await?
-    {
-        return Ok(refused(objection));
+    let release = Release {
+        id: hold.id.uuid(),
+        proof: consume.proof,
+        counted: Some(Counted {
+            tool: hold.action.tool.clone(),
+            reversibility: consume.reversibility,
+        }),
+    };
+    // Not committed unless it goes ahead: the approval is untouched.
+    match task::release(&tx, (of, chain), &release).await? {
+        Released::Ahead(..) => {}
+        Released::Exhausted => return Ok(refused((Cause::Budget, chain.used_up()))),
+        Released::Refused(objection) => return Ok(refused(objection)),
     }
     announce(&tx, hold.id, "").await?;
     tx.commit().await?;
@@ -144,6 +164,25 @@ async fn consume_approved(
     Ok(ConsumeAnswer::Consumed {
         use_by_ms: hold.use_by_ms.unwrap_or_default(),
         approvers,
+    })
+}
+
+/// What to judge again by.
+async fn refresh(
+    tx: &Transaction,
+    (newest, of): (Generation, &Task),
+    judged_by: Option<u64>,
+) -> Result<ConsumeAnswer, HoldError> {
+    if judged_by == Some(of.ledger_revision) {
+        let ledger = None;
+        return Ok(ConsumeAnswer::Refresh { newest, ledger });
+    }
+    Ok(match task::known(tx, of.id).await? {
+        Ok(ledger) => ConsumeAnswer::Refresh {
+            newest,
+            ledger: Some(ledger),
+        },
+        Err(objection) => refused(objection),
     })
 }
 

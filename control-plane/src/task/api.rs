@@ -3,6 +3,7 @@
 mod amend;
 mod delegate;
 mod encode;
+mod ledger;
 mod revoke;
 
 use std::time::Duration;
@@ -20,10 +21,10 @@ use tonic::{Request, Response, Status};
 use self::encode::whole;
 use self::revoke::Target;
 use super::store::{self, Filter};
-use super::{BelieveError, Closing, Confirm, Start, TASK_LIFE_MAX, Task, TaskError, Tasks};
+use super::{BelieveError, Closing, Objection, Start, TASK_LIFE_MAX, Task, TaskError, Tasks};
 use crate::api::{
-    bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition, proof_id,
-    stored_text, text,
+    bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition, stored_text,
+    text,
 };
 use crate::caller::Caller;
 
@@ -161,27 +162,33 @@ impl TaskService for Tasks {
     ) -> Result<Response<wire::ConfirmResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let release = match &*request.use_id {
-            "" => None,
-            id => Some(id.parse().map_err(|_| bad_field("use_id", "not a UUID"))?),
-        };
-        let ask = Confirm {
-            task: parse_id(&request.task_id)?,
-            proof: proof_id(&request.proof_id)?,
-            presented: request.presented,
-            generation: request.generation,
-            release,
-        };
+        let ask = ledger::parse_confirm(request)?;
         let confirmation = self.confirm(caller.id.name(), &ask).await?;
-        let (refused_cause, refused_reason) = match confirmation.objection {
-            Some((cause, reason)) => (cause.to_string(), reason),
-            None => (String::new(), String::new()),
-        };
+        let (refused_cause, refused_reason) = said(confirmation.objection);
         Ok(Response::new(wire::ConfirmResponse {
             state: wire::State::from(&confirmation.state).into(),
             generation: confirmation.generation,
             revocation_sequence: confirmation.revocation_sequence,
             charge: wire::Charge::from(confirmation.charge).into(),
+            refused_cause,
+            refused_reason,
+            ledger: confirmation.ledger.as_ref().map(Into::into),
+        }))
+    }
+
+    async fn note(
+        &self,
+        request: Request<wire::NoteRequest>,
+    ) -> Result<Response<wire::NoteResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let note = ledger::parse_note(request.into_inner())?;
+        let (ledger, objection) = match self.note(caller.id.name(), &note).await? {
+            Ok(ledger) => (Some((&ledger).into()), None),
+            Err(objection) => (None, Some(objection)),
+        };
+        let (refused_cause, refused_reason) = said(objection);
+        Ok(Response::new(wire::NoteResponse {
+            ledger,
             refused_cause,
             refused_reason,
         }))
@@ -207,6 +214,11 @@ impl From<TaskError> for Status {
             }
         }
     }
+}
+
+/// In the word that decision records use, and for people.
+fn said(objection: Option<Objection>) -> (String, String) {
+    objection.map_or_else(Default::default, |(cause, reason)| (cause.to_string(), reason))
 }
 
 fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {

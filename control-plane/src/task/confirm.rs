@@ -1,12 +1,14 @@
 //! What the primary says before a release, and what the release takes from the budget of its task.
 //!
-//! **Invariant**: a task makes no more calls than it may, on however many enforcers at once: a call is charged in the
-//! transaction that lets it go, once however often it is asked for.
+//! **Invariant**: a task makes no more calls than it may, on however many enforcers at once: a call is charged, and counted in
+//! the task's ledger, in the transaction that lets it go, once however often it is asked for.
 
 use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{ProofId, TaskId};
+use checkrein_shared::ledger::Ledger;
 use uuid::Uuid;
 
+use super::ledger::{self, Counted};
 use super::presented::{Objection, believe, objection, use_proof};
 use super::{Task, TaskError, TaskState, Tasks, store};
 use crate::database::{DatabaseError, Transaction};
@@ -24,6 +26,8 @@ pub struct Confirmation {
     pub charge: Charge,
     /// Why the release may not go ahead, though its task lives.
     pub objection: Option<Objection>,
+    /// What the task had done before the release; none: nothing was confirmed.
+    pub ledger: Option<Ledger>,
 }
 
 /// What a release does to the budget of its task.
@@ -46,19 +50,43 @@ pub struct Confirm {
     pub task: TaskId,
     /// Under which grant, with all it was narrowed from.
     pub presented: String,
-    /// The proof of possession that came with the call.
-    pub proof: Option<ProofId>,
     /// What the action was judged under.
     pub generation: u64,
-    /// The enforcer's name for the release; none: nothing is charged.
-    pub release: Option<Uuid>,
+    /// The release; none: nothing is charged or counted.
+    pub release: Option<Release>,
+}
+
+/// A release that is about to go ahead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// The enforcer's name for it, or the hold's.
+    pub id: Uuid,
+    /// The proof of possession that came with the call.
+    pub proof: Option<ProofId>,
+    /// What the ledger counts; none: it is not counted there.
+    pub counted: Option<Counted>,
+}
+
+/// What became of a release. Unless it went ahead, the transaction must not be committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Released {
+    /// It goes ahead; before it, the task had done this.
+    Ahead(Charge, Ledger),
+    /// There is no call left.
+    Exhausted,
+    /// Something stands against it.
+    Refused(Objection),
 }
 
 impl Tasks {
     /// What the primary says now, to an enforcer that may speak for the agent of the grant. A release that may go ahead uses
-    /// its proof up and is charged to every budget of its chain in the same transaction.
+    /// its proof up, is charged to every budget of its chain, and is counted in the ledger, in the same transaction.
     pub async fn confirm(&self, enforcer: &str, ask: &Confirm) -> Result<Confirmation, TaskError> {
         let tx = self.database.begin("task.confirm").await?;
+        if ask.release.is_some() {
+            // Before anything is read, so that of two releases one sees the other.
+            store::lock(&tx, ask.task).await?;
+        }
         let (task, mut confirmation) = store::confirm(&tx, ask.task)
             .await?
             .ok_or(TaskError::NotFound(ask.task))?;
@@ -72,54 +100,65 @@ impl Tasks {
         };
         // What is to be judged again under newer policy is charged when it comes back.
         let may_go = confirmation.state == TaskState::Live && ask.generation >= confirmation.generation;
-        let Some(release) = ask.release.filter(|_| may_go) else {
+        let Some(asked) = ask.release.as_ref().filter(|_| may_go) else {
             return Ok(confirmation);
         };
-        confirmation.charge = charge(&tx, &task, &chain, release).await?;
-        if confirmation.charge == Charge::Exhausted {
-            // Nothing is left behind. A task that was closed or amended meanwhile says so.
-            if let Some(task) = store::find(&tx, ask.task).await? {
-                confirmation.objection = objection(&tx, &chain, &task).await?;
-                confirmation.state = task.state;
+        match release(&tx, (&task, &chain), asked).await? {
+            Released::Ahead(charge, ledger) => {
+                confirmation.charge = charge;
+                confirmation.ledger = Some(ledger);
+                tx.commit().await?;
             }
-            return Ok(confirmation);
+            Released::Exhausted => {
+                confirmation.charge = Charge::Exhausted;
+                // A task whose time ran out meanwhile says so.
+                if let Some(task) = store::find(&tx, ask.task).await? {
+                    confirmation.objection = objection(&tx, &chain, &task).await?;
+                    confirmation.state = task.state;
+                }
+            }
+            Released::Refused(objection) => confirmation.objection = Some(objection),
         }
-        if let Some(proof) = ask.proof
-            && let Some(objection) = use_proof(&tx, &chain, (proof, release)).await?
-        {
-            // Not committed either: nothing was charged.
-            confirmation.charge = Charge::None;
-            confirmation.objection = Some(objection);
-            return Ok(confirmation);
-        }
-        tx.commit().await?;
         Ok(confirmation)
     }
 }
 
-/// Locks what a release of this task needs to be charged: the task alone if its calls are counted, so that two releases never
-/// wait for each other, and shared with others if not.
-pub async fn lock_to_release(tx: &Transaction, id: TaskId) -> Result<Option<Task>, DatabaseError> {
-    match store::find(tx, id).await? {
-        // The limits of a task never change.
-        Some(task) if task.limits.calls.is_some() => store::lock(tx, id).await,
-        Some(_) => store::share(tx, id).await,
-        None => Ok(None),
+/// Lets a release of a locked task go: charges it to every budget of its chain, the task's first, counts it in the ledger, and
+/// uses its proof up; once, however often it is asked for.
+pub async fn release(
+    tx: &Transaction,
+    (task, chain): (&Task, &Chain),
+    release: &Release,
+) -> Result<Released, DatabaseError> {
+    let tool = release.counted.as_ref().map(|counted| &*counted.tool);
+    let is_new = store::ledger::insert_use(tx, task.id, release.id, tool).await?;
+    let charge = charge(tx, (task, chain), is_new).await?;
+    if charge == Charge::Exhausted {
+        return Ok(Released::Exhausted);
     }
+    let counted = (release.id, release.counted.as_ref(), is_new);
+    let ledger = match ledger::count(tx, task.id, counted).await? {
+        Ok(ledger) => ledger,
+        Err(objection) => return Ok(Released::Refused(objection)),
+    };
+    if let Some(proof) = release.proof
+        && let Some(objection) = use_proof(tx, chain, (proof, release.id)).await?
+    {
+        return Ok(Released::Refused(objection));
+    }
+    Ok(Released::Ahead(charge, ledger))
 }
 
-/// Charges a release to every budget of its chain, the task's first: once, however often it is asked for. After
-/// [`Charge::Exhausted`] the transaction must not be committed.
-pub async fn charge(
+/// Charges a release that is named for the first time to every budget of its chain.
+async fn charge(
     tx: &Transaction,
-    task: &Task,
-    chain: &Chain,
-    release: Uuid,
+    (task, chain): (&Task, &Chain),
+    is_new: bool,
 ) -> Result<Charge, DatabaseError> {
     if !chain.is_counted() {
         return Ok(Charge::Uncounted);
     }
-    if !store::insert_use(tx, task.id, release).await? {
+    if !is_new {
         return Ok(Charge::Charged);
     }
     if task.limits.calls.is_some() && !store::count_call(tx, task).await? {

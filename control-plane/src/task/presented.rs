@@ -40,6 +40,23 @@ pub enum BelieveError {
 pub async fn believe(
     tx: &Transaction,
     authority: &Authority,
+    presented: (&str, &str),
+    task: &Task,
+) -> Result<Result<Chain, Objection>, BelieveError> {
+    let chain = match verify(tx, authority, presented, task).await? {
+        Ok(chain) => chain,
+        Err(objection) => return Ok(Err(objection)),
+    };
+    Ok(match objection(tx, &chain, task).await? {
+        Some(objection) => Err(objection),
+        None => Ok(chain),
+    })
+}
+
+/// What was presented by an enforcer that may, if it ever was a grant of this task, whatever stands against it now.
+pub(super) async fn verify(
+    tx: &Transaction,
+    authority: &Authority,
     (enforcer, presented): (&str, &str),
     task: &Task,
 ) -> Result<Result<Chain, Objection>, BelieveError> {
@@ -55,10 +72,7 @@ pub async fn believe(
         let (enforcer, agent) = (enforcer.to_owned(), chain.leaf().agent.clone());
         return Err(BelieveError::OtherAgent { enforcer, agent });
     }
-    Ok(match objection(tx, &chain, task).await? {
-        Some(objection) => Err(objection),
-        None => Ok(chain),
-    })
+    Ok(Ok(chain))
 }
 
 /// What stands against a chain now, if anything does. That its task is over is the task's to say.
@@ -87,7 +101,7 @@ pub(super) async fn objection(
 }
 
 /// Uses a proof of possession up for this release: once in the whole fleet, however often the release is asked for.
-pub async fn use_proof(
+pub(super) async fn use_proof(
     tx: &Transaction,
     chain: &Chain,
     (proof, release): (ProofId, Uuid),

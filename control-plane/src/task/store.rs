@@ -2,6 +2,7 @@
 
 pub(super) mod delegation;
 pub(super) mod epoch;
+pub(super) mod ledger;
 pub(super) mod revocation;
 
 use checkrein_shared::grant::{DataScope, Limits, Scope};
@@ -9,7 +10,6 @@ use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::VerifyingKey;
 use tokio_postgres::Row;
-use uuid::Uuid;
 
 use super::{Charge, Closing, Confirmation, Start, Task, TaskState};
 use crate::database::{
@@ -214,19 +214,11 @@ pub(super) async fn confirm(
             revocation_sequence: unsigned(row.get("revocation_sequence")),
             charge: Charge::None,
             objection: None,
+            ledger: None,
         };
         Ok((task, confirmation))
     };
     row.map(confirmation).transpose()
-}
-
-/// Names a release; false if it was named before. Whoever names it at the same time waits here, and finds it charged or not at
-/// all.
-pub(super) async fn insert_use(tx: &Transaction, id: TaskId, release: Uuid) -> Result<bool, DatabaseError> {
-    let insert = "-- task.insert_use
-        INSERT INTO task_use (task_id, use_id) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-    let inserted = tx.execute(insert, &[&id.uuid(), &release]).await;
-    Ok(inserted.map_err(|source| tx.failed(source))? == 1)
 }
 
 /// Counts one call of a task; false if it may make no more, is over, or was amended since it was read: what was judged under
@@ -301,6 +293,7 @@ fn decode(row: &Row) -> Result<Task, DatabaseError> {
         limits: limits.checked().map_err(|_| inconsistent("task", &id))?,
         data,
         calls_used: unsigned(row.get("calls_used")),
+        ledger_revision: unsigned(row.get("ledger_revision")),
         named: row.get("named"),
         intent: row.get("intent"),
         environment: row.get("environment"),

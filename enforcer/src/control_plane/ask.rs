@@ -1,6 +1,7 @@
 //! The unary calls, with deadlines: domain in, wire between, domain out.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use checkrein_proto::hold::v1 as hold_wire;
 use checkrein_proto::hold::v1::consume_response::Result as Answer;
@@ -11,6 +12,8 @@ use checkrein_shared::Generation;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Cause;
 use checkrein_shared::id::ProofId;
+use checkrein_shared::ledger::Ledger;
+use checkrein_shared::wire::reversibility_to_wire;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tonic::transport::Channel;
@@ -18,7 +21,7 @@ use tonic::{Code, Response, Status};
 
 use super::{
     AskError, Authority, CALL_DEADLINE, Charge, Confirm, Confirmation, Connection, Consume, Consumption,
-    HoldNotice, OpenHold, Opened, Refusal,
+    HoldNotice, LabelSource, Note, Noted, OpenHold, Opened, Refusal,
 };
 
 /// The replica in use, asked over gRPC.
@@ -35,15 +38,18 @@ impl Authority for Replicas {
                 use_id: ask.release.uuid().to_string(),
                 presented: ask.presented.to_string(),
                 proof_id: proof_id(ask.proof),
+                tool: ask.tool,
+                reversibility: reversibility_to_wire(ask.reversibility),
             };
             let confirm = move |channel| {
                 let request = request.clone();
                 async move { TaskServiceClient::new(channel).confirm(request).await }
             };
-            let answer = self.ask_again_once(confirm).await?;
+            let mut answer = self.ask_again_once(confirm).await?;
             Ok(Confirmation {
+                ledger: answer.ledger.take().map(ledger).transpose()?,
                 live: answer.state() == task_wire::State::Live,
-                refused: refused(&answer),
+                refused: refusal(&answer.refused_cause, &answer.refused_reason),
                 generation: Generation(answer.generation),
                 charge: match answer.charge() {
                     task_wire::Charge::Charged => Charge::Charged,
@@ -88,17 +94,46 @@ impl Authority for Replicas {
                 incarnation: ask.incarnation,
                 presented: ask.presented.to_string(),
                 proof_id: proof_id(ask.proof),
+                ledger_revision: ask.ledger_revision,
+                reversibility: reversibility_to_wire(ask.reversibility),
             };
             match answered(client.consume(request)).await?.result {
                 Some(Answer::Consumed(consumed)) => Ok(Consumption::Consumed {
                     approvers: consumed.approvers,
                 }),
-                Some(Answer::Refresh(refresh)) => Ok(Consumption::Refresh(Generation(refresh.generation))),
+                Some(Answer::Refresh(refresh)) => Ok(Consumption::Refresh(
+                    Generation(refresh.generation),
+                    refresh.ledger.map(ledger).transpose()?,
+                )),
                 Some(Answer::Refused(refusal)) => Ok(Consumption::Refused(refusal.into())),
                 None => Err(not_understood(&"`result` is missing")),
             }
         }
         .boxed()
+    }
+
+    fn note(&self, ask: Note) -> BoxFuture<'_, Result<Noted, AskError>> {
+        async move {
+            let request = note_request(ask);
+            // What is noted is noted once.
+            let note = move |channel| {
+                let request = request.clone();
+                async move { TaskServiceClient::new(channel).note(request).await }
+            };
+            let answer = self.ask_again_once(note).await?;
+            if let Some(refusal) = refusal(&answer.refused_cause, &answer.refused_reason) {
+                return Ok(Noted::Refused(refusal));
+            }
+            let found = answer
+                .ledger
+                .ok_or_else(|| not_understood(&"`ledger` is missing"))?;
+            Ok(Noted::Ledger(ledger(found)?))
+        }
+        .boxed()
+    }
+
+    fn is_connected(&self) -> bool {
+        self.0.is_there()
     }
 }
 
@@ -158,12 +193,38 @@ fn open_request(ask: OpenHold) -> hold_wire::OpenRequest {
     }
 }
 
-/// What stands in the way of a release; a newer control plane may know causes that this enforcer does not.
-fn refused(answer: &task_wire::ConfirmResponse) -> Option<Refusal> {
-    let is_refused = !(answer.refused_cause.is_empty() && answer.refused_reason.is_empty());
+fn note_request(ask: Note) -> task_wire::NoteRequest {
+    let (decision_id, tool, source) = match ask.because {
+        None => (String::new(), String::new(), task_wire::LabelSource::Unspecified),
+        Some(because) => {
+            let source = match because.source {
+                LabelSource::Call => task_wire::LabelSource::Call,
+                LabelSource::Result => task_wire::LabelSource::Result,
+            };
+            (because.decision.to_string(), because.tool, source)
+        }
+    };
+    task_wire::NoteRequest {
+        task_id: ask.task.to_string(),
+        presented: ask.presented.to_string(),
+        labels: ask.labels.iter().map(ToString::to_string).collect(),
+        decision_id,
+        tool,
+        source: source.into(),
+    }
+}
+
+fn ledger(ledger: task_wire::Ledger) -> Result<Arc<Ledger>, AskError> {
+    let ledger = Ledger::try_from(ledger).map_err(|error| not_understood(&error))?;
+    Ok(Arc::new(ledger))
+}
+
+/// What stands in the way; a newer control plane may know causes that this enforcer does not.
+fn refusal(cause: &str, reason: &str) -> Option<Refusal> {
+    let is_refused = !(cause.is_empty() && reason.is_empty());
     is_refused.then(|| Refusal {
-        cause: answer.refused_cause.parse().unwrap_or(Cause::InvalidGrant),
-        reason: answer.refused_reason.clone(),
+        cause: cause.parse().unwrap_or(Cause::InvalidGrant),
+        reason: reason.to_owned(),
     })
 }
 

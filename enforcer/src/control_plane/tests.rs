@@ -34,6 +34,8 @@ fn confirm() -> Confirm {
         task: TaskId::new(&clock),
         generation: Generation(1),
         revocation_sequence: 0,
+        tool: String::new(),
+        reversibility: None,
     }
 }
 
@@ -48,6 +50,8 @@ fn consume() -> Consume {
         requirements: Vec::new(),
         instance: InstanceId::new(&clock),
         incarnation: 1,
+        ledger_revision: None,
+        reversibility: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the gate answers.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,7 +10,12 @@ use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{DecisionId, HoldId};
 use tracing::error;
 
+use checkrein_shared::label::Label;
+use checkrein_shared::policy::ResultSize;
+
+use super::outcomes::Owed;
 use super::{CompleteError, Core};
+use crate::control_plane::Refusal;
 
 /// What may happen now.
 #[derive(Debug)]
@@ -72,6 +78,17 @@ pub struct Permit {
     core: Option<Arc<Core>>,
     /// What it was given under.
     pub(super) chain: Option<Arc<Chain>>,
+    /// What must be written into the ledger of the task before the result is passed on.
+    pub(super) owed: Option<Owed>,
+}
+
+/// What whoever made a call found in its result.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// The kinds of data in it, beside those that the catalog and rules know of.
+    pub labels: BTreeSet<Label>,
+    /// How much it is. None: it is taken for as large as can be, if a rule labels results by that.
+    pub size: Option<ResultSize>,
 }
 
 impl Answer {
@@ -116,6 +133,18 @@ impl Permit {
             decided,
             core: Some(core),
             chain,
+            owed: None,
+        }
+    }
+
+    /// Writes what is owed, so that the result may be passed on; it may be dropped with the call that it overlaps.
+    pub(super) fn pay(&mut self) -> impl Future<Output = Result<(), Refusal>> + use<> {
+        let owed = self.core.clone().zip(self.owed.take());
+        async move {
+            match owed {
+                Some((core, owed)) => core.pay(owed).await,
+                None => Ok(()),
+            }
         }
     }
 
@@ -132,11 +161,34 @@ impl Permit {
     /// Says how the call ended. `detail` says what went wrong, for the record; never the result itself.
     ///
     /// For a full-tier call the outcome is on stable storage when this returns.
-    pub async fn complete(mut self, result: OutcomeResult, detail: &str) -> Result<(), CompleteError> {
-        match self.core.take() {
-            Some(core) => core.complete(self.decided.id, None, result, detail).await,
-            None => Ok(()),
+    pub async fn complete(self, result: OutcomeResult, detail: &str) -> Result<(), CompleteError> {
+        self.complete_with(result, detail, &Found::default()).await
+    }
+
+    /// The same, with what was found in the result. That is in the ledger of the task when this returns: pass the result on only
+    /// then, and not at all after an error.
+    pub async fn complete_with(
+        mut self,
+        result: OutcomeResult,
+        detail: &str,
+        found: &Found,
+    ) -> Result<(), CompleteError> {
+        let Some(core) = self.core.clone() else {
+            return Ok(());
+        };
+        let completed = core.complete(self.decided.id, None, result, detail, found).await;
+        // A permit that is let go of is given up as unknown: after an error it is not.
+        self.core = None;
+        if let Err(CompleteError::Unlabelled(_)) = &completed {
+            let settled = core.settle(
+                self.decided.id,
+                None,
+                result,
+                "the result could not be labelled and was withheld",
+            );
+            settled?;
         }
+        completed
     }
 
     /// Lets go of the permit without an outcome: [`super::Gate::complete`] will bring it.

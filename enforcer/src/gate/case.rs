@@ -1,7 +1,7 @@
 //! One call and what is to be said of it under one snapshot.
 //!
-//! **Invariant**: weighing reads one pinned snapshot, the clock, whether the enforcer is stopping and, the first time, the
-//! proof of possession, and nothing else; it can be done again at any moment,
+//! **Invariant**: weighing reads one pinned snapshot, one view of the task's ledger, the clock, whether the enforcer is stopping and,
+//! the first time, the proof of possession, and nothing else; it can be done again at any moment,
 //! and everything that may have changed meanwhile (keys, agents, revocations, expiry, policy, its age) is looked at again.
 
 use std::collections::BTreeSet;
@@ -16,10 +16,12 @@ use checkrein_shared::grant::{Chain, InvalidGrant};
 use checkrein_shared::hold::Requirement;
 use checkrein_shared::id::{DecisionId, ProofId};
 use checkrein_shared::label::Label;
+use checkrein_shared::ledger::Ledger;
 use checkrein_shared::policy::{Bounds, Reversibility, Situation, Tool};
 
 use super::{CALL_ID_BYTES_MAX, Caller, Core, GateError, Request, TOOL_BYTES_MAX};
 use crate::control_plane::Refusal;
+use crate::ledger::View;
 use crate::snapshot::{Policy, Running, Snapshot};
 
 /// A call as it was presented, parsed once.
@@ -56,6 +58,12 @@ pub(crate) struct Weighed {
     pub(crate) denial_class: String,
     /// The labels of what the call brings into its task.
     pub(crate) yields: BTreeSet<Label>,
+    /// What rules may add once it is known how much the call gave.
+    pub(crate) may_yield: BTreeSet<Label>,
+    /// What is known of its task.
+    pub(crate) view: Option<View>,
+    /// A rule looked at that.
+    pub(crate) reads_ledger: bool,
     /// None: the tool is not known.
     pub(crate) reversibility: Option<Reversibility>,
 }
@@ -111,8 +119,17 @@ impl fmt::Debug for Case {
 }
 
 impl Core {
-    /// What is to be said of this case at this moment.
+    /// What is to be said of this case at this moment, by what is known of its task here.
     pub(crate) fn weigh(&self, case: &Case) -> Weighed {
+        self.weigh_with(case, None)
+    }
+
+    /// The same, by this ledger.
+    pub(crate) fn weigh_by(&self, case: &Case, ledger: &Arc<Ledger>) -> Weighed {
+        self.weigh_with(case, Some(ledger))
+    }
+
+    fn weigh_with(&self, case: &Case, ledger: Option<&Arc<Ledger>>) -> Weighed {
         // The age first: what is pinned afterwards is what it was confirmed for, or newer. The other way round, a thread that was
         // kept waiting in between would judge an old snapshot with the age that was confirmed for the next.
         let policy_age_ms = self.freshness.age_ms();
@@ -141,6 +158,10 @@ impl Core {
             weighed.denial_class = tool.denial_class(&masked);
             weighed.identity = Some(identity(case, &chain, tool, masked));
         }
+        weighed.view = match ledger {
+            Some(ledger) => Some(View::given(ledger, self.clock.boot_ms())),
+            None => self.ledgers.view(chain.root().task, chain.root().epoch),
+        };
         self.judge(case, &chain, policy, weighed)
     }
 
@@ -199,7 +220,7 @@ impl Core {
             delegated_by: chain.delegators(),
             now_ms: self.clock.wall_ms(),
             policy_age_ms: weighed.policy_age_ms,
-            ledger: None,
+            ledger: weighed.view.as_ref().map(|view| &*view.ledger),
             result: None,
         });
         weighed.verdict = judgement.verdict;
@@ -209,6 +230,8 @@ impl Core {
         weighed.tier = judgement.tier;
         weighed.requirements = judgement.requirements;
         weighed.yields = judgement.yields;
+        weighed.may_yield = judgement.may_yield;
+        weighed.reads_ledger = judgement.reads_ledger;
         if weighed.verdict == Verdict::Deny {
             return weighed;
         }
@@ -250,6 +273,9 @@ impl Weighed {
             identity: None,
             denial_class: String::new(),
             yields: BTreeSet::new(),
+            may_yield: BTreeSet::new(),
+            view: None,
+            reads_ledger: false,
             reversibility: None,
         }
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use checkrein_shared::Generation;
 use checkrein_shared::decision::{Cause, Tier};
 use checkrein_shared::id::DecisionId;
+use checkrein_shared::ledger::Ledger;
 use tracing::debug;
 
 use super::{Case, Core, Weighed};
@@ -23,7 +24,8 @@ const ROOM_BYTES: u64 = 64 << 10;
 
 /// What the control plane says.
 pub(super) enum Confirmed {
-    Yes,
+    /// With what the task had done before.
+    Yes(Option<Arc<Ledger>>),
     No(Refusal),
     /// There is a newer policy than the one the action was judged under.
     NewerPolicy(Generation),
@@ -50,6 +52,13 @@ impl Core {
             proof: weighed.proof,
             generation: weighed.running.generation,
             revocation_sequence: weighed.running.revocation_sequence,
+            // Other calls are counted when their records have come home.
+            tool: if weighed.tier == Tier::Full {
+                case.action.tool.clone()
+            } else {
+                String::new()
+            },
+            reversibility: weighed.reversibility,
         };
         match self.authority.confirm(ask).await {
             Err(error) => {
@@ -76,8 +85,8 @@ impl Core {
                 Confirmed::NewerPolicy(confirmation.generation)
             }
             Ok(confirmation) => match confirmation.charge {
-                _ if !is_counted => Confirmed::Yes,
-                Charge::Charged => Confirmed::Yes,
+                _ if !is_counted => Confirmed::Yes(confirmation.ledger),
+                Charge::Charged => Confirmed::Yes(confirmation.ledger),
                 Charge::Exhausted => Confirmed::No(Refusal::new(Cause::Budget, chain.used_up())),
                 Charge::None => Confirmed::No(Refusal::new(
                     Cause::Budget,

@@ -12,16 +12,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use checkrein_shared::decision::{Outcome, OutcomeResult, Record};
+use checkrein_shared::decision::{Cause, Outcome, OutcomeResult, Record};
 use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{DecisionId, HoldId, TaskId};
 use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::label::Label;
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::Core;
+use super::{Case, Core, Found};
+use crate::control_plane::Refusal;
 use crate::journal::JournalError;
 
 /// One task may have so many calls under way; beyond, the outcome of the oldest is unknown.
@@ -44,6 +46,13 @@ pub(super) struct Outstanding {
     pub(super) durable: bool,
     /// What it was permitted under.
     pub(super) chain: Option<Arc<Chain>>,
+    /// The same, as it was presented.
+    pub(super) presented: Arc<str>,
+    pub(super) tool: String,
+    /// What rules may say of its result once it is known how large that is.
+    pub(super) may_yield: BTreeSet<Label>,
+    /// The call itself, if they are to be asked.
+    pub(super) case: Option<Arc<Case>>,
 }
 
 /// Every call under way. Ids sort by time, so the first is the oldest.
@@ -84,6 +93,18 @@ pub enum CompleteError {
     /// It could not be written down.
     #[error("the outcome can't be recorded")]
     Journal(#[from] JournalError),
+    /// The result carries what the ledger of the task does not say yet.
+    #[error("the result may not be passed on: {}", .0.reason)]
+    Unlabelled(Unlabelled),
+}
+
+/// Why the labels of a result could not be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlabelled {
+    /// In a word.
+    pub cause: Cause,
+    /// In a sentence.
+    pub reason: String,
 }
 
 impl Core {
@@ -94,9 +115,15 @@ impl Core {
         agent: Option<&SpiffeId>,
         result: OutcomeResult,
         detail: &str,
+        found: &Found,
     ) -> Result<(), CompleteError> {
         if detail.len() > DETAIL_BYTES_MAX {
             return Err(CompleteError::DetailTooLong(detail.len()));
+        }
+        if let Some(outstanding) = self.permits.labelled(id, agent, found) {
+            self.label_result(id, &outstanding, found)
+                .await
+                .map_err(|refusal| CompleteError::Unlabelled(refusal.into()))?;
         }
         let (sequence, durable) = self.settle(id, agent, result, detail)?;
         if durable {
@@ -196,16 +223,25 @@ impl Core {
     }
 }
 
+impl From<Refusal> for Unlabelled {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            cause: refusal.cause,
+            reason: refusal.reason,
+        }
+    }
+}
+
 impl Permits {
     /// Adds one and gives those that had to go for it; gives it back if nothing is under way any more.
     fn put(
         &self,
         id: DecisionId,
         outstanding: Outstanding,
-    ) -> Result<Vec<(DecisionId, Outstanding)>, Outstanding> {
+    ) -> Result<Vec<(DecisionId, Outstanding)>, Box<Outstanding>> {
         let mut state = self.state();
         if state.ended {
-            return Err(outstanding);
+            return Err(Box::new(outstanding));
         }
         let mut gone = Vec::new();
         let of_task = outstanding.task.and_then(|task| state.by_task.get(&task));
@@ -238,6 +274,15 @@ impl Permits {
         }
         let chain = Arc::clone(outstanding.chain.as_ref()?);
         Some((chain, state.watched.entry(id).or_default().clone()))
+    }
+
+    /// A call of this agent whose result carries labels, or may.
+    fn labelled(&self, id: DecisionId, agent: Option<&SpiffeId>, found: &Found) -> Option<Outstanding> {
+        let state = self.state();
+        let outstanding = state.outstanding.get(&id)?;
+        let is_theirs = agent.is_none_or(|agent| *agent == outstanding.agent);
+        let may_carry = !found.labels.is_empty() || !outstanding.may_yield.is_empty();
+        (is_theirs && may_carry).then(|| outstanding.clone())
     }
 
     fn put_back(&self, id: DecisionId, outstanding: Outstanding) {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use checkrein_shared::decision::{Cause, Decision, Mode, Record, Verdict};
+use checkrein_shared::decision::{Cause, Decision, Mode, Record, SeenLedger, Verdict};
 use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{DecisionId, HoldId};
 use tracing::error;
@@ -13,6 +13,10 @@ use super::answer::{Answer, Decided, Denied, Held, Permit};
 use super::permits::Outstanding;
 use super::{Case, Core, Weighed};
 use crate::journal::JournalError;
+
+/// A call is kept, to be asked about once more when its result is there, if its arguments take at most so much. Of any other result
+/// the worst is assumed.
+const KEPT_ARGUMENTS_BYTES_MAX: usize = 64 << 10;
 
 impl Core {
     /// Records a deny and answers it.
@@ -29,9 +33,9 @@ impl Core {
         }
     }
 
-    /// Records a permit and answers it.
-    pub(super) fn permit(self: &Arc<Self>, case: &Case, weighed: Weighed) -> Answer {
-        match self.write_permit(case, weighed, None) {
+    /// Records a permit under this id and answers it.
+    pub(super) fn permit(self: &Arc<Self>, case: &Arc<Case>, weighed: Weighed, id: DecisionId) -> Answer {
+        match self.write_permit(case, weighed, None, id) {
             Ok((permit, _)) => Answer::Permit(permit),
             Err(decided) => Answer::Deny(Denied { decided: *decided }),
         }
@@ -40,11 +44,12 @@ impl Core {
     /// Records the release of an action, approved or not in need of it, and answers once that is on stable storage.
     pub(crate) async fn release(
         self: &Arc<Self>,
-        case: &Case,
+        case: &Arc<Case>,
         weighed: Weighed,
         hold: Option<HoldId>,
+        id: DecisionId,
     ) -> Answer {
-        let (permit, sequence) = match self.write_permit(case, weighed, hold) {
+        let (permit, sequence) = match self.write_permit(case, weighed, hold, id) {
             Ok(written) => written,
             Err(decided) => return Answer::Deny(Denied { decided: *decided }),
         };
@@ -77,20 +82,27 @@ impl Core {
 
     fn write_permit(
         self: &Arc<Self>,
-        case: &Case,
+        case: &Arc<Case>,
         weighed: Weighed,
         hold: Option<HoldId>,
+        id: DecisionId,
     ) -> Result<(Permit, u64), Box<Decided>> {
         let durable = hold.is_some() || weighed.tier == checkrein_shared::decision::Tier::Full;
         let task = weighed.chain.as_ref().map(|chain| chain.leaf().task);
         let chain = weighed.chain.clone();
-        let decision = self.decision(DecisionId::new(&*self.clock), case, weighed, hold);
+        let may_yield = weighed.may_yield.clone();
+        let is_kept = !may_yield.is_empty() && weighed.arguments.0.len() <= KEPT_ARGUMENTS_BYTES_MAX;
+        let decision = self.decision(id, case, weighed, hold);
         let outstanding = Outstanding {
             agent: decision.agent.clone(),
             task,
             hold,
             durable,
             chain: chain.clone(),
+            tool: decision.tool.clone(),
+            presented: Arc::clone(&case.presented),
+            may_yield,
+            case: is_kept.then(|| Arc::clone(case)),
         };
         let (decided, sequence) = self.write(decision)?;
         if !self.remember(decided.id, outstanding) {
@@ -146,7 +158,13 @@ impl Core {
             hold,
             environment: grant.map(|grant| grant.environment.clone()).unwrap_or_default(),
             intent: grant.map(|grant| grant.intent.clone()).unwrap_or_default(),
-            ledger: None,
+            ledger: weighed
+                .view
+                .filter(|_| weighed.reads_ledger)
+                .map(|view| SeenLedger {
+                    revision: view.ledger.revision,
+                    labels: view.ledger.labels.clone(),
+                }),
             yields: weighed.yields,
             reversibility: weighed.reversibility,
         }

@@ -57,10 +57,11 @@ impl Gate {
         Work: FnOnce() -> Running,
         Running: Future<Output = Result<T, E>>,
     {
-        let permit = self.permitted(request).await?;
+        let mut permit = self.permitted(request).await?;
+        let paid = permit.pay();
         let stopped = tokio::select! {
             biased;
-            done = work() => return ended(permit, done).await,
+            (done, labelled) = async { tokio::join!(work(), paid) } => return ended(permit, done, labelled).await,
             stopped = permit.stopped() => stopped,
         };
         let detail = "what it was permitted under ended while the tool ran, and nobody knows how far it got";

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::{Cause, Verdict};
-use checkrein_shared::id::HoldId;
+use checkrein_shared::id::{DecisionId, HoldId};
 
 use super::wait::unreachable;
 use crate::control_plane::{Consume, Consumption, Refusal};
@@ -20,20 +20,28 @@ const ROOM_BYTES: u64 = 64 << 10;
 
 /// Uses an approval for one release, if everything still stands.
 pub(crate) async fn release(core: Arc<Core>, case: Arc<Case>, hold: HoldId, approved: Sha256) -> Answer {
+    let id = DecisionId::new(&*core.clock);
     for _ in 0..TRIES_MAX {
-        let weighed = core.weigh(&case);
+        let weighed = core.weigh_informed(&case).await;
         let ask = match consume_request(&core, &case, &weighed, hold, approved) {
             Ok(ask) => ask,
             Err(None) => return core.deny_held(&case, weighed, Some(hold)),
             Err(Some(refusal)) => return core.deny_held(&case, weighed.denied(refusal), Some(hold)),
         };
+        // Before the approval is used up: one whose labels can't be written is not wasted.
+        if let Err(refusal) = core.pay_owed(&case, &weighed, id).await {
+            return core.deny_held(&case, weighed.denied(refusal), Some(hold));
+        }
         match core.authority.consume(ask).await {
             Ok(Consumption::Consumed { approvers }) => {
                 return core
-                    .release(&case, weighed.approved_by(&approvers), Some(hold))
+                    .release(&case, weighed.approved_by(&approvers), Some(hold), id)
                     .await;
             }
-            Ok(Consumption::Refresh(generation)) => core.reach(generation).await,
+            Ok(Consumption::Refresh(generation, ledger)) => {
+                core.learn(&weighed, ledger);
+                core.reach(generation).await;
+            }
             Ok(Consumption::Refused(refusal)) => {
                 return core.deny_held(&case, weighed.denied(refusal), Some(hold));
             }
@@ -79,6 +87,8 @@ fn consume_request(
         requirements: weighed.requirements.clone(),
         instance: core.instance,
         incarnation: core.journal.incarnation(),
+        ledger_revision: weighed.seen_revision(),
+        reversibility: weighed.reversibility,
     })
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 use checkrein_proto::decision::v1 as wire;
 use checkrein_proto::decision::v1::gate_service_server::GateService;
 use checkrein_shared::identity::{Role, SpiffeId};
+use checkrein_shared::policy::ResultSize;
+use checkrein_shared::wire::labels_from_wire;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Response, Status};
 
-use crate::gate::{Answer, Caller, CompleteError, Decided, Gate, GateError, Request as GateRequest};
+use crate::gate::{Answer, Caller, CompleteError, Decided, Found, Gate, GateError, Request as GateRequest};
 
 /// The gate, as one listener offers it.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(super) enum Peer {
 
 /// So many calls can be watched at once.
 const WATCHED_MAX: usize = 256;
+/// A caller finds at most so many labels in one result.
+const FOUND_LABELS_MAX: usize = 32;
 
 #[tonic::async_trait]
 impl GateService for GateSurface {
@@ -94,7 +98,14 @@ impl GateService for GateSurface {
             .decision_id
             .parse()
             .map_err(|error: checkrein_shared::id::InvalidId| invalid(&error))?;
-        gate.complete(decision, result, &said.detail)
+        let found = Found {
+            labels: labels_from_wire(&said.labels, FOUND_LABELS_MAX).map_err(|error| invalid(&error))?,
+            size: said.result_size.map(|size| ResultSize {
+                bytes: size.bytes,
+                rows: size.rows,
+            }),
+        };
+        gate.complete_with(decision, result, &said.detail, &found)
             .await
             .map_err(|error| no_outcome(&error))?;
         Ok(Response::new(wire::CompleteResponse {}))
@@ -194,5 +205,6 @@ fn no_outcome(error: &CompleteError) -> Status {
         CompleteError::Twice(_) => Status::failed_precondition(message),
         CompleteError::DetailTooLong(_) => Status::invalid_argument(message),
         CompleteError::Journal(_) => Status::resource_exhausted(message),
+        CompleteError::Unlabelled(_) => Status::unavailable(message),
     }
 }

@@ -94,8 +94,8 @@ pub struct Judgement {
     pub yields: BTreeSet<Label>,
     /// A rule looked at the ledger: what is to be released must be judged by the newest.
     pub reads_ledger: bool,
-    /// A rule with `@yields` asks how much the call gives: its labels are known only then.
-    pub reads_result: bool,
+    /// What rules with `@yields` may add that ask how much the call gave: known only once it was made.
+    pub may_yield: BTreeSet<Label>,
 }
 
 /// The rules that mattered, by what they said. In the order of their ids.
@@ -176,13 +176,15 @@ impl Bundle {
             return Judgement::deny(Cause::InvalidArguments, reason, tier);
         }
         let reads_ledger = rules().any(|rule| rule.reads.ledger && applies(rule));
-        let reads_result = rules().any(|rule| rule.labels_result() && applies(rule));
+        let by_size = rules().filter_map(|rule| rule.labels_result().filter(|_| applies(rule)));
+        let may_yield = by_size.flatten().cloned().collect();
         let ledger = situation.ledger.filter(|_| reads_ledger);
         if reads_ledger && ledger.is_none() {
             let reason = "what this task has done so far is not known here, and a rule asks for it";
             let judgement = Judgement::deny(Cause::LedgerUnknown, reason.to_owned(), tier);
             return Judgement {
                 reads_ledger,
+                may_yield,
                 ..judgement
             };
         }
@@ -194,6 +196,7 @@ impl Bundle {
             votes.yields.extend(sensitivity_of(&question.resource, entities));
         }
         let outside = votes.is_outside(situation);
+        let yields = std::mem::take(&mut votes.yields);
         let judgement = votes.judgement(id, tier);
         let judgement = match outside {
             Some(outside) if judgement.verdict != Verdict::Deny => {
@@ -202,8 +205,9 @@ impl Bundle {
             _ => judgement,
         };
         Judgement {
+            yields,
             reads_ledger,
-            reads_result,
+            may_yield,
             ..judgement
         }
     }
@@ -267,15 +271,33 @@ impl<'b> Votes<'b> {
             rules: Vec::new(),
             tier,
             requirements,
-            yields: self.yields.clone(),
+            yields: BTreeSet::new(),
             reads_ledger: false,
-            reads_result: false,
+            may_yield: BTreeSet::new(),
         }
         .by(rules)
     }
 }
 
+impl ResultSize {
+    /// As large as can be: what is assumed of one that nobody tells.
+    pub const MAX: Self = Self {
+        bytes: u64::MAX,
+        rows: Some(u64::MAX),
+    };
+}
+
 impl Judgement {
+    /// The labels of what the call brings, if rules were asked; none, if it was denied before.
+    pub const fn labels(&self) -> Option<&BTreeSet<Label>> {
+        match self.cause {
+            Cause::Permitted | Cause::Held | Cause::Forbidden | Cause::NoPermit | Cause::RuleErred => {
+                Some(&self.yields)
+            }
+            _ => None,
+        }
+    }
+
     fn deny(cause: Cause, reason: String, tier: Tier) -> Self {
         Self {
             verdict: Verdict::Deny,
@@ -286,7 +308,7 @@ impl Judgement {
             requirements: Vec::new(),
             yields: BTreeSet::new(),
             reads_ledger: false,
-            reads_result: false,
+            may_yield: BTreeSet::new(),
         }
     }
 
@@ -314,9 +336,12 @@ impl CompiledRule {
         !scope.is_ok_and(|scope| *scope.value_kind() == ValueKind::from(false))
     }
 
-    /// Whether it labels a result by how much that is.
-    const fn labels_result(&self) -> bool {
-        self.reads.result && matches!(self.kind, RuleKind::Yield(_))
+    /// The labels that it gives a result by how much that is.
+    const fn labels_result(&self) -> Option<&BTreeSet<Label>> {
+        match &self.kind {
+            RuleKind::Yield(labels) if self.reads.result => Some(labels),
+            _ => None,
+        }
     }
 
     /// Its reason, for people.

@@ -121,7 +121,7 @@ impl TryFrom<wire::Decision> for Decision {
             environment: decision.environment,
             intent: decision.intent,
             delegated_by: parsed_ids(&decision.delegated_by)?,
-            ledger: decision.ledger.map(seen).transpose()?,
+            ledger: decision.ledger.as_ref().map(seen).transpose()?,
             yields: labels_from_wire(&decision.yields, YIELDED_MAX)?,
             reversibility: reversibility_from_wire(decision.reversibility)?,
         })
@@ -132,7 +132,7 @@ fn words(labels: &BTreeSet<Label>) -> Vec<String> {
     labels.iter().map(ToString::to_string).collect()
 }
 
-fn seen(ledger: wire::SeenLedger) -> Result<SeenLedger, InvalidMessage> {
+fn seen(ledger: &wire::SeenLedger) -> Result<SeenLedger, InvalidMessage> {
     Ok(SeenLedger {
         revision: ledger.revision,
         labels: labels_from_wire(&ledger.labels, LEDGER_LABELS_MAX)?,

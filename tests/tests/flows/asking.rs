@@ -77,6 +77,8 @@ impl Asking {
             requirements: hold.requirements.clone(),
             instance_id: self.instance.to_string(),
             incarnation: 1,
+            ledger_revision: None,
+            reversibility: 4,
         }
     }
 

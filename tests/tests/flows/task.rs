@@ -4,6 +4,7 @@ mod amend;
 mod budget;
 mod data;
 mod delegation;
+mod ledger;
 mod offline;
 mod repeated;
 mod revocations;

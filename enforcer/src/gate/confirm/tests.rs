@@ -27,6 +27,7 @@ fn said(generation: Generation, charge: Charge) -> Confirmation {
         live: true,
         generation,
         charge,
+        ledger: Some(Arc::default()),
     }
 }
 

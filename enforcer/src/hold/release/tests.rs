@@ -254,7 +254,7 @@ async fn an_approval_is_presented_again_under_the_newest_policy() {
     bench.authority.on_consume(move |ask| {
         if tries.fetch_add(1, Ordering::Relaxed) == 0 {
             assert_eq!(ask.generation, Generation(1));
-            return Ok(Consumption::Refresh(Generation(2)));
+            return Ok(Consumption::Refresh(Generation(2), None));
         }
         assert_eq!(ask.generation, Generation(2));
         Ok(Consumption::Consumed {

@@ -121,7 +121,8 @@ fn how_much_a_call_gave_is_asked_about_once_it_is_known() {
     let bundle = fixture::bundle(&[&pack]);
     let asked = trial("c/open", r#"{"file": "a"}"#);
     let before = asked.judge(&bundle);
-    assert_eq!((words(&before), before.reads_result), (vec!["files"], true));
+    let may: Vec<_> = before.may_yield.iter().map(Label::as_str).collect();
+    assert_eq!((words(&before), may), (vec!["files"], vec!["bulk"]));
     for (bytes, rows, expected) in [
         (1_000, None, vec!["files"]),
         (1_001, None, vec!["bulk", "files"]),
@@ -135,7 +136,12 @@ fn how_much_a_call_gave_is_asked_about_once_it_is_known() {
         assert_eq!(words(&after), expected, "{bytes} {rows:?}");
     }
     let other = trial("c/save", r#"{"file": "a"}"#).judge(&bundle);
-    assert!(!other.reads_result, "no rule labels what it gives");
+    assert!(other.may_yield.is_empty(), "no rule labels what it gives");
+    let largest = bundle.judge(&Situation {
+        result: Some(ResultSize::MAX),
+        ..asked.situation()
+    });
+    assert_eq!(words(&largest), ["bulk", "files"]);
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn tainted(packs: &[&Pack]) -> Ledger {
     let of_rules = packs
         .iter()
         .flat_map(|pack| &pack.rules)
-        .flat_map(|rule| match &rule.kind {
+        .filter_map(|rule| match &rule.kind {
             RuleKind::Yield(labels) => Some(labels),
             _ => None,
         });

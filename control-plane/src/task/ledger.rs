@@ -1,0 +1,162 @@
+//! The ledger of a task: what it has done, kept here for all of its agents and enforcers.
+//!
+//! ```text
+//! note <-- enforcer, before data is released      labels, each once, with the call that brought it
+//! count <-- confirm and consume                   in the transaction that lets the call go
+//! count_recorded <-- decisions that come home     what was let through without asking
+//! ```
+//!
+//! **Invariant**: a release is counted once; of two releases in one task that are confirmed at once, one sees the other.
+
+use std::collections::BTreeSet;
+
+use checkrein_shared::decision::Cause;
+use checkrein_shared::id::{DecisionId, TaskId};
+use checkrein_shared::label::Label;
+use checkrein_shared::ledger::{LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger};
+use checkrein_shared::policy::Reversibility;
+use uuid::Uuid;
+
+use super::presented::{Objection, objection, verify};
+use super::{Task, TaskError, TaskState, Tasks, store};
+use crate::database::{DatabaseError, Transaction};
+
+/// Labels that a call brings into a task, or a look at its ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Into which task.
+    pub task: TaskId,
+    /// Under which grant, with all it was narrowed from.
+    pub presented: String,
+    /// Which labels; none: the ledger is only read.
+    pub labels: BTreeSet<Label>,
+    /// The decision that lets the call through; must be there with labels.
+    pub decision: Option<DecisionId>,
+    /// The tool that is called.
+    pub tool: String,
+    /// How the labels are known.
+    pub source: Source,
+}
+
+/// How it is known what data is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// By the call, which is not made if they can't be noted.
+    Call,
+    /// By its result, which is there whatever has become of the task.
+    Result,
+}
+
+/// A release as a ledger counts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The tool.
+    pub tool: String,
+    /// Its class.
+    pub reversibility: Reversibility,
+}
+
+impl Source {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Result => "result",
+        }
+    }
+}
+
+impl Tasks {
+    /// Writes into the ledger what a call brings, and gives it; noting what is noted changes nothing. An enforcer may note for
+    /// agents that it may speak for.
+    pub async fn note(&self, enforcer: &str, note: &Note) -> Result<Result<Ledger, Objection>, TaskError> {
+        let tx = self.database.begin("task.note").await?;
+        let task = if note.labels.is_empty() {
+            store::find(&tx, note.task).await?
+        } else {
+            store::lock(&tx, note.task).await?
+        };
+        let task = task.ok_or(TaskError::NotFound(note.task))?;
+        let chain = match verify(&tx, &self.authority, (enforcer, &note.presented), &task).await? {
+            Ok(chain) => chain,
+            Err(objection) => return Ok(Err(objection)),
+        };
+        if note.source == Source::Call
+            && !note.labels.is_empty()
+            && let Some(objection) = over(&task).or(objection(&tx, &chain, &task).await?)
+        {
+            return Ok(Err(objection));
+        }
+        let ledger = read(&tx, task.id).await?;
+        let new = ledger.lacks(&note.labels);
+        let Some(decision) = note.decision.filter(|_| !new.is_empty()) else {
+            return Ok(whole(ledger));
+        };
+        if ledger.labels.len() + new.len() > LEDGER_LABELS_MAX {
+            return Ok(Err(too_many_labels()));
+        }
+        let agent = chain.leaf().agent.as_str();
+        store::ledger::insert_labels(&tx, note, &new, (decision, agent, enforcer)).await?;
+        let noted = read(&tx, task.id).await?;
+        tx.commit().await?;
+        Ok(whole(noted))
+    }
+}
+
+/// The ledger of a task, with at most one tool more than it may have.
+pub(super) async fn read(tx: &Transaction, id: TaskId) -> Result<Ledger, DatabaseError> {
+    Ok(store::ledger::read(tx, id).await?.unwrap_or_default())
+}
+
+/// The ledger of a task, if it holds all that was done.
+pub async fn known(tx: &Transaction, id: TaskId) -> Result<Result<Ledger, Objection>, DatabaseError> {
+    Ok(whole(read(tx, id).await?))
+}
+
+/// Counts a release of a locked task that was just named, or was named before. Returns what the task had done without it.
+pub(super) async fn count(
+    tx: &Transaction,
+    id: TaskId,
+    (release, counted, is_new): (Uuid, Option<&Counted>, bool),
+) -> Result<Result<Ledger, Objection>, DatabaseError> {
+    let ledger = match known(tx, id).await? {
+        Ok(ledger) => ledger,
+        Err(objection) => return Ok(Err(objection)),
+    };
+    if !is_new {
+        return Ok(Ok(store::ledger::without(tx, id, release, ledger).await?));
+    }
+    let Some(counted) = counted else {
+        return Ok(Ok(ledger));
+    };
+    if ledger.used.len() == LEDGER_TOOLS_MAX && !ledger.used.contains_key(&counted.tool) {
+        return Ok(Err(too_many_tools()));
+    }
+    store::ledger::count(tx, id, release, counted).await?;
+    Ok(Ok(ledger))
+}
+
+/// What stands against going on in this task.
+fn over(task: &Task) -> Option<Objection> {
+    let reason = "the task has ended";
+    (task.state != TaskState::Live).then(|| (Cause::TaskEnded, reason.to_owned()))
+}
+
+/// A ledger that holds all that was done; not one that forgot a tool.
+fn whole(ledger: Ledger) -> Result<Ledger, Objection> {
+    if ledger.used.len() > LEDGER_TOOLS_MAX {
+        return Err(too_many_tools());
+    }
+    Ok(ledger)
+}
+
+fn too_many_tools() -> Objection {
+    let reason =
+        format!("the task has used {LEDGER_TOOLS_MAX} tools, and no ledger holds more; start another task");
+    (Cause::LedgerUnknown, reason)
+}
+
+fn too_many_labels() -> Objection {
+    let reason = format!("the task would carry more than {LEDGER_LABELS_MAX} labels; start another task");
+    (Cause::LabelUnwritten, reason)
+}

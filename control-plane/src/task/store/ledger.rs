@@ -1,0 +1,170 @@
+//! The ledgers of tasks in Postgres. Whoever changes one has locked its task first.
+
+use std::collections::BTreeSet;
+
+use checkrein_shared::id::{DecisionId, TaskId};
+use checkrein_shared::label::Label;
+use checkrein_shared::ledger::{LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Use};
+use checkrein_shared::policy::Reversibility;
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use crate::database::{DatabaseError, Transaction, inconsistent, moment_ms_opt, to_ms, unsigned};
+use crate::task::ledger::{Counted, Note};
+
+/// The ledger as one snapshot has it, with at most one tool more than it may have; none: there is no such task.
+pub(in crate::task) async fn read(tx: &Transaction, id: TaskId) -> Result<Option<Ledger>, DatabaseError> {
+    let read = "-- ledger.read
+        SELECT task.ledger_revision,
+               ARRAY(SELECT label FROM task_label WHERE task_id = $1 ORDER BY label LIMIT $2) AS labels,
+               used.tools, used.times, used.moments, used.reversibility
+        FROM task, LATERAL (
+            SELECT array_agg(tool) AS tools, array_agg(times) AS times, array_agg(last_used_at) AS moments,
+                   max(reversibility) AS reversibility
+            FROM (SELECT * FROM task_tool WHERE task_id = $1 ORDER BY tool LIMIT $3) tool) used
+        WHERE task.id = $1";
+    let labels_max = i64::try_from(LEDGER_LABELS_MAX).unwrap_or(i64::MAX);
+    let tools_max = i64::try_from(LEDGER_TOOLS_MAX + 1).unwrap_or(i64::MAX);
+    let row = tx
+        .query_opt(read, &[&id.uuid(), &labels_max, &tools_max])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    row.map(|row| decode(&row, id)).transpose()
+}
+
+/// Names a release and the tool it is counted for; false if it was named before.
+pub(in crate::task) async fn insert_use(
+    tx: &Transaction,
+    id: TaskId,
+    release: Uuid,
+    tool: Option<&str>,
+) -> Result<bool, DatabaseError> {
+    let insert = "-- ledger.insert_use
+        INSERT INTO task_use (task_id, use_id, charged_at, tool, tool_used_at)
+        VALUES ($1, $2, date_trunc('milliseconds', clock_timestamp()), $3,
+                (SELECT last_used_at FROM task_tool WHERE task_id = $1 AND tool = $3))
+        ON CONFLICT DO NOTHING";
+    let inserted = tx.execute(insert, &[&id.uuid(), &release, &tool]).await;
+    Ok(inserted.map_err(|source| tx.failed(source))? == 1)
+}
+
+/// Counts a release that was just named.
+pub(in crate::task) async fn count(
+    tx: &Transaction,
+    id: TaskId,
+    release: Uuid,
+    counted: &Counted,
+) -> Result<(), DatabaseError> {
+    let count = "-- ledger.count
+        INSERT INTO task_tool AS used (task_id, tool, times, reversibility, first_used_at, last_used_at)
+        SELECT task_id, tool, 1, $3, charged_at, charged_at FROM task_use WHERE task_id = $1 AND use_id = $2
+        ON CONFLICT (task_id, tool) DO UPDATE
+        SET times = used.times + 1, reversibility = greatest(used.reversibility, excluded.reversibility),
+            last_used_at = greatest(used.last_used_at, excluded.last_used_at)";
+    tx.change_one(count, &[&id.uuid(), &release, &class(counted.reversibility)])
+        .await?;
+    raise(tx, id).await
+}
+
+/// Takes a release that was counted out of the ledger again.
+pub(in crate::task) async fn without(
+    tx: &Transaction,
+    id: TaskId,
+    release: Uuid,
+    ledger: Ledger,
+) -> Result<Ledger, DatabaseError> {
+    let read = "-- ledger.use
+        SELECT task_use.tool, charged_at, tool_used_at,
+               (SELECT max(reversibility) FROM task_tool WHERE task_id = $1 AND tool <> task_use.tool) AS others
+        FROM task_use WHERE task_id = $1 AND use_id = $2 AND tool IS NOT NULL";
+    let row = tx
+        .query_opt(read, &[&id.uuid(), &release])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let Some(row) = row else { return Ok(ledger) };
+    let mut ledger = ledger;
+    let tool: &str = row.get("tool");
+    let used = ledger
+        .used
+        .get_mut(tool)
+        .ok_or_else(|| inconsistent("task_tool", &id))?;
+    ledger.calls = ledger.calls.saturating_sub(1);
+    used.times = used.times.saturating_sub(1);
+    if Some(used.last_ms) == moment_ms_opt(&row, "charged_at") {
+        used.last_ms = moment_ms_opt(&row, "tool_used_at").unwrap_or_default();
+    }
+    if used.times == 0 {
+        ledger.used.remove(tool);
+        ledger.reversibility = of_class(row.get("others"), id)?;
+    }
+    Ok(ledger)
+}
+
+/// Writes labels that the task does not carry yet.
+pub(in crate::task) async fn insert_labels(
+    tx: &Transaction,
+    note: &Note,
+    labels: &BTreeSet<Label>,
+    (decision, agent, enforcer): (DecisionId, &str, &str),
+) -> Result<(), DatabaseError> {
+    let insert = "-- ledger.insert_labels
+        INSERT INTO task_label (task_id, label, source, decision_id, tool, agent, enforcer)
+        SELECT $1, label, $3, $4, $5, $6, $7 FROM unnest($2::text[]) AS row (label) ON CONFLICT DO NOTHING";
+    let words: Vec<&str> = labels.iter().map(Label::as_str).collect();
+    tx.execute(
+        insert,
+        &[
+            &note.task.uuid(),
+            &words,
+            &note.source.as_str(),
+            &decision.uuid(),
+            &note.tool,
+            &agent,
+            &enforcer,
+        ],
+    )
+    .await
+    .map_err(|source| tx.failed(source))?;
+    raise(tx, note.task).await
+}
+
+async fn raise(tx: &Transaction, id: TaskId) -> Result<(), DatabaseError> {
+    let raise = "-- ledger.raise
+        UPDATE task SET ledger_revision = ledger_revision + 1 WHERE id = $1";
+    tx.change_one(raise, &[&id.uuid()]).await
+}
+
+/// As the table keeps it: one more than its rank.
+fn class(reversibility: Reversibility) -> i16 {
+    i16::from(reversibility.rank()) + 1
+}
+
+fn of_class(class: Option<i16>, id: TaskId) -> Result<Option<Reversibility>, DatabaseError> {
+    let Some(class) = class else { return Ok(None) };
+    let rank = u32::try_from(class - 1).ok();
+    let known = rank.and_then(Reversibility::ranked);
+    known.map(Some).ok_or_else(|| inconsistent("task_tool", &id))
+}
+
+fn decode(row: &Row, id: TaskId) -> Result<Ledger, DatabaseError> {
+    let labels: Vec<&str> = row.get("labels");
+    let labels = labels.into_iter().map(str::parse).collect::<Result<_, _>>();
+    let tools: Vec<String> = row.get::<_, Option<_>>("tools").unwrap_or_default();
+    let times: Vec<i64> = row.get::<_, Option<_>>("times").unwrap_or_default();
+    let moments: Vec<OffsetDateTime> = row.get::<_, Option<_>>("moments").unwrap_or_default();
+    let calls = times
+        .iter()
+        .fold(0, |calls: u64, times| calls.saturating_add(unsigned(*times)));
+    let uses = times.into_iter().zip(moments).map(|(times, moment)| Use {
+        times: unsigned(times),
+        last_ms: to_ms(moment),
+    });
+    Ok(Ledger {
+        revision: unsigned(row.get("ledger_revision")),
+        labels: labels.map_err(|_| inconsistent("task_label", &id))?,
+        calls,
+        used: tools.into_iter().zip(uses).collect(),
+        reversibility: of_class(row.get("reversibility"), id)?,
+    })
+}

@@ -1,0 +1,160 @@
+//! Data read here, by one agent, is not sent there by another, and whoever forgets is told again.
+
+use checkrein_enforcer::{CompleteError, Found};
+use checkrein_proto::decision::v1::CountRequest;
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_read_here_by_one_agent_waits_for_people_when_another_sends_there() {
+    let scene = Scene::set().await;
+    done(permitted(scene.send(SEND).await)).await;
+    done(scene.read(CUSTOMER).await).await;
+    let answer = scene.send(SEND).await;
+    assert_eq!(answer.verdict(), Verdict::Hold, "{answer:?}");
+    assert_eq!(answer.decided().rules, ["personal"]);
+    let pat = scene.world.approver("pat").await.unwrap();
+    let hold = pat.waiting(&scene.task.task_id).await.unwrap();
+    pat.vote(&hold, true).await.unwrap();
+    let again = call(&scene.grants.1, SEND).call_id(answer.decided().call_id.clone());
+    let answer = scene.sender.gate().authorize(again).await.unwrap();
+    assert_eq!(answer.decided().cause, Cause::Approved, "{answer:?}");
+    done(permitted(answer)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_released_while_a_call_waited_for_people_can_still_forbid_it() {
+    let scene = Scene::set().await;
+    done(scene.read(CUSTOMER).await).await;
+    let held = scene.send(SEND).await;
+    let pat = scene.world.approver("pat").await.unwrap();
+    let hold = pat.waiting(&scene.task.task_id).await.unwrap();
+    let found = Found {
+        labels: ["untrusted_content"].map(|word| word.parse().unwrap()).into(),
+        size: None,
+    };
+    let page = scene.read(PAGE).await;
+    page.complete_with(OutcomeResult::Done, "", &found).await.unwrap();
+    pat.vote(&hold, true).await.unwrap();
+    let again = call(&scene.grants.1, SEND).call_id(held.decided().call_id.clone());
+    let answer = scene.sender.gate().authorize(again).await.unwrap();
+    assert_eq!(denied(&answer), (Cause::Forbidden, &["steered".to_owned()][..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_caller_found_in_a_result_is_known_elsewhere_when_its_outcome_is_taken() {
+    let scene = Scene::set().await;
+    done(permitted(scene.send(DRAFT).await)).await;
+    let page = scene.read(PAGE).await;
+    let found = Found {
+        labels: ["untrusted_content"].map(|word| word.parse().unwrap()).into(),
+        size: None,
+    };
+    page.complete_with(OutcomeResult::Done, "", &found).await.unwrap();
+    let answer = scene.send(SEND).await;
+    assert_eq!(denied(&answer), (Cause::Forbidden, &["steered".to_owned()][..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enforcer_that_was_restarted_has_forgotten_nothing_that_matters() {
+    let mut scene = Scene::set().await;
+    done(scene.read(CUSTOMER).await).await;
+    assert_eq!(scene.send(SEND).await.verdict(), Verdict::Hold);
+    let directory = scene.sender.directory().parent().unwrap().to_owned();
+    let address = scene.world.address(0);
+    let reader = std::mem::replace(
+        &mut scene.sender,
+        scene.world.enforcer("third", SENDER).await.unwrap(),
+    );
+    reader.shutdown().await;
+    let again = scene
+        .world
+        .start_enforcer(&directory, SENDER, &[address])
+        .await
+        .unwrap();
+    let answer = again.gate().authorize(call(&scene.grants.1, SEND)).await.unwrap();
+    assert_eq!(
+        (answer.verdict(), answer.decided().rules.as_slice()),
+        (Verdict::Hold, &["personal".to_owned()][..])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_control_plane_the_first_data_of_its_kind_is_denied_and_known_kinds_go_on() {
+    let mut scene = Scene::set().await;
+    done(scene.read(CUSTOMER).await).await;
+    done(scene.read(PAGE).await).await;
+    done(permitted(scene.send(DRAFT).await)).await;
+    let (other, _) = start(&scene.world, &scene.operator).await;
+    scene.world.stop_replica(0).await;
+    done(scene.read(CUSTOMER).await).await;
+    done(permitted(scene.send(DRAFT).await)).await;
+    let first = scene
+        .reader
+        .gate()
+        .authorize(call(&other.0, CUSTOMER))
+        .await
+        .unwrap();
+    assert_eq!(denied(&first).0, Cause::LabelUnwritten);
+    let unknown = scene
+        .sender
+        .gate()
+        .authorize(call(&other.1, DRAFT))
+        .await
+        .unwrap();
+    assert_eq!(denied(&unknown).0, Cause::LedgerUnknown);
+    let page = permitted(scene.reader.gate().authorize(call(&other.0, PAGE)).await.unwrap());
+    let found = Found {
+        labels: ["untrusted_content"].map(|word| word.parse().unwrap()).into(),
+        size: None,
+    };
+    let refused = page.complete_with(OutcomeResult::Done, "", &found).await;
+    assert!(
+        matches!(refused, Err(CompleteError::Unlabelled(_))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_record_says_what_the_task_carried_and_what_each_call_brought() {
+    let scene = Scene::set().await;
+    done(scene.read(CUSTOMER).await).await;
+    assert_eq!(scene.send(SEND).await.verdict(), Verdict::Hold);
+    let count = CountRequest {
+        task_id: scene.task.task_id.clone(),
+    };
+    let operator = scene.operator.clone();
+    let stored = async {
+        while operator
+            .decisions()
+            .count(count.clone())
+            .await
+            .unwrap()
+            .into_inner()
+            .decisions
+            < 2
+        {
+            tokio::task::yield_now().await;
+        }
+        let search = checkrein_proto::decision::v1::SearchRequest {
+            task_id: count.task_id.clone(),
+            ascending: true,
+            ..Default::default()
+        };
+        operator
+            .decisions()
+            .search(search)
+            .await
+            .unwrap()
+            .into_inner()
+            .decisions
+    };
+    let stored = tokio::time::timeout(WAIT_MAX, stored).await.unwrap();
+    let decisions: Vec<_> = stored
+        .into_iter()
+        .map(|stored| stored.decision.unwrap())
+        .collect();
+    assert_eq!(decisions[0].yields, ["pii"]);
+    assert!(decisions[0].ledger.is_none(), "no rule about reads looks at it");
+    assert_eq!(decisions[1].ledger.as_ref().unwrap().labels, ["pii"]);
+}
