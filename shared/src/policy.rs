@@ -17,6 +17,7 @@
 //! | `bundle`, `self_test` | composing, signing, decoding |
 //! | `evaluate`, `index`, `request` | the verdict: on what, by which rules |
 //! | `value`, `intent`, `reads`, `extension`, `entity` | what rules see of a call |
+//! | `risk`, `tier` | how risky a call is, and how much must be true before it is released |
 //! | `roster` | the teams that agents are in by the register |
 //! | `trial`, `template` | calls made up to see what is decided; the pack to begin with |
 //!
@@ -42,12 +43,14 @@ mod intent;
 mod pack;
 mod reads;
 mod request;
+mod risk;
 mod roster;
 mod rule;
 mod schema;
 mod self_test;
 mod source;
 mod template;
+mod tier;
 mod trial;
 mod value;
 #[cfg(test)]
@@ -65,6 +68,7 @@ pub use duration::DURATION_MS_MAX;
 pub use evaluate::{Judgement, ResultSize, Situation};
 pub use finding::{Finding, Severity};
 pub use pack::{BOUNDS_DEFAULT, Bounds, Pack};
+pub use risk::{Risk, RiskTerm, UNTRUSTED_CONTENT};
 pub use roster::{
     InvalidTeam, ROSTER_AGENTS_MAX, Roster, SeatError, Seated, TEAM_BYTES_MAX, TEAMS_MAX, TeamName,
 };
@@ -75,3 +79,4 @@ pub use schema::schema;
 pub use self_test::SELF_TESTS_MAX;
 pub use source::{PACK_BYTES_MAX, PACK_FILES_MAX, PackSource};
 pub use template::template;
+pub use tier::TierReason;

@@ -15,7 +15,6 @@ pub(super) use file::CatalogFile;
 
 use super::argument::{ArgumentType, RecordType};
 use crate::action::{Arguments, Json, MaskedArguments, Sha256};
-use crate::decision::Tier;
 use crate::label::Label;
 
 /// A tool may yield at most this many labels.
@@ -166,18 +165,6 @@ impl fmt::Display for Reversibility {
 }
 
 impl Tool {
-    /// How much must be true before it is released. The highest that anything about the tool demands.
-    pub fn tier(&self) -> Tier {
-        let local = |effect: &Effect| matches!(effect, Effect::Read | Effect::Write);
-        match self.reversibility {
-            Reversibility::ReadOnly if self.effects.is_empty() => Tier::Static,
-            Reversibility::ReadOnly | Reversibility::Reversible if self.effects.iter().all(local) => {
-                Tier::Light
-            }
-            _ => Tier::Full,
-        }
-    }
-
     /// What a person's denial covers: the tool, and the value of its resource argument as people saw it. Arguments that
     /// can't be read again give the tool alone, which covers more.
     pub fn denial_class(&self, arguments: &MaskedArguments) -> String {

@@ -188,12 +188,13 @@ impl Bundle {
                 ..judgement
             };
         }
-        let question = question.within(&self.tools, situation, ledger);
+        let question = question.within(&self.tools, situation, ledger, entities);
         let evaluator = Evaluator::new(question.request(), entities, Extensions::all_available());
         let mut votes = Votes::collect(rules(), &evaluator);
         votes.yields.extend(tool.tool.yields.iter().cloned());
         if tool.tool.effects.contains(&Effect::Read) {
-            votes.yields.extend(sensitivity_of(&question.resource, entities));
+            let sensitivity = sensitivity_of(&question.resource, entities);
+            votes.yields.extend(sensitivity.and_then(Sensitivity::label));
         }
         let outside = votes.is_outside(situation);
         let yields = std::mem::take(&mut votes.yields);
@@ -393,8 +394,8 @@ fn unreadable<'q, 'b>(
     question.inexact.iter().find(is_read).map(String::as_str)
 }
 
-/// The label of a resource whose entity says how sensitive it is. A word that is none of the four stands for the highest.
-fn sensitivity_of(resource: &EntityUID, entities: &Entities) -> Option<Label> {
+/// How sensitive a resource is whose entity says so. A word that is none of the four stands for the highest.
+pub(super) fn sensitivity_of(resource: &EntityUID, entities: &Entities) -> Option<Sensitivity> {
     let Dereference::Data(entity) = entities.entity(resource) else {
         return None;
     };
@@ -405,7 +406,7 @@ fn sensitivity_of(resource: &EntityUID, entities: &Entities) -> Option<Label> {
         },
         PartialValue::Residual(_) => None,
     };
-    sensitivity.unwrap_or(Sensitivity::Restricted).label()
+    Some(sensitivity.unwrap_or(Sensitivity::Restricted))
 }
 
 /// What went wrong, without the values it went wrong with: they may be secret.

@@ -33,6 +33,8 @@ pub(super) const INPUT: &str = "input";
 pub(super) const TASK: &str = "task";
 /// The one that says what is known of a result.
 pub(super) const RESULT: &str = "result";
+/// The one that sums up how risky the call is, from the ledger among others.
+pub(super) const RISK: &str = "risk";
 /// The members of the task that are in its ledger.
 pub(super) const LEDGER: [&str; 5] = ["labels", "sensitivity", "calls", "used", "reversibility"];
 
@@ -102,6 +104,7 @@ impl Uses {
         if is_context(base) {
             self.contexts -= 1;
             self.result |= members[0].is_some_and(|first| first == RESULT);
+            self.ledger |= members[0].is_some_and(|first| first == RISK);
             match members {
                 [Some(first), Some(argument)] if first == INPUT => {
                     self.names.insert(argument.clone());

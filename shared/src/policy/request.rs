@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use cedar_policy_core::ast::{Context, EntityUID, EntityUIDEntry, Request, Value};
+use cedar_policy_core::entities::Entities;
 use smol_str::SmolStr;
 
 use super::argument::ArgumentType;
 use super::bundle::CompiledTool;
-use super::catalog::Reversibility;
-use super::evaluate::{ResultSize, Situation};
-use super::reads::{INPUT, LEDGER, RESULT, TASK};
+use super::catalog::{Reversibility, Tool};
+use super::evaluate::{ResultSize, Situation, sensitivity_of};
+use super::reads::{INPUT, LEDGER, RESULT, RISK, TASK};
+use super::risk::Exposure;
 use super::value::{Mismatch, decimal_text};
 use super::{entity, extension, intent};
 use crate::action::Json;
@@ -55,14 +57,22 @@ impl Question {
         tools: &HashMap<String, CompiledTool>,
         situation: &Situation<'_>,
         ledger: Option<&Ledger>,
+        entities: &Entities,
     ) -> Self {
         let Some(compiled) = tools.get(situation.action.tool.as_str()) else {
             return self;
         };
+        let risk = ledger.map(|ledger| self.risk(&compiled.tool, situation, ledger, entities));
         let ledger = ledger.map(|ledger| members_of_ledger(ledger, tools, situation.now_ms));
         let input = std::mem::take(&mut self.input);
-        self.context = context(compiled, situation, input, ledger.into_iter().flatten());
+        self.context = context(compiled, situation, input, ledger.into_iter().flatten(), risk);
         self
+    }
+
+    fn risk(&self, tool: &Tool, situation: &Situation<'_>, ledger: &Ledger, entities: &Entities) -> u8 {
+        let resource = sensitivity_of(&self.resource, entities);
+        let (depth, floor) = (situation.delegated_by.len(), situation.grant.limits.risk);
+        Exposure::of(Some(tool), ledger, resource, depth, floor).total()
     }
 
     /// As the evaluator takes it.
@@ -152,6 +162,7 @@ fn context(
     situation: &Situation<'_>,
     input: Vec<(SmolStr, Value)>,
     ledger: impl Iterator<Item = (SmolStr, Value)>,
+    risk: Option<u8>,
 ) -> Context {
     let grant = situation.grant;
     let age_ms = situation.now_ms.saturating_sub(grant.issued_ms);
@@ -181,6 +192,7 @@ fn context(
         ("tool", Some(Value::record(present(tool), None))),
         ("user", Some(Value::from(entity::of(&entity::USER, &grant.user)))),
         ("environment", Some(text(&grant.environment))),
+        (RISK, risk.map(|risk| Value::from(i64::from(risk)))),
         ("now", extension::moment(situation.now_ms)),
         ("policy_age", extension::milliseconds(situation.policy_age_ms)),
         ("arguments_from_intent", Some(Value::set(named.map(text), None))),

@@ -285,6 +285,7 @@ fn context(input: &Value) -> Value {
             "tool": { "type": "Record", "attributes": tool },
             "user": { "type": "Entity", "name": "User" },
             "environment": string(),
+            "risk": long(),
             "now": extension("datetime"),
             "policy_age": extension("duration"),
             "arguments_from_intent": strings(),

@@ -77,7 +77,7 @@ const RESOURCES: [&str; 10] = [
     r#"resource is Account in Region::"north""#,
     r#"resource is Tool in Region::"north""#,
 ];
-const CONDITIONS: [&str; 16] = [
+const CONDITIONS: [&str; 18] = [
     "",
     "when { context.input.n > 1 }",
     "unless { context.input.n > 1 }",
@@ -93,6 +93,8 @@ const CONDITIONS: [&str; 16] = [
     r#"when { context.task.labels.contains("pii") }"#,
     r#"unless { context.task.calls > 0 && context.task.used has "c/look" }"#,
     r#"when { context.task.used["c/look"].times > 0 }"#,
+    "when { context.risk > 20 }",
+    "unless { context.risk >= 60 && context.chain.depth == 0 }",
     r#"when { context.task.sensitivity < 1 && context.task.id like "task_*" }"#,
 ];
 const HEADS: [&str; 4] = ["permit", "permit", "forbid", "@hold(\"people\") forbid"];

@@ -30,29 +30,6 @@ fn tool(effects: &[Effect], reversibility: Reversibility) -> Tool {
 }
 
 #[test]
-fn a_tier_is_the_highest_that_anything_about_the_tool_demands() {
-    use Reversibility::{ExternallyReversible, Irreversible, ReadOnly, Reversible};
-    assert_eq!(tool(&[], ReadOnly).tier(), Tier::Static);
-    assert_eq!(tool(&[], Reversible).tier(), Tier::Light);
-    assert_eq!(tool(&[Effect::Read], ReadOnly).tier(), Tier::Light);
-    assert_eq!(
-        tool(&[Effect::Read, Effect::Write], Reversible).tier(),
-        Tier::Light
-    );
-    for effect in Effect::ALL {
-        let local = matches!(effect, Effect::Read | Effect::Write);
-        assert_eq!(
-            tool(&[effect], Reversible).tier() == Tier::Full,
-            !local,
-            "{effect}"
-        );
-        assert_eq!(tool(&[effect], ExternallyReversible).tier(), Tier::Full);
-        assert_eq!(tool(&[effect], Irreversible).tier(), Tier::Full);
-    }
-    assert_eq!(tool(&[], Irreversible).tier(), Tier::Full);
-}
-
-#[test]
 fn tools_are_read_in_each_form_that_tools_list_comes_in() {
     let toml = "[move]\neffects = [\"write\"]\nreversibility = \"reversible\"\n";
     let forms = [

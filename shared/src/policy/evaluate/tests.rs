@@ -14,7 +14,12 @@ use crate::policy::{compose, fixture, world};
 /// What plain Cedar says of the same rules, and whether a forbid erred.
 fn cedar(bundle: &Bundle, policies: &PolicySet, trial: &Trial) -> Option<(Decision, bool)> {
     let question = Question::new(&bundle.tools[&trial.action.tool], &trial.situation()).ok()?;
-    let question = question.within(&bundle.tools, &trial.situation(), Some(&trial.ledger));
+    let question = question.within(
+        &bundle.tools,
+        &trial.situation(),
+        Some(&trial.ledger),
+        &bundle.entities,
+    );
     let response = Authorizer::new().is_authorized(question.request(), policies, &bundle.entities);
     let forbids = |id: &PolicyID| {
         policies

@@ -83,6 +83,9 @@ fn whoever_may_look_at_the_ledger_reads_it_and_nobody_else() {
         ("context has task", false),
         ("context.input.labels == [] && resource.labels == []", false),
         ("context.chain.depth > 1", false),
+        ("context.risk > 50", true),
+        ("context has risk", true),
+        ("context.input.risk == 1 && resource.risk == 1", false),
     ] {
         assert_eq!(reads(condition).ledger, ledger, "{condition}");
     }

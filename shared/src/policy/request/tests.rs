@@ -110,7 +110,7 @@ fn rules_read_what_the_task_has_done() {
       when {
         context.task.labels == ["pii", "restricted"] && context.task.sensitivity == 3 && context.task.calls == 3 &&
         context.task.reversibility == 2 && context.task.used has "c/take" && context.task.used["c/take"].times == 2 &&
-        context.task.used["c/take"].ago == duration("90s") && !(context.task.used has "c/pick")
+        context.risk == 40 && context.task.used["c/take"].ago == duration("90s") && !(context.task.used has "c/pick")
       };"#;
     let bundle = bundle(rules);
     let mut trial = trial("c/take", r#"{"n": 1.0, "x": 2}"#);
