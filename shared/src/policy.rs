@@ -17,7 +17,7 @@
 //! | `bundle`, `self_test` | composing, signing, decoding |
 //! | `evaluate`, `index`, `request` | the verdict: on what, by which rules |
 //! | `value`, `intent`, `reads`, `extension`, `entity` | what rules see of a call |
-//! | `risk`, `tier` | how risky a call is, and how much must be true before it is released |
+//! | `risk`, `tier`, `explain` | how risky a call is, how much must be true before it is released, and why |
 //! | `roster` | the teams that agents are in by the register |
 //! | `trial`, `template` | calls made up to see what is decided; the pack to begin with |
 //!
@@ -34,6 +34,7 @@ mod corpus;
 mod duration;
 mod entity;
 mod evaluate;
+mod explain;
 mod extension;
 mod finding;
 #[cfg(test)]
@@ -66,6 +67,7 @@ pub use catalog::{Effect, ResourceSpec, Reversibility, Tool};
 pub use check::{check, check_selected, enforcers_with};
 pub use duration::DURATION_MS_MAX;
 pub use evaluate::{Judgement, ResultSize, Situation};
+pub use explain::{Asked, Candidate, Explanation, explain};
 pub use finding::{Finding, Severity};
 pub use pack::{BOUNDS_DEFAULT, Bounds, Pack};
 pub use risk::{Risk, RiskTerm, UNTRUSTED_CONTENT};

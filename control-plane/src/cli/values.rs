@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use checkrein_shared::action::Arguments;
 use checkrein_shared::grant::{Scope, parse_risk};
 use checkrein_shared::identity::{Role, SpiffeId};
 use checkrein_shared::label::Label;
@@ -113,6 +114,19 @@ pub(super) fn trust_domain(text: &str) -> Result<String, String> {
 pub(super) fn tool(text: &str) -> Result<String, String> {
     Scope::parse([text.to_owned()]).map_err(|error| error.to_string())?;
     Ok(text.to_owned())
+}
+
+/// `<catalog>/<tool>`, and no pattern.
+pub(super) fn one_tool(text: &str) -> Result<String, String> {
+    if text.contains('*') {
+        return Err("expected one tool, `<catalog>/<tool>`".to_owned());
+    }
+    tool(text)
+}
+
+/// A JSON object, read as the arguments of a real call are.
+pub(super) fn arguments(text: &str) -> Result<Arguments, String> {
+    Arguments::parse(text.as_bytes()).map_err(|error| error.to_string())
 }
 
 /// The text of a scope file that can be understood.

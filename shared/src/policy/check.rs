@@ -18,6 +18,7 @@ use super::pack::Pack;
 use super::rule::{Rule, RuleKind};
 use super::schema;
 use hierarchy::Hierarchy;
+pub(super) use lints::is_about;
 pub use selection::{check_selected, enforcers_with};
 
 /// Packs, and what is found in them.

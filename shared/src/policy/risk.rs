@@ -36,8 +36,8 @@ pub(super) struct Exposure<'a> {
     pub(super) tool: Option<&'a Tool>,
     /// The highest sensitivity that was released in the task.
     pub(super) carried: Sensitivity,
-    /// How sensitive the resource is; public, if nothing says so.
-    pub(super) resource: Sensitivity,
+    /// How sensitive the resource is; none: nothing says so.
+    pub(super) resource: Option<Sensitivity>,
     /// How many agents passed the task on.
     pub(super) depth: usize,
     /// Something that others wrote was released in the task.
@@ -80,7 +80,7 @@ impl<'a> Exposure<'a> {
         Self {
             tool,
             carried: ledger.sensitivity(),
-            resource: resource.unwrap_or_default(),
+            resource,
             depth,
             is_untrusted: ledger
                 .labels
@@ -122,7 +122,7 @@ impl<'a> Exposure<'a> {
             self.worst_effect().map_or(0, points_of_effect),
             points_of_reversibility(self.reversibility()),
             points_of_carried(self.carried),
-            points_of_resource(self.resource),
+            points_of_resource(self.resource.unwrap_or_default()),
             hops.saturating_mul(POINTS_PER_HOP),
             if self.is_untrusted { POINTS_UNTRUSTED } else { 0 },
         ]
@@ -135,6 +135,10 @@ impl<'a> Exposure<'a> {
             (Some(_), Some(effect)) => format!("the worst that it does is `{effect}`"),
             (Some(_), None) => "it has no effect".to_owned(),
         };
+        let resource = self.resource.map_or_else(
+            || "nothing says how sensitive the resource is".to_owned(),
+            |sensitivity| format!("the resource is `{sensitivity}`"),
+        );
         let agents = match self.depth {
             0 => "nobody passed the task on".to_owned(),
             1 => "1 agent passed the task on".to_owned(),
@@ -144,7 +148,7 @@ impl<'a> Exposure<'a> {
             effect,
             format!("it is `{}`", self.reversibility()),
             format!("the task has read what is `{}`", self.carried),
-            format!("the resource is `{}`", self.resource),
+            resource,
             agents,
             format!("the task {untrusted} read what others wrote"),
         ]

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+use checkrein_shared::grant::InvalidScope;
 use checkrein_shared::policy::{BundleError, ComposeError};
 use thiserror::Error;
 
@@ -79,6 +80,9 @@ pub enum PackError {
     /// Composed, and not readable: a fault of ours.
     #[error("the composed pack can't be read back")]
     Bundle(#[from] BundleError),
+    /// A tool that can't be named.
+    #[error("the tool can't be asked about")]
+    Tool(#[from] InvalidScope),
     /// A pack that would write elsewhere.
     #[error("the pack names the file `{0}`, which would lie outside its directory; nothing was written")]
     Outside(String),

@@ -75,7 +75,7 @@ pub(super) fn rehearse(source: &PackSource, args: &PackArgs) -> Result<Rehearsal
 }
 
 /// Checks a pack together with those it is said to run with; gives them all, this one first.
-fn examine(source: &PackSource, args: &PackArgs) -> Result<(Vec<Pack>, Rehearsal), Error> {
+pub(super) fn examine(source: &PackSource, args: &PackArgs) -> Result<(Vec<Pack>, Rehearsal), Error> {
     let mut rehearsal = Rehearsal {
         name: source.name.clone(),
         rules: 0,
@@ -104,7 +104,7 @@ fn examine(source: &PackSource, args: &PackArgs) -> Result<(Vec<Pack>, Rehearsal
 }
 
 /// The packs as an enforcer would run them.
-fn bundle(packs: &[Pack]) -> Result<Bundle, PackError> {
+pub(super) fn bundle(packs: &[Pack]) -> Result<Bundle, PackError> {
     let composition = compose(&packs.iter().collect::<Vec<_>>())?;
     let manifest = Manifest::of(&composition, 1, Generation(1));
     let segment = |sha256: &Sha256| -> Option<Bytes> {
@@ -129,6 +129,13 @@ impl Rehearsal {
             known.message == finding.message && (known.line, known.column) == (finding.line, finding.column)
         };
         self.findings.iter().any(same)
+    }
+
+    /// Says what is wrong with a pack; nothing beside warnings if it is good.
+    pub(super) fn refuse(&self, invocation: &Invocation) -> Result<Outcome, Error> {
+        self.print_findings(invocation);
+        invocation.answer(&self.view(false), |paint| self.check_text(paint))?;
+        Ok(Outcome::Failed)
     }
 
     /// Says why a pack is not pushed; nothing beside warnings if it can be.

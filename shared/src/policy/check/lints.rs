@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Check;
 use crate::identity::SpiffeId;
+use crate::policy::catalog::Tool;
 use crate::policy::entity;
 use crate::policy::finding::{Finding, Place};
 use crate::policy::rule::Rule;
@@ -67,16 +68,7 @@ impl Check<'_> {
 
     /// Whether any tool of any catalog is in the rule's scope, as far as actions go.
     pub(super) fn means_a_tool(&self, rule: &Rule) -> bool {
-        let mut tools = self.each_tool();
-        let is_meant = |wanted: &EntityUID, id: &str| *wanted == entity::of(&entity::ACTION, id);
-        match rule.policy.action_constraint() {
-            ActionConstraint::Any => tools.next().is_some(),
-            ActionConstraint::Eq(action) => tools.any(|tool| is_meant(action, &tool.id)),
-            ActionConstraint::In(list) => tools.any(|tool| {
-                let mut names = tool.groups().chain([tool.id.as_str()]);
-                names.any(|name| list.iter().any(|wanted| is_meant(wanted, name)))
-            }),
-        }
+        self.each_tool().any(|tool| is_about(rule, tool))
     }
 
     /// The entity of a scope that nothing can be in: a misspelt team would switch a rule off without a word. Into a team that is
@@ -93,6 +85,19 @@ impl Check<'_> {
         let name = group.to_string();
         let declared_team = is_type("Team") && self.hierarchy.declares(&name);
         (!itself && !declared_team && !self.hierarchy.holds_something(&name)).then_some(group)
+    }
+}
+
+/// Whether a tool is in a rule's scope, as far as actions go.
+pub(in super::super) fn is_about(rule: &Rule, tool: &Tool) -> bool {
+    let is_meant = |wanted: &EntityUID, id: &str| *wanted == entity::of(&entity::ACTION, id);
+    match rule.policy.action_constraint() {
+        ActionConstraint::Any => true,
+        ActionConstraint::Eq(action) => is_meant(action, &tool.id),
+        ActionConstraint::In(list) => {
+            let mut names = tool.groups().chain([tool.id.as_str()]);
+            names.any(|name| list.iter().any(|wanted| is_meant(wanted, name)))
+        }
     }
 }
 

@@ -24,7 +24,7 @@ fn tool(effects: &BTreeSet<Effect>, reversibility: Reversibility) -> Tool {
 const NOTHING: Exposure<'_> = Exposure {
     tool: None,
     carried: Sensitivity::Public,
-    resource: Sensitivity::Public,
+    resource: None,
     depth: 0,
     is_untrusted: false,
     floor: 0,
@@ -110,7 +110,7 @@ proptest! {
             Exposure {
                 tool: known.then_some(&tool),
                 carried: Sensitivity::ALL[carried],
-                resource: Sensitivity::ALL[resource],
+                resource: Some(Sensitivity::ALL[resource]),
                 depth,
                 is_untrusted,
                 floor,

@@ -1,0 +1,165 @@
+//! An explanation for scripts. Names are stable.
+
+use checkrein_shared::decision::Tier;
+use checkrein_shared::label::Label;
+use checkrein_shared::policy::{Candidate, Explanation, RiskTerm, RuleKind, TierReason};
+use serde::Serialize;
+
+#[derive(Debug, Serialize)]
+pub(super) struct View {
+    pub(super) tool: String,
+    pub(super) catalogued: bool,
+    pub(super) tier: TierView,
+    pub(super) risk: RiskView,
+    pub(super) rules: Vec<RuleView>,
+    /// Null: without arguments there is none.
+    pub(super) judgement: Option<JudgementView>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TierView {
+    pub(super) tier: String,
+    pub(super) because: Vec<ReasonView>,
+    pub(super) consistency: &'static str,
+    pub(super) policy_age_ms_max: u64,
+    pub(super) failure: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ReasonView {
+    pub(super) tier: String,
+    pub(super) why: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RiskView {
+    pub(super) risk: u8,
+    pub(super) floor: u8,
+    pub(super) terms: Vec<TermView>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TermView {
+    pub(super) term: &'static str,
+    pub(super) points: u8,
+    pub(super) why: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RuleView {
+    pub(super) id: String,
+    pub(super) kind: &'static str,
+    pub(super) pack: String,
+    pub(super) file: String,
+    pub(super) line: u32,
+    pub(super) conditions: bool,
+    pub(super) reads_ledger: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct JudgementView {
+    pub(super) verdict: String,
+    pub(super) cause: String,
+    pub(super) reason: String,
+    pub(super) rules: Vec<String>,
+    pub(super) groups: Vec<String>,
+    /// The labels that the call would bring into its task.
+    pub(super) yields: Vec<String>,
+}
+
+impl View {
+    pub(super) fn of(tool: &str, explanation: &Explanation) -> Self {
+        let judgement = explanation.judgement.as_ref().map(|judged| JudgementView {
+            verdict: judged.verdict.to_string(),
+            cause: judged.cause.to_string(),
+            reason: judged.reason.clone(),
+            rules: judged.rules.clone(),
+            groups: judged
+                .requirements
+                .iter()
+                .map(|requirement| requirement.group.clone())
+                .collect(),
+            yields: judged.yields.iter().map(Label::to_string).collect(),
+        });
+        Self {
+            tool: tool.to_owned(),
+            catalogued: explanation.is_catalogued,
+            tier: TierView::of(explanation),
+            risk: RiskView {
+                risk: explanation.risk.total,
+                floor: explanation.risk.floor,
+                terms: explanation.risk.terms.iter().map(TermView::of).collect(),
+            },
+            rules: explanation.candidates.iter().map(RuleView::of).collect(),
+            judgement,
+        }
+    }
+}
+
+impl TierView {
+    fn of(explanation: &Explanation) -> Self {
+        let (full_ms, light_ms) = (explanation.bounds.full_ms, explanation.bounds.light_ms);
+        let (consistency, policy_age_ms_max, failure) = match explanation.tier {
+            Tier::Static => (
+                "decided by the enforcer alone",
+                light_ms,
+                "goes on without a control plane until policy is too old, then denies",
+            ),
+            Tier::Light => (
+                "decided by the enforcer alone, with its copy of the ledger",
+                light_ms,
+                "goes on without a control plane until policy is too old, then denies",
+            ),
+            Tier::Full => (
+                "the control plane confirms that the task lives and what it has done, before release",
+                full_ms,
+                "denies while the control plane can't be reached",
+            ),
+        };
+        Self {
+            tier: explanation.tier.to_string(),
+            because: explanation.tier_because.iter().map(ReasonView::of).collect(),
+            consistency,
+            policy_age_ms_max,
+            failure,
+        }
+    }
+}
+
+impl ReasonView {
+    fn of(reason: &TierReason) -> Self {
+        Self {
+            tier: reason.tier.to_string(),
+            why: reason.why.clone(),
+        }
+    }
+}
+
+impl TermView {
+    fn of(term: &RiskTerm) -> Self {
+        Self {
+            term: term.term,
+            points: term.points,
+            why: term.why.clone(),
+        }
+    }
+}
+
+impl RuleView {
+    fn of(rule: &Candidate) -> Self {
+        Self {
+            id: rule.id.clone(),
+            kind: match rule.kind {
+                RuleKind::Permit => "permit",
+                RuleKind::Forbid => "forbid",
+                RuleKind::Hold(_) => "hold",
+                RuleKind::Yield(_) => "label",
+            },
+            pack: rule.pack.clone(),
+            file: rule.origin.file.clone(),
+            line: rule.origin.line,
+            conditions: rule.has_conditions,
+            reads_ledger: rule.reads_ledger,
+        }
+    }
+}
