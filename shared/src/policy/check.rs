@@ -6,9 +6,10 @@
 mod collisions;
 mod hierarchy;
 mod lints;
+mod monotone;
 mod selection;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
@@ -152,6 +153,7 @@ impl<'p> Check<'p> {
         let declared = schema.entity_types().map(ToString::to_string).collect();
         let result = Validator::new(schema).validate(&policies, ValidationMode::Strict);
         let found = |id: &PolicyId| rules.get(AsRef::<str>::as_ref(id)).copied();
+        let mut refused = HashSet::new();
         for error in result.validation_errors() {
             let Some((pack, rule)) = found(error.policy_id()) else {
                 continue;
@@ -163,6 +165,7 @@ impl<'p> Check<'p> {
                 .place(&rule.origin.file)
                 .diagnostic(Severity::Error, error, rule.offset);
             self.findings.push((pack.name(), finding));
+            refused.insert(rule.id.as_str());
         }
         for warning in result.validation_warnings() {
             let Some((pack, rule)) = found(warning.policy_id()) else {
@@ -174,6 +177,22 @@ impl<'p> Check<'p> {
                         .diagnostic(Severity::Warning, warning, rule.offset);
                 self.findings.push((pack.name(), finding));
             }
+        }
+        self.order(&refused);
+    }
+
+    /// No verdict falls as its task gets worse. Asked of rules whose types are right, and once: of all packs together.
+    fn order(&mut self, refused: &HashSet<&str>) {
+        if self.is_part {
+            return;
+        }
+        for (pack, rule) in self
+            .each_rule()
+            .filter(|(_, rule)| !refused.contains(rule.id.as_str()))
+        {
+            let found = monotone::findings(rule, pack.place(&rule.origin.file));
+            self.findings
+                .extend(found.into_iter().map(|finding| (pack.name(), finding)));
         }
     }
 

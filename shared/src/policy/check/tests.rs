@@ -311,3 +311,22 @@ fn packs_that_need_each_other_pass_together() {
     );
     assert_eq!(errors(&[&ceiling, &payments]), 0);
 }
+
+#[test]
+fn a_rule_by_which_a_verdict_could_fall_is_refused_and_said_once() {
+    let condition = "unless { context.environment == \"production\" }";
+    let calm = "unless { context.environment == \"production\" && context.risk < 60 }";
+    let wild = "when { context.risk < 60 }";
+    assert!(
+        changed("rules.cedar", condition, calm).is_empty(),
+        "it forbids more"
+    );
+    let findings = changed("rules.cedar", condition, wild);
+    let (severity, file, line, column, message) = one(&findings);
+    assert_eq!((severity, file), (Severity::Error, "rules.cedar"));
+    assert_eq!((line, column), (9, 64));
+    assert!(
+        message.contains("rule `prod-only` may not be monotone in `context.risk`"),
+        "{message}"
+    );
+}
