@@ -7,17 +7,19 @@ mod collisions;
 mod hierarchy;
 mod lints;
 mod monotone;
+mod reach;
 mod selection;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator};
 
 use super::catalog::Tool;
 use super::finding::{Finding, Severity};
 use super::pack::Pack;
 use super::rule::{Rule, RuleKind};
 use super::schema;
+use crate::label::Label;
 use hierarchy::Hierarchy;
 pub(super) use lints::is_about;
 pub use selection::{check_selected, enforcers_with};
@@ -28,6 +30,8 @@ struct Check<'p> {
     /// Whether there are packs beside these, which other enforcers run and which a check has seen.
     is_part: bool,
     hierarchy: Hierarchy<'p>,
+    /// The labels of the sensitivities that entities say of themselves.
+    sensitivities: BTreeSet<Label>,
     findings: Vec<(&'p str, Finding)>,
 }
 
@@ -61,6 +65,7 @@ impl<'p> Check<'p> {
             packs,
             is_part: false,
             hierarchy: Hierarchy::default(),
+            sensitivities: BTreeSet::new(),
             findings: Vec::new(),
         }
     }
@@ -124,6 +129,8 @@ impl<'p> Check<'p> {
                 let id = uid.split("::").nth(1).unwrap_or(uid);
                 let at = schema::find(place.text, id);
                 self.hierarchy.add(uid, pack, at.clone(), lints::parents(json));
+                let odd = self.sensitivity(json, place, at.clone());
+                self.findings.extend(odd.map(|finding| (pack.name(), finding)));
                 if let Some(finding) = owners.claim("entity", uid, pack.name(), place, at.clone()) {
                     self.findings.push((pack.name(), finding));
                 }
@@ -153,7 +160,7 @@ impl<'p> Check<'p> {
         let declared = schema.entity_types().map(ToString::to_string).collect();
         let result = Validator::new(schema).validate(&policies, ValidationMode::Strict);
         let found = |id: &PolicyId| rules.get(AsRef::<str>::as_ref(id)).copied();
-        let mut refused = HashSet::new();
+        let (mut refused, mut never) = (HashSet::new(), HashSet::new());
         for error in result.validation_errors() {
             let Some((pack, rule)) = found(error.policy_id()) else {
                 continue;
@@ -177,8 +184,15 @@ impl<'p> Check<'p> {
                         .diagnostic(Severity::Warning, warning, rule.offset);
                 self.findings.push((pack.name(), finding));
             }
+            if let ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_) =
+                warning
+            {
+                never.insert(rule.id.as_str());
+            }
         }
         self.order(&refused);
+        never.extend(refused);
+        self.reach(&never);
     }
 
     /// No verdict falls as its task gets worse. Asked of rules whose types are right, and once: of all packs together.

@@ -18,6 +18,8 @@ use cedar_policy_core::ast::{Expr, ExprKind, UnaryOp};
 
 use crate::policy::finding::{Finding, Place};
 use crate::policy::rule::{Rule, RuleKind};
+use inputs::At;
+pub(super) use inputs::children;
 use outcome::{Guards, Outcome, outcome};
 
 /// What must hold of a rule as inputs rise.
@@ -55,6 +57,20 @@ pub(super) fn findings(rule: &Rule, place: Place<'_>) -> Vec<Finding> {
     found.collect()
 }
 
+/// The name of an input that is a number, and the highest it can be.
+pub(super) fn bounds(expression: &Expr) -> Option<(String, i64)> {
+    let path = inputs::path(expression)?;
+    match inputs::at(&path) {
+        At::Rising(highest) => Some((inputs::first(expression).name, highest.unwrap_or(i64::MAX))),
+        _ => None,
+    }
+}
+
+/// Whether it is the labels of the task.
+pub(super) fn is_labels(expression: &Expr) -> bool {
+    inputs::path(expression).is_some_and(|path| path == ["task", "labels"])
+}
+
 /// The parts of a rule by which a verdict could fall; none: it is monotone.
 fn suspects(rule: &Rule) -> Vec<Suspect> {
     let Some(conditions) = rule.policy.non_scope_constraints() else {
@@ -67,7 +83,7 @@ fn suspects(rule: &Rule) -> Vec<Suspect> {
     let whole = outcome(conditions, &Guards::default());
     // A forbid that errs denies as one that is satisfied does; a hold that errs denies, and one that is satisfied does not.
     let error_may_fade = matches!(rule.kind, RuleKind::Hold(_)) && !whole.errors_grow();
-    if demand.is_met_by(&whole) && !error_may_fade {
+    if demand.is_met_by(whole) && !error_may_fade {
         return Vec::new();
     }
     let mut blamed = Vec::new();
@@ -79,7 +95,7 @@ fn suspects(rule: &Rule) -> Vec<Suspect> {
 }
 
 impl Demand {
-    const fn is_met_by(self, outcome: &Outcome) -> bool {
+    const fn is_met_by(self, outcome: Outcome) -> bool {
         match self {
             Self::Grow => outcome.fails.shrinks,
             Self::Shrink => outcome.holds.shrinks,
@@ -122,7 +138,7 @@ fn blame<'e>(part: &'e Expr, demand: Demand, guards: &Guards<'e>, blamed: &mut V
             then_expr,
             else_expr,
         } => {
-            if demand.is_met_by(&outcome(part, guards)) {
+            if demand.is_met_by(outcome(part, guards)) {
                 return;
             }
             let before = blamed.len();
@@ -132,7 +148,7 @@ fn blame<'e>(part: &'e Expr, demand: Demand, guards: &Guards<'e>, blamed: &mut V
                 blamed.push(part);
             }
         }
-        _ if demand.is_met_by(&outcome(part, guards)) => {}
+        _ if demand.is_met_by(outcome(part, guards)) => {}
         _ => blamed.push(part),
     }
 }

@@ -84,7 +84,7 @@ fn every_reference_that_leads_nowhere_is_an_error_at_its_place() {
             11,
             "could never be approved",
         ),
-        ("entities.json", "\"watched\"", "7", 10, "XX00666"),
+        ("entities.json", "\"restricted\"", "7", 10, "XX00666"),
         (
             "entities.json",
             "\"Team\", \"id\": \"billing\" }, \"attrs\"",

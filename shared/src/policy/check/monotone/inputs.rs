@@ -43,9 +43,10 @@ const OF_TASK: [(&str, Option<i64>); 4] = [
 pub(super) fn at(path: &[&str]) -> At {
     match path {
         ["risk"] => At::Rising(Some(RISK_MAX.into())),
-        ["policy_age"] | ["task", "labels"] | ["task", "spent", _] => At::Rising(None),
+        ["policy_age"] | ["task", "labels"] | ["task", "spent", _] | ["task", "used", _, "times"] => {
+            At::Rising(None)
+        }
         ["chain", "depth"] => At::Rising(Some(DEPTH_MAX.into())),
-        ["task", "used", _, "times"] => At::Rising(None),
         ["task", "used", _, "ago"] => At::Falling,
         [] | ["task" | "chain"] | ["task", "used" | "spent"] | ["task", "used", _] => At::Whole,
         ["task", member] => OF_TASK
@@ -129,7 +130,7 @@ fn named(path: &[&str], falls: bool) -> Named {
 }
 
 /// What an expression is made of, one step down.
-pub(super) fn children(expression: &Expr) -> Vec<&Expr> {
+pub(in super::super) fn children(expression: &Expr) -> Vec<&Expr> {
     match expression.expr_kind() {
         ExprKind::If {
             test_expr,

@@ -63,7 +63,7 @@ impl<'e> Guards<'e> {
 
 impl Outcome {
     /// Whether what errs goes on to err.
-    pub(super) fn errors_grow(&self) -> bool {
+    pub(super) fn errors_grow(self) -> bool {
         self.errs.is_none_or(|errs| errs.grows)
     }
 
