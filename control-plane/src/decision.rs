@@ -16,9 +16,10 @@ mod store;
 
 use bytes::Bytes;
 use checkrein_shared::action::Sha256;
-use checkrein_shared::decision::{Chain, Decision, Outcome, Record};
-use checkrein_shared::id::InstanceId;
+use checkrein_shared::decision::{Chain, Decision, Mode, Outcome, Record, Tier, Verdict};
+use checkrein_shared::id::{HoldId, InstanceId};
 use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::policy::Reversibility;
 use checkrein_shared::wire::InvalidMessage;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,7 @@ use tracing::error;
 
 use crate::database::{Database, DatabaseError, Transaction};
 use crate::hold;
+use crate::task::{self, Recorded};
 
 pub use partition::{Retention, keep_partitions};
 
@@ -191,6 +193,7 @@ impl Decisions {
         let tx = self.database.begin("decision.append").await?;
         if store::advance_cursor(&tx, journal, batch.before, after).await? {
             store::insert(&tx, journal, &placed).await?;
+            count_calls(&tx, &placed).await?;
             settle_holds(&tx, journal, &placed).await?;
             tx.commit().await?;
             return Ok(after);
@@ -241,6 +244,28 @@ fn place(batch: &Batch) -> Result<Vec<Placed>, AppendError> {
         });
     }
     Ok(placed)
+}
+
+/// Calls that were let through without asking count in the ledgers of their tasks, in the transaction that stores them.
+async fn count_calls(tx: &Transaction, placed: &[Placed]) -> Result<(), DatabaseError> {
+    let calls: Vec<_> = placed.iter().filter_map(call).collect();
+    task::count_recorded(tx, &calls).await
+}
+
+/// The call that a record lets through on its own. A full-tier release was counted when it was confirmed or its approval used.
+fn call(placed: &Placed) -> Option<Recorded<'_>> {
+    let Record::Decision(decision) = &placed.record else {
+        return None;
+    };
+    let is_let_through = decision.verdict == Verdict::Permit && decision.mode == Mode::Enforce;
+    (is_let_through && decision.tier != Tier::Full).then_some(Recorded {
+        task: decision.task?,
+        release: decision.hold.map_or(decision.id.uuid(), HoldId::uuid),
+        tool: &decision.tool,
+        // Whoever does not say is counted as the worst there is.
+        reversibility: decision.reversibility.unwrap_or(Reversibility::Irreversible),
+        at_ms: decision.decided_ms,
+    })
 }
 
 /// Outcomes that came home end the holds they belong to, in the transaction that stores them.

@@ -8,7 +8,7 @@
 //!
 //! **Invariant**: every step is one transaction that locks the row, asks the state machine, and compares deadlines with
 //! the database's clock. Locks are taken in one order: task, hold, policy, instance, the holds' counter;
-//! of several holds, by id. A journal's cursor comes before its holds.
+//! of several tasks or holds, by id. A journal's cursor comes before the tasks of its records, and those before its holds.
 
 mod api;
 mod consume;

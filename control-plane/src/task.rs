@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! start --> row + signed grant                       the grant is verified offline by any enforcer
-//! amend --> row, epoch, revocation                   the grants of the epochs before stop everywhere
+//! amend, declassify --> row, epoch, revocation       the grants of the epochs before stop everywhere
 //! end, revoke --> row, revocation, holds cancelled   one transaction; the feed pushes it first
-//! confirm <-- enforcer, before a full-tier release   from the primary
+//! confirm <-- enforcer, before a full-tier release   from the primary, and counted in the ledger
+//! note <-- enforcer, before data is released         labels into the ledger
 //! ```
 //!
 //! **Invariant**: a closed task stays closed; its revocation has a sequence of its own, without a gap.
@@ -12,6 +13,7 @@
 mod amend;
 mod api;
 mod confirm;
+mod declassify;
 mod delegate;
 mod ledger;
 mod presented;
@@ -27,6 +29,7 @@ use checkrein_shared::grant::{DataScope, Grant, Limits, Revocation, Revoked, Sco
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::{Role, SpiffeId};
 use checkrein_shared::key::VerifyingKey;
+use checkrein_shared::label::Label;
 use thiserror::Error;
 
 use crate::authority::Authority;
@@ -34,7 +37,8 @@ use crate::database::{Database, DatabaseError, Transaction};
 use crate::{fleet, hold};
 pub use amend::{AMENDMENTS_MAX, Amend, Change, PastEpoch, Terms};
 pub use confirm::{Charge, Confirm, Confirmation, Release, Released, is_used_up, release};
-pub use ledger::{Counted, Note, Source, known};
+pub use declassify::Declassified;
+pub use ledger::{Carried, Counted, Note, Recorded, Source, count_recorded, known};
 pub use presented::{BelieveError, Objection, believe, forget_proofs};
 pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
 
@@ -174,6 +178,12 @@ pub enum TaskError {
     /// Without it, the task has nothing left.
     #[error("that is the grant of task `{0}` itself; `checkrein task revoke {0}` ends the task")]
     OwnGrant(TaskId),
+    /// Who has a part in the task would lift what it carries.
+    #[error("`{0}` started task `{1}`, is whom it is for, or acts in it: somebody else must declassify it")]
+    Involved(SpiffeId, TaskId),
+    /// There is nothing to lift.
+    #[error("task `{0}` carries no label `{1}`; `checkrein task show {0}` says what it carries")]
+    NotCarried(TaskId, Label),
     /// Its authority is gone.
     #[error("task `{0}` is over and can't be amended; start another one")]
     Over(TaskId),
@@ -237,10 +247,7 @@ impl Tasks {
             store::remember_start(&tx, caller, key, id).await?;
             task
         };
-        let token = task.to_grant().sign(&self.authority.grant)?;
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(TaskError::GrantTooLong(token.len()));
-        }
+        let token = self.sign(&task)?;
         tx.commit().await?;
         Ok((task, token))
     }

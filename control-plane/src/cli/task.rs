@@ -1,6 +1,7 @@
 //! `checkrein task`: an agent's authority, started, shown, and taken back.
 
 mod amend;
+mod declassify;
 mod offline;
 mod revoke;
 mod show;
@@ -53,7 +54,7 @@ enum Command {
     /// Tasks, newest first
     #[command(after_help = "Example:\n  checkrein task list --state live")]
     List(ListArgs),
-    /// One task: who may do what, for whom, until when
+    /// One task: who may do what, for whom, until when, and what it has done
     #[command(after_help = "Example:\n  checkrein task show task_0193f1c2a4b87d3e9f00a1b2c3d4e5f6")]
     Show {
         /// The task, as `task start` printed it
@@ -62,6 +63,9 @@ enum Command {
     /// Change what a live task is for: prints the grant that takes the place of those before, which stop everywhere
     #[command(after_help = amend::EXAMPLE)]
     Amend(amend::Args),
+    /// Take labels from what a task carries: prints the grant that takes the place of those before, which stop everywhere
+    #[command(after_help = declassify::EXAMPLE)]
+    Declassify(declassify::Args),
     /// Finish a task: its grant stops, what it holds is cancelled
     #[command(after_help = "Example:\n  checkrein task end task_0193f1c2a4b87d3e9f00a1b2c3d4e5f6")]
     End {
@@ -181,6 +185,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     let task = match command {
         Command::Start(args) => return start(client, args, invocation).await,
         Command::Amend(args) => return amend::run(client, args, invocation).await,
+        Command::Declassify(args) => return declassify::run(client, args, invocation).await,
         Command::List(args) => return list(client, args, invocation).await,
         Command::Show { id } => client.show(ShowRequest { task_id: id }).await?.into_inner().task,
         Command::End { id } => {

@@ -55,6 +55,10 @@ pub struct PastEpoch {
     pub epoch: u64,
     /// What the task said in it.
     pub terms: Terms,
+    /// The labels that it carried when it ended, sorted.
+    pub labels: Vec<String>,
+    /// Those of them that were taken from it when the next one began.
+    pub lifted: Vec<String>,
     /// Who ended it.
     pub by: SpiffeId,
     /// When.
@@ -93,10 +97,7 @@ impl Tasks {
             store::epoch::remember_amend(&tx, caller, key, &asked, id).await?;
             task
         };
-        let token = task.to_grant().sign(&self.authority.grant)?;
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(TaskError::GrantTooLong(token.len()));
-        }
+        let token = self.sign(&task)?;
         let past = store::epoch::past(&tx, id).await?;
         tx.commit().await?;
         Ok((task, past, token))
@@ -120,12 +121,23 @@ impl Tasks {
         if terms == task.terms() {
             return Ok(task);
         }
+        self.begin_epoch(tx, &task, (caller, reason), &terms).await
+    }
+
+    /// Begins the next epoch of a locked task that is live: the grants of those before stop everywhere.
+    pub(super) async fn begin_epoch(
+        &self,
+        tx: &Transaction,
+        task: &Task,
+        (caller, reason): (&SpiffeId, &str),
+        terms: &Terms,
+    ) -> Result<Task, TaskError> {
         if task.epoch >= AMENDMENTS_MAX {
             return Err(TaskError::AmendedTooOften(task.id));
         }
-        store::epoch::insert(tx, &task, caller, reason).await?;
+        store::epoch::insert(tx, task, caller, reason).await?;
         let grant = GrantId::new(&*self.clock);
-        let amended = store::epoch::amend(tx, task.id, grant, &terms).await?;
+        let amended = store::epoch::amend(tx, task.id, grant, terms).await?;
         let amended = amended.ok_or(TaskError::Over(task.id))?;
         hold::amend_waiting(tx, task.id, &amended.environment, &amended.intent).await?;
         let before = Revocation {
@@ -139,6 +151,15 @@ impl Tasks {
         revocation::append(tx, &before, None).await?;
         Ok(amended)
     }
+
+    /// The grant of a task as its row says it.
+    pub(super) fn sign(&self, task: &Task) -> Result<String, TaskError> {
+        let token = task.to_grant().sign(&self.authority.grant)?;
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TaskError::GrantTooLong(token.len()));
+        }
+        Ok(token)
+    }
 }
 
 impl Amend {
@@ -150,6 +171,28 @@ impl Amend {
             named: self.named.unwrap_or(terms.named),
             data: self.data.or(terms.data),
         }
+    }
+}
+
+impl PastEpoch {
+    /// What is not as it was, with the epoch that says these terms.
+    pub fn changes(&self, next: &Terms) -> Vec<Change> {
+        let mut changes = self.terms.changes(next);
+        if !self.lifted.is_empty() {
+            let left = self.labels.iter().filter(|label| !self.lifted.contains(label));
+            let left: Vec<&str> = left.map(String::as_str).collect();
+            let to = if left.is_empty() {
+                "none".to_owned()
+            } else {
+                left.join(", ")
+            };
+            changes.push(Change {
+                what: "labels",
+                from: self.labels.join(", "),
+                to,
+            });
+        }
+        changes
     }
 }
 

@@ -153,6 +153,13 @@ impl TaskService for Tasks {
             .map_err(|error| database_trouble(&error))?;
         let mut shown = amend::with_history(whole(&task), &task, &past);
         shown.delegations = delegated.iter().map(Into::into).collect();
+        let done = super::ledger::read(&tx, id)
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let carried = store::ledger::labels(&tx, id)
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        let shown = ledger::with_ledger(shown, &done, &carried);
         Ok(Response::new(wire::ShowResponse { task: Some(shown) }))
     }
 
@@ -193,15 +200,38 @@ impl TaskService for Tasks {
             refused_reason,
         }))
     }
+
+    async fn declassify(
+        &self,
+        request: Request<wire::DeclassifyRequest>,
+    ) -> Result<Response<wire::DeclassifyResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let key = idempotency_key(&request.idempotency_key)?;
+        let id = parse_id(&request.task_id)?;
+        let (labels, reason) = ledger::parse_declassify(&request)?;
+        let asked = Sha256::of(&request.encode_to_vec());
+        let done = self
+            .declassify(&caller.id, (key, asked), id, (&labels, reason))
+            .await?;
+        Ok(Response::new(wire::DeclassifyResponse {
+            task: Some(amend::with_history(whole(&done.task), &done.task, &done.past)),
+            grant: done.grant,
+            lifted: done.lifted.iter().map(Into::into).collect(),
+        }))
+    }
 }
 
 impl From<TaskError> for Status {
     fn from(error: TaskError) -> Self {
         match error {
             TaskError::NotFound(id) => not_found("task", &id.to_string()),
-            TaskError::SelfStarted(_) | TaskError::Believe(BelieveError::OtherAgent { .. }) => {
+            TaskError::SelfStarted(_)
+            | TaskError::Involved(..)
+            | TaskError::Believe(BelieveError::OtherAgent { .. }) => {
                 Self::permission_denied(error.to_string())
             }
+            TaskError::NotCarried(..) => precondition("NOT_CARRIED", error.to_string()),
             TaskError::OwnGrant(_) => bad_field("grant_id", error.to_string()),
             TaskError::Over(_) => precondition("TASK_OVER", error.to_string()),
             TaskError::AmendedTooOften(_) => precondition("AMENDED_TOO_OFTEN", error.to_string()),

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 
 use checkrein_shared::decision::Cause;
 use checkrein_shared::id::{DecisionId, TaskId};
+use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::label::Label;
 use checkrein_shared::ledger::{LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger};
 use checkrein_shared::policy::Reversibility;
@@ -20,6 +21,9 @@ use uuid::Uuid;
 use super::presented::{Objection, objection, verify};
 use super::{Task, TaskError, TaskState, Tasks, store};
 use crate::database::{DatabaseError, Transaction};
+
+/// The name of a tool has at most this many bytes.
+pub(super) const TOOL_BYTES_MAX: usize = 256;
 
 /// Labels that a call brings into a task, or a look at its ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +42,25 @@ pub struct Note {
     pub source: Source,
 }
 
+/// A label that a task carries, with the first call that brought it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// The label.
+    pub label: Label,
+    /// How it is known.
+    pub source: Source,
+    /// The decision that let the call through.
+    pub decision: DecisionId,
+    /// The tool that was called.
+    pub tool: String,
+    /// Who called it.
+    pub agent: SpiffeId,
+    /// The name of the enforcer that released it.
+    pub enforcer: String,
+    /// When it was written.
+    pub added_ms: u64,
+}
+
 /// How it is known what data is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -54,6 +77,21 @@ pub struct Counted {
     pub tool: String,
     /// Its class.
     pub reversibility: Reversibility,
+}
+
+/// A call that was let through without asking, as its record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded<'a> {
+    /// In which task.
+    pub task: TaskId,
+    /// The name under which it would have been confirmed: what was is counted already.
+    pub release: Uuid,
+    /// The tool.
+    pub tool: &'a str,
+    /// Its class.
+    pub reversibility: Reversibility,
+    /// When, by the enforcer's clock.
+    pub at_ms: u64,
 }
 
 impl Source {
@@ -134,6 +172,18 @@ pub(super) async fn count(
     }
     store::ledger::count(tx, id, release, counted).await?;
     Ok(Ok(ledger))
+}
+
+/// Counts calls that were let through without asking, when their records come home; those of tasks that nobody knows count
+/// nowhere. Locks the tasks until the transaction ends.
+pub async fn count_recorded(tx: &Transaction, recorded: &[Recorded<'_>]) -> Result<(), DatabaseError> {
+    let tasks: BTreeSet<Uuid> = recorded.iter().map(|call| call.task.uuid()).collect();
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let tasks: Vec<Uuid> = tasks.into_iter().collect();
+    store::ledger::lock_all(tx, &tasks).await?;
+    store::ledger::count_recorded(tx, recorded).await
 }
 
 /// What stands against going on in this task.

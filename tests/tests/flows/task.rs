@@ -3,6 +3,7 @@
 mod amend;
 mod budget;
 mod data;
+mod declassify;
 mod delegation;
 mod ledger;
 mod offline;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use checkrein_proto::task::v1::{Amendment, Task};
+use checkrein_proto::task::v1::{Amendment, LabelSource, Ledger, Task, TaskLabel};
 use checkrein_shared::grant::RISK_MAX;
 use serde_json::Value;
 
-use super::view::state_word;
+use super::view::{reversibility_word, state_word};
 use crate::cli::output::{Cell, Fields, Paint, Style, Table, relative, style_of, visible};
 
 /// Rows.
@@ -87,11 +87,53 @@ pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
             .line("closed", &closed)
             .line("because", &task.closed_reason);
     }
+    if let Some(ledger) = &task.ledger {
+        done(&mut fields, ledger, now_ms);
+    }
+    for label in &task.labels {
+        let said = format!("{}, which {}", label.label, carried(label, now_ms));
+        fields.line("carries", &said);
+    }
     let id = paint.apply(Style::Strong, &visible(&task.task_id));
     format!(
         "{id}  {}\n\n{}",
         paint.apply(style_of(word), word),
         fields.render(paint)
+    )
+}
+
+/// What a task has done.
+fn done(fields: &mut Fields, ledger: &Ledger, now_ms: u64) {
+    let Some(class) = reversibility_word(ledger.reversibility) else {
+        fields.line("did", "nothing yet");
+        return;
+    };
+    let calls = if ledger.calls == 1 { "call" } else { "calls" };
+    fields.line("did", &format!("{} {calls}, at most {class}", ledger.calls));
+    for used in &ledger.used {
+        let last = relative(used.last_used_unix_ms, now_ms);
+        let times = match used.times {
+            1 => "once".to_owned(),
+            times => format!("{times} times, last"),
+        };
+        let said = format!("{}, {times} {last}", used.tool);
+        fields.line("used", &said);
+    }
+}
+
+/// Since when a label is carried, and because of what.
+pub(super) fn carried(label: &TaskLabel, now_ms: u64) -> String {
+    let told = match label.source() {
+        LabelSource::Result => "the result of a call",
+        LabelSource::Call | LabelSource::Unspecified => "a call",
+    };
+    format!(
+        "{told} of {} by {} through {} brought {} ({})",
+        label.tool,
+        label.agent,
+        label.enforcer,
+        relative(label.added_unix_ms, now_ms),
+        label.decision_id
     )
 }
 

@@ -1,6 +1,10 @@
 //! A task for scripts. Names are stable.
 
-use checkrein_proto::task::v1::{Amendment, Change, Delegation, State, Task};
+use checkrein_proto::task::v1::{
+    Amendment, Change, Delegation, LabelSource, Ledger, State, Task, TaskLabel, UsedTool,
+};
+use checkrein_shared::policy::Reversibility;
+use checkrein_shared::wire::reversibility_from_wire;
 use serde::Serialize;
 
 use crate::cli::output::rfc3339;
@@ -37,6 +41,40 @@ pub(super) struct TaskView {
     amendments: Vec<AmendmentView>,
     holder_key: Option<String>,
     delegations: Vec<DelegationView>,
+    /// Only where one task is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<LedgerView>,
+}
+
+/// What a task has done.
+#[derive(Debug, Serialize)]
+struct LedgerView {
+    revision: u64,
+    /// Not those of `calls_used`: here every call counts.
+    calls: u64,
+    used: Vec<UsedView>,
+    /// None: there was no call.
+    reversibility: Option<&'static str>,
+    labels: Vec<LabelView>,
+}
+
+#[derive(Debug, Serialize)]
+struct UsedView {
+    tool: String,
+    times: u64,
+    last_used_at: Option<String>,
+}
+
+/// A label with the call that brought it.
+#[derive(Debug, Serialize)]
+pub(super) struct LabelView {
+    label: String,
+    source: &'static str,
+    decision_id: String,
+    tool: String,
+    agent: String,
+    enforcer: String,
+    added_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,6 +122,10 @@ impl TaskView {
             amendments: task.amendments.iter().map(AmendmentView::of).collect(),
             holder_key: Some(task.holder_key.clone()).filter(|key| !key.is_empty()),
             delegations: task.delegations.iter().map(DelegationView::of).collect(),
+            ledger: task
+                .ledger
+                .as_ref()
+                .map(|ledger| LedgerView::of(ledger, &task.labels)),
         }
     }
 }
@@ -126,6 +168,50 @@ impl AmendmentView {
             reason: amendment.reason.clone(),
             changes: amendment.changes.iter().map(change).collect(),
         }
+    }
+}
+
+impl LedgerView {
+    fn of(ledger: &Ledger, labels: &[TaskLabel]) -> Self {
+        let used = |used: &UsedTool| UsedView {
+            tool: used.tool.clone(),
+            times: used.times,
+            last_used_at: rfc3339(used.last_used_unix_ms),
+        };
+        Self {
+            revision: ledger.revision,
+            calls: ledger.calls,
+            used: ledger.used.iter().map(used).collect(),
+            reversibility: reversibility_word(ledger.reversibility),
+            labels: labels.iter().map(LabelView::of).collect(),
+        }
+    }
+}
+
+impl LabelView {
+    pub(super) fn of(label: &TaskLabel) -> Self {
+        let source = match label.source() {
+            LabelSource::Unspecified => "unrecognised",
+            LabelSource::Call => "call",
+            LabelSource::Result => "result",
+        };
+        Self {
+            label: label.label.clone(),
+            source,
+            decision_id: label.decision_id.clone(),
+            tool: label.tool.clone(),
+            agent: label.agent.clone(),
+            enforcer: label.enforcer.clone(),
+            added_at: rfc3339(label.added_unix_ms),
+        }
+    }
+}
+
+/// The class of this number in one word; none: there was no call.
+pub(super) fn reversibility_word(class: u32) -> Option<&'static str> {
+    match reversibility_from_wire(class) {
+        Ok(class) => class.map(Reversibility::as_str),
+        Err(_) => Some("unrecognised"),
     }
 }
 

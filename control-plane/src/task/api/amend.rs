@@ -53,7 +53,7 @@ fn amendment((ended, next): (&PastEpoch, &Terms)) -> wire::Amendment {
         amended_by: ended.by.to_string(),
         amended_unix_ms: ended.at_ms,
         reason: ended.reason.clone(),
-        changes: ended.terms.changes(next).into_iter().map(change).collect(),
+        changes: ended.changes(next).into_iter().map(change).collect(),
     }
 }
 

@@ -72,6 +72,8 @@ impl From<&Task> for wire::Task {
             amendments: Vec::new(),
             delegations: Vec::new(),
             data: task.data.as_ref().map(Into::into),
+            ledger: None,
+            labels: Vec::new(),
         }
     }
 }

@@ -1,16 +1,17 @@
-//! Releases and labels on the wire.
+//! Releases, labels and ledgers on the wire.
+
+use std::collections::BTreeSet;
 
 use checkrein_proto::task::v1 as wire;
-use checkrein_shared::ledger::LEDGER_LABELS_MAX;
+use checkrein_shared::label::Label;
+use checkrein_shared::ledger::{LEDGER_LABELS_MAX, Ledger};
 use checkrein_shared::wire::labels_from_wire;
 use tonic::Status;
 
 use super::parse_id;
-use crate::api::{bad_field, class_or_worst, proof_id, stored_text};
-use crate::task::{Confirm, Counted, Note, Release, Source};
-
-/// The name of a tool has at most this many bytes.
-const TOOL_BYTES_MAX: usize = 256;
+use crate::api::{bad_field, class_or_worst, proof_id, stored_text, text};
+use crate::task::ledger::TOOL_BYTES_MAX;
+use crate::task::{Carried, Confirm, Counted, Note, Release, Source};
 
 pub(super) fn parse_confirm(request: wire::ConfirmRequest) -> Result<Confirm, Status> {
     stored_text("tool", &request.tool, TOOL_BYTES_MAX)?;
@@ -70,4 +71,49 @@ pub(super) fn parse_note(request: wire::NoteRequest) -> Result<Note, Status> {
         tool: request.tool,
         source,
     })
+}
+
+/// What shall be lifted, and why.
+pub(super) fn parse_declassify(request: &wire::DeclassifyRequest) -> Result<(BTreeSet<Label>, &str), Status> {
+    let labels = labels_from_wire(&request.labels, LEDGER_LABELS_MAX);
+    let labels = labels.map_err(|error| bad_field("labels", error.to_string()))?;
+    if labels.is_empty() {
+        return Err(bad_field(
+            "labels",
+            "say which labels the task shall carry no more",
+        ));
+    }
+    let reason = text("reason", &request.reason)?;
+    if reason.trim().is_empty() {
+        return Err(bad_field(
+            "reason",
+            "say why the task may go on as if it had not read that",
+        ));
+    }
+    Ok((labels, reason))
+}
+
+/// The task with what it has done.
+pub(super) fn with_ledger(mut shown: wire::Task, ledger: &Ledger, carried: &[Carried]) -> wire::Task {
+    shown.ledger = Some(ledger.into());
+    shown.labels = carried.iter().map(Into::into).collect();
+    shown
+}
+
+impl From<&Carried> for wire::TaskLabel {
+    fn from(carried: &Carried) -> Self {
+        let source = match carried.source {
+            Source::Call => wire::LabelSource::Call,
+            Source::Result => wire::LabelSource::Result,
+        };
+        Self {
+            label: carried.label.to_string(),
+            source: source.into(),
+            decision_id: carried.decision.to_string(),
+            tool: carried.tool.clone(),
+            agent: carried.agent.to_string(),
+            enforcer: carried.enforcer.clone(),
+            added_unix_ms: carried.added_ms,
+        }
+    }
 }

@@ -42,8 +42,9 @@ pub(in crate::task) async fn insert(
     reason: &str,
 ) -> Result<(), DatabaseError> {
     let insert = "-- epoch.insert
-        INSERT INTO task_epoch (task_id, epoch, grant_id, intent, environment, risk, named, data, amended_by, amended_at, reason)
-        SELECT id, epoch, grant_id, intent, environment, risk, named, data, $2, clock_timestamp(), $3 FROM task WHERE id = $1";
+        INSERT INTO task_epoch (task_id, epoch, grant_id, intent, environment, risk, named, data, labels, amended_by, amended_at, reason)
+        SELECT id, epoch, grant_id, intent, environment, risk, named, data,
+               ARRAY(SELECT label FROM task_label WHERE task_id = $1 ORDER BY label), $2, clock_timestamp(), $3 FROM task WHERE id = $1";
     tx.change_one(insert, &[&task.id.uuid(), &by.as_str(), &reason])
         .await
 }
@@ -82,7 +83,9 @@ pub(in crate::task) async fn amend(
 /// The epochs that are over, in order: no more than a task can have.
 pub(in crate::task) async fn past(tx: &Transaction, id: TaskId) -> Result<Vec<PastEpoch>, DatabaseError> {
     let read = "-- epoch.past
-        SELECT * FROM task_epoch WHERE task_id = $1 ORDER BY epoch";
+        SELECT *, ARRAY(SELECT label FROM task_label_lifted lifted
+                        WHERE lifted.task_id = $1 AND lifted.epoch = task_epoch.epoch + 1 ORDER BY label) AS lifted
+        FROM task_epoch WHERE task_id = $1 ORDER BY epoch";
     let rows = tx
         .query(read, &[&id.uuid()])
         .await
@@ -104,6 +107,8 @@ fn decode_past(row: &Row) -> Result<PastEpoch, DatabaseError> {
             named: row.get("named"),
             data,
         },
+        labels: row.get("labels"),
+        lifted: row.get("lifted"),
         by: parsed(row, "amended_by", "task_epoch")?,
         at_ms: moment_ms(row, "amended_at"),
         reason: row.get("reason"),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use checkrein_shared::id::{DecisionId, TaskId};
+use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::label::Label;
 use checkrein_shared::ledger::{LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Use};
 use checkrein_shared::policy::Reversibility;
@@ -10,8 +11,11 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::database::{DatabaseError, Transaction, inconsistent, moment_ms_opt, to_ms, unsigned};
-use crate::task::ledger::{Counted, Note};
+use crate::database::{
+    DatabaseError, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, signed, to_ms,
+    unsigned,
+};
+use crate::task::ledger::{Carried, Counted, Note, Recorded, Source, TOOL_BYTES_MAX};
 
 /// The ledger as one snapshot has it, with at most one tool more than it may have; none: there is no such task.
 pub(in crate::task) async fn read(tx: &Transaction, id: TaskId) -> Result<Option<Ledger>, DatabaseError> {
@@ -129,6 +133,107 @@ pub(in crate::task) async fn insert_labels(
     raise(tx, note.task).await
 }
 
+/// What a task carries, and why: no more than a task can.
+pub(in crate::task) async fn labels(tx: &Transaction, id: TaskId) -> Result<Vec<Carried>, DatabaseError> {
+    let read = "-- ledger.labels
+        SELECT * FROM task_label WHERE task_id = $1 ORDER BY label";
+    let rows = tx.query(read, &[&id.uuid()]).await;
+    let rows = rows.map_err(|source| tx.failed(source))?;
+    rows.iter().map(|row| decode_carried(row, id)).collect()
+}
+
+/// Takes labels from a locked task, whose new epoch has begun.
+pub(in crate::task) async fn lift(
+    tx: &Transaction,
+    (id, epoch): (TaskId, u64),
+    labels: &BTreeSet<Label>,
+    (by, reason): (&SpiffeId, &str),
+) -> Result<(), DatabaseError> {
+    let lift = "-- ledger.lift
+        WITH lifted AS (DELETE FROM task_label WHERE task_id = $1 AND label = ANY ($3) RETURNING *)
+        INSERT INTO task_label_lifted (task_id, epoch, label, source, decision_id, tool, agent, enforcer, added_at, lifted_by, reason)
+        SELECT task_id, $2, label, source, decision_id, tool, agent, enforcer, added_at, $4, $5 FROM lifted";
+    let words: Vec<&str> = labels.iter().map(Label::as_str).collect();
+    let lifted = tx
+        .execute(lift, &[&id.uuid(), &signed(epoch), &words, &by.as_str(), &reason])
+        .await;
+    lifted.map_err(|source| tx.failed(source))?;
+    raise(tx, id).await
+}
+
+/// What was taken from a task when an epoch began.
+pub(in crate::task) async fn lifted(
+    tx: &Transaction,
+    (id, epoch): (TaskId, u64),
+) -> Result<Vec<Carried>, DatabaseError> {
+    let read = "-- ledger.lifted
+        SELECT * FROM task_label_lifted WHERE task_id = $1 AND epoch = $2 ORDER BY label";
+    let rows = tx.query(read, &[&id.uuid(), &signed(epoch)]).await;
+    let rows = rows.map_err(|source| tx.failed(source))?;
+    rows.iter().map(|row| decode_carried(row, id)).collect()
+}
+
+/// Locks those of these tasks that there are, in the order of their ids.
+pub(in crate::task) async fn lock_all(tx: &Transaction, ids: &[Uuid]) -> Result<(), DatabaseError> {
+    let lock = "-- ledger.lock_all
+        SELECT FROM task WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE";
+    let locked = tx.query(lock, &[&ids]).await;
+    locked.map(drop).map_err(|source| tx.failed(source))
+}
+
+/// Counts calls that were recorded, in tasks that are locked. What was counted when it was released is not counted again, and
+/// no enforcer's clock says that a tool was used later than now.
+pub(in crate::task) async fn count_recorded(
+    tx: &Transaction,
+    recorded: &[Recorded<'_>],
+) -> Result<(), DatabaseError> {
+    let count = "-- ledger.count_recorded
+        WITH seen AS (
+            SELECT row.task_id, row.tool, count(*) AS times, max(row.reversibility) AS reversibility,
+                   least(min(row.used_at), now()) AS first_used_at, least(max(row.used_at), now()) AS last_used_at
+            FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::smallint[], $5::timestamptz[])
+                 AS row (task_id, use_id, tool, reversibility, used_at)
+            JOIN task ON task.id = row.task_id
+            WHERE NOT EXISTS (SELECT FROM task_use WHERE task_use.task_id = row.task_id
+                              AND task_use.use_id = row.use_id AND task_use.tool IS NOT NULL)
+            GROUP BY row.task_id, row.tool
+        ), news AS (
+            SELECT DISTINCT seen.task_id FROM seen LEFT JOIN task_tool known USING (task_id, tool)
+            WHERE known.reversibility IS NULL OR known.reversibility < seen.reversibility
+        ), counted AS (
+            INSERT INTO task_tool AS used (task_id, tool, times, reversibility, first_used_at, last_used_at)
+            SELECT task_id, tool, times, reversibility, first_used_at, last_used_at FROM seen
+            ON CONFLICT (task_id, tool) DO UPDATE
+            SET times = used.times + excluded.times, reversibility = greatest(used.reversibility, excluded.reversibility),
+                first_used_at = least(used.first_used_at, excluded.first_used_at),
+                last_used_at = greatest(used.last_used_at, excluded.last_used_at)
+        )
+        UPDATE task SET ledger_revision = ledger_revision + 1 FROM news WHERE task.id = news.task_id";
+    let column = |of: fn(&Recorded<'_>) -> Uuid| recorded.iter().map(of).collect::<Vec<_>>();
+    let tools: Vec<_> = recorded.iter().map(|call| tool_column(call.tool)).collect();
+    let classes: Vec<_> = recorded.iter().map(|call| class(call.reversibility)).collect();
+    let moments: Vec<_> = recorded.iter().map(|call| from_ms(call.at_ms)).collect();
+    let counted = tx
+        .execute(
+            count,
+            &[
+                &column(|call| call.task.uuid()),
+                &column(|call| call.release),
+                &tools,
+                &classes,
+                &moments,
+            ],
+        )
+        .await;
+    counted.map(drop).map_err(|source| tx.failed(source))
+}
+
+/// The name of a tool as the table can hold it: nothing that an enforcer let through keeps its record out.
+fn tool_column(tool: &str) -> String {
+    let cut = &tool[..tool.floor_char_boundary(TOOL_BYTES_MAX)];
+    cut.replace('\0', " ")
+}
+
 async fn raise(tx: &Transaction, id: TaskId) -> Result<(), DatabaseError> {
     let raise = "-- ledger.raise
         UPDATE task SET ledger_revision = ledger_revision + 1 WHERE id = $1";
@@ -145,6 +250,22 @@ fn of_class(class: Option<i16>, id: TaskId) -> Result<Option<Reversibility>, Dat
     let rank = u32::try_from(class - 1).ok();
     let known = rank.and_then(Reversibility::ranked);
     known.map(Some).ok_or_else(|| inconsistent("task_tool", &id))
+}
+
+fn decode_carried(row: &Row, id: TaskId) -> Result<Carried, DatabaseError> {
+    Ok(Carried {
+        label: parsed(row, "label", "task_label")?,
+        source: match row.get("source") {
+            "call" => Source::Call,
+            "result" => Source::Result,
+            _ => return Err(inconsistent("task_label", &id)),
+        },
+        decision: DecisionId::from_uuid(row.get("decision_id")),
+        tool: row.get("tool"),
+        agent: parsed(row, "agent", "task_label")?,
+        enforcer: row.get("enforcer"),
+        added_ms: moment_ms(row, "added_at"),
+    })
 }
 
 fn decode(row: &Row, id: TaskId) -> Result<Ledger, DatabaseError> {

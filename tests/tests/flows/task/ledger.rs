@@ -1,5 +1,7 @@
 //! What a task has done is known to all of it: one ledger, however many ask at once.
 
+mod recorded;
+
 use std::collections::BTreeSet;
 
 use checkrein_proto::hold::v1::ConsumeRequest;

@@ -1,0 +1,174 @@
+//! Calls that nobody was asked about count when their records come home.
+
+use checkrein_control_plane::decision::{Batch, Decisions, Journal};
+use checkrein_proto::task::v1::Ledger;
+use checkrein_shared::SystemClock;
+use checkrein_shared::action::MaskedArguments;
+use checkrein_shared::decision::{Cause, Chain, Decision, Mode, Record, Tier, Verdict};
+use checkrein_shared::id::{DecisionId, Generation, TaskId};
+use checkrein_shared::policy::Reversibility;
+use tokio_util::sync::CancellationToken;
+
+use super::{LOOK, PAY, confirm, ledger, release, used};
+use crate::flows::asking::{AGENT, Asking};
+
+/// A light-tier call that was let through, as its record says.
+fn call(task: &str, tool: &str) -> Decision {
+    Decision {
+        id: DecisionId::new(&SystemClock),
+        decided_ms: u64::MAX / 2_000_000,
+        agent: AGENT.parse().unwrap(),
+        agent_asserted: false,
+        delegated_by: Vec::new(),
+        user: "alice".to_owned(),
+        task: Some(task.parse().unwrap()),
+        grant: None,
+        call_id: String::new(),
+        tool: tool.to_owned(),
+        arguments: MaskedArguments(String::new()),
+        action: None,
+        tier: Tier::Light,
+        verdict: Verdict::Permit,
+        cause: Cause::Permitted,
+        reason: String::new(),
+        rules: Vec::new(),
+        mode: Mode::Enforce,
+        epoch: 1,
+        generation: Generation(1),
+        revocation_sequence: 0,
+        policy_age_ms: 0,
+        hold: None,
+        environment: String::new(),
+        intent: String::new(),
+        ledger: None,
+        yields: std::collections::BTreeSet::new(),
+        reversibility: Some(Reversibility::ReadOnly),
+    }
+}
+
+/// A journal that comes home.
+struct Home {
+    decisions: Decisions,
+    journal: Journal,
+    at: Chain,
+}
+
+impl Home {
+    async fn open(scene: &Asking) -> Self {
+        let decisions = Decisions::new(scene.world.database().unwrap(), CancellationToken::new());
+        let journal = Journal {
+            enforcer: "edge".to_owned(),
+            instance: scene.instance,
+            incarnation: 1,
+        };
+        let at = decisions.open(&journal).await.unwrap();
+        Self {
+            decisions,
+            journal,
+            at,
+        }
+    }
+
+    /// Brings these home, and then once more, as after an answer that was lost.
+    async fn bring(&mut self, calls: impl IntoIterator<Item = Decision>) {
+        let encoded = |decision| Record::Decision(Box::new(decision)).encode().into();
+        let batch = Batch {
+            before: self.at,
+            records: calls.into_iter().map(encoded).collect(),
+        };
+        self.at = self.decisions.append(&self.journal, &batch).await.unwrap();
+        let again = self.decisions.append(&self.journal, &batch).await.unwrap();
+        assert_eq!(again, self.at);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_call_counts_once_and_the_ledger_changes_only_with_what_is_new() {
+    let scene = Asking::set().await;
+    let task = &*scene.task.task_id;
+    let mut home = Home::open(&scene).await;
+    home.bring([call(task, LOOK), call(task, LOOK), call(task, "bank/more")])
+        .await;
+    let first = ledger(&scene).await;
+    assert_eq!(used(&first), [(LOOK, 2), ("bank/more", 1)]);
+    assert_eq!((first.calls, first.reversibility, first.revision), (3, 1, 1));
+    let now_ms = first.used[0].last_used_unix_ms;
+    assert!(
+        now_ms < call(task, LOOK).decided_ms,
+        "no enforcer's clock says when now is"
+    );
+
+    home.bring([call(task, LOOK)]).await;
+    let second = ledger(&scene).await;
+    assert_eq!(
+        (second.calls, second.revision),
+        (4, 1),
+        "no rule can tell but by counting"
+    );
+    home.bring([Decision {
+        reversibility: Some(Reversibility::Reversible),
+        ..call(task, LOOK)
+    }])
+    .await;
+    let third = ledger(&scene).await;
+    assert_eq!((third.calls, third.reversibility, third.revision), (5, 2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_let_through_or_was_counted_before_counts_nothing() {
+    let scene = Asking::set().await;
+    let task = &*scene.task.task_id;
+    let mut home = Home::open(&scene).await;
+    let stranger = TaskId::new(&SystemClock).to_string();
+    home.bring([
+        Decision {
+            tier: Tier::Full,
+            ..call(task, PAY)
+        },
+        Decision {
+            verdict: Verdict::Deny,
+            ..call(task, PAY)
+        },
+        Decision {
+            verdict: Verdict::Hold,
+            ..call(task, PAY)
+        },
+        Decision {
+            mode: Mode::Observe,
+            ..call(task, PAY)
+        },
+        Decision {
+            task: None,
+            ..call(task, PAY)
+        },
+        call(&stranger, PAY),
+    ])
+    .await;
+    assert_eq!(ledger(&scene).await, Ledger::default());
+
+    // A light-tier call whose task has a budget is confirmed, and recorded as well.
+    let mut confirmed = release(&scene, 1, LOOK, 1);
+    let recorded = call(task, LOOK);
+    confirmed.use_id = recorded.id.uuid().to_string();
+    confirm(&scene, confirmed).await;
+    // An action that people approved was counted with the approval.
+    let hold = scene.held("call", "US13").await;
+    scene.approve(&hold).await.unwrap();
+    scene.consume(scene.consume_request(&hold)).await.unwrap();
+    let approved = Decision {
+        hold: Some(hold.hold_id.parse().unwrap()),
+        ..call(task, PAY)
+    };
+    home.bring([recorded, approved]).await;
+    assert_eq!(used(&ledger(&scene).await), [(LOOK, 1), (PAY, 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_name_of_a_tool_keeps_its_record_out() {
+    let scene = Asking::set().await;
+    let mut home = Home::open(&scene).await;
+    let names = ["nul\0nul", "", &"\u{e9}".repeat(3_000)];
+    home.bring(names.map(|name| call(&scene.task.task_id, name)))
+        .await;
+    assert_eq!(ledger(&scene).await.calls, 3);
+}
