@@ -56,7 +56,7 @@ async fn a_lifted_label_is_gone_and_so_is_every_grant_from_before() {
     let bob = scene.world.approver("bob").await.unwrap();
     let request = lifting(&scene, &["pii"]);
     let done = lift(&bob, request.clone()).await.unwrap();
-    assert_eq!(done.lifted, [carried.clone()]);
+    assert_eq!(done.lifted, std::slice::from_ref(carried));
     assert_ne!(done.grant, scene.started.grant);
     let again = lift(&bob, request.clone()).await.unwrap();
     assert_eq!((again.grant, again.lifted), (done.grant.clone(), done.lifted));

@@ -5,8 +5,9 @@ use checkrein_proto::task::v1::Ledger;
 use checkrein_shared::SystemClock;
 use checkrein_shared::action::MaskedArguments;
 use checkrein_shared::decision::{Cause, Chain, Decision, Mode, Record, Tier, Verdict};
-use checkrein_shared::id::{DecisionId, Generation, TaskId};
+use checkrein_shared::id::{DecisionId, Generation, InstanceId, TaskId};
 use checkrein_shared::policy::Reversibility;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{LOOK, PAY, confirm, ledger, release, used};
@@ -55,10 +56,14 @@ struct Home {
 
 impl Home {
     async fn open(scene: &Asking) -> Self {
+        Self::open_from(scene, scene.instance).await
+    }
+
+    async fn open_from(scene: &Asking, instance: InstanceId) -> Self {
         let decisions = Decisions::new(scene.world.database().unwrap(), CancellationToken::new());
         let journal = Journal {
             enforcer: "edge".to_owned(),
-            instance: scene.instance,
+            instance,
             incarnation: 1,
         };
         let at = decisions.open(&journal).await.unwrap();
@@ -171,4 +176,59 @@ async fn no_name_of_a_tool_keeps_its_record_out() {
     home.bring(names.map(|name| call(&scene.task.task_id, name)))
         .await;
     assert_eq!(ledger(&scene).await.calls, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn journals_that_come_home_at_once_with_the_same_tasks_and_releases_in_them_all_count() {
+    let scene = Asking::set().await;
+    let other = scene
+        .operator
+        .start("alice", AGENT, &["bank/*"], &[])
+        .await
+        .unwrap();
+    let other = other.task.unwrap().task_id;
+    let one = scene.task.task_id.clone();
+    let mut under_way = JoinSet::new();
+    for (number, tasks) in [[&one, &other], [&other, &one]]
+        .into_iter()
+        .cycle()
+        .take(4)
+        .enumerate()
+    {
+        let mut home = Home::open_from(&scene, InstanceId::new(&SystemClock)).await;
+        let tasks = tasks.map(Clone::clone);
+        under_way.spawn(async move {
+            for _ in 0..10 {
+                home.bring(tasks.each_ref().map(|task| call(task, LOOK))).await;
+            }
+        });
+        let releases: Vec<_> = (0..10)
+            .map(|last| release(&scene, u16::try_from(number * 10 + last).unwrap(), PAY, 4))
+            .collect();
+        let mut tasks = scene.edge.tasks();
+        under_way.spawn(async move {
+            for release in releases {
+                assert!(
+                    tasks
+                        .confirm(release)
+                        .await
+                        .unwrap()
+                        .into_inner()
+                        .ledger
+                        .is_some()
+                );
+            }
+        });
+    }
+    under_way.join_all().await;
+    assert_eq!(used(&ledger(&scene).await), [(LOOK, 40), (PAY, 40)]);
+    let of_other = "SELECT times FROM task_tool WHERE task_id = (SELECT id FROM task WHERE id <> $1)";
+    let id: TaskId = one.parse().unwrap();
+    let row = scene
+        .sql()
+        .await
+        .query_one(of_other, &[&id.uuid()])
+        .await
+        .unwrap();
+    assert_eq!(row.get::<_, i64>(0), 40);
 }
