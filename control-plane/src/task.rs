@@ -16,6 +16,7 @@ mod confirm;
 mod declassify;
 mod delegate;
 mod ledger;
+mod pedigree;
 mod presented;
 mod revocation;
 mod revoke;

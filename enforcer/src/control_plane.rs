@@ -18,7 +18,7 @@ use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Requirement, State};
 use checkrein_shared::id::{DecisionId, HoldId, InstanceId, ProofId, TaskId, random_bytes};
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::Ledger;
+use checkrein_shared::ledger::{CameFrom, Fingerprint, Ledger, Seen};
 use checkrein_shared::policy::Reversibility;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
@@ -76,6 +76,8 @@ pub(crate) struct Confirm {
     /// What is released.
     pub(crate) tool: String,
     pub(crate) reversibility: Option<Reversibility>,
+    /// Its values, if a rule asks where they came from.
+    pub(crate) asked: Vec<Fingerprint>,
 }
 
 /// What a call brings into its task.
@@ -87,6 +89,18 @@ pub(crate) struct Note {
     /// None: the ledger is only read.
     pub(crate) labels: BTreeSet<Label>,
     pub(crate) because: Option<Because>,
+    /// Values that a result carried.
+    pub(crate) seen: Option<Seen>,
+    /// Values of a call, if a rule asks where they came from.
+    pub(crate) asked: Vec<Fingerprint>,
+}
+
+/// What the control plane knows of a task.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    pub(crate) ledger: Arc<Ledger>,
+    /// Of the values that were asked about, in their order.
+    pub(crate) from: Vec<CameFrom>,
 }
 
 /// Why data carries labels.
@@ -109,8 +123,8 @@ pub(crate) enum LabelSource {
 /// What became of it.
 #[derive(Debug, Clone)]
 pub(crate) enum Noted {
-    /// It is written; this is the ledger now.
-    Ledger(Arc<Ledger>),
+    /// It is written; this is known now.
+    Known(Known),
     /// It is not.
     Refused(Refusal),
 }
@@ -123,8 +137,8 @@ pub(crate) struct Confirmation {
     pub(crate) refused: Option<Refusal>,
     pub(crate) generation: Generation,
     pub(crate) charge: Charge,
-    /// What the task had done before this release; none: it was not said.
-    pub(crate) ledger: Option<Arc<Ledger>>,
+    /// What was known of the task before this release; none: it was not said.
+    pub(crate) known: Option<Known>,
 }
 
 /// What became of the budget of calls.

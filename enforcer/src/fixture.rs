@@ -400,7 +400,7 @@ impl Scripted {
                     live: true,
                     generation: ask.generation,
                     charge: Charge::None,
-                    ledger: Some(Arc::default()),
+                    known: Some(crate::control_plane::Known::default()),
                 })
             }),
             open: Box::new(|_| Err(AskError::NotConnected)),

@@ -199,9 +199,24 @@ impl Gate {
         Work: FnOnce() -> Running,
         Running: Future<Output = Result<T, E>>,
     {
+        self.run_reading(request, work, |_| Found::default()).await
+    }
+
+    /// The same, and what it gave is looked at before it is given.
+    pub async fn run_reading<T, E, Work, Running>(
+        &self,
+        request: Request,
+        work: Work,
+        found: impl FnOnce(&T) -> Found,
+    ) -> Result<T, RunError<E>>
+    where
+        Work: FnOnce() -> Running,
+        Running: Future<Output = Result<T, E>>,
+    {
         let mut permit = self.permitted(request).await?;
         let (done, labelled) = tokio::join!(work(), permit.pay());
-        ended(permit, done, labelled).await
+        let found = done.as_ref().map(found).unwrap_or_default();
+        ended(permit, done, (labelled, found)).await
     }
 
     async fn permitted<E>(&self, request: Request) -> Result<Permit, RunError<E>> {
@@ -241,7 +256,7 @@ impl Gate {
 async fn ended<T, E>(
     permit: Permit,
     done: Result<T, E>,
-    labelled: Result<(), Refusal>,
+    (labelled, found): (Result<(), Refusal>, Found),
 ) -> Result<T, RunError<E>> {
     let (result, detail) = match (&done, &labelled) {
         (Ok(_), Ok(())) => (OutcomeResult::Done, ""),
@@ -252,7 +267,7 @@ async fn ended<T, E>(
         // The error itself may carry data that belongs in no record.
         (Err(_), _) => (OutcomeResult::Failed, "the tool returned an error"),
     };
-    let completed = permit.complete(result, detail).await;
+    let completed = permit.complete_with(result, detail, &found).await;
     // An error of a tool is a result, too.
     labelled.map_err(|refusal| RunError::Withheld(refusal.into()))?;
     let value = match (done, completed) {

@@ -4,10 +4,15 @@
 //!
 //! **Invariant**: labels only become more, until a person lifts one and the task begins another epoch; what is highest only rises.
 
+mod pedigree;
 mod sensitivity;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use pedigree::{
+    ARGUMENT_VALUES_MAX, CameFrom, Fingerprint, Pedigree, RESULT_BYTES_MAX, RESULT_VALUES_MAX, Seen,
+    TASK_VALUES_MAX, Trust, Values,
+};
 pub use sensitivity::Sensitivity;
 
 use crate::label::Label;
@@ -31,6 +36,8 @@ pub struct Ledger {
     pub used: BTreeMap<String, Use>,
     /// The highest class among the calls that were let through; none: there was none.
     pub reversibility: Option<Reversibility>,
+    /// More stood in untrusted content than was remembered: any value could have.
+    pub values_lost: bool,
 }
 
 /// How a tool was used.

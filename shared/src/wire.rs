@@ -14,7 +14,10 @@ use crate::id::InvalidId;
 use crate::identity::{InvalidSpiffeId, SpiffeId};
 use crate::label::InvalidLabel;
 use crate::policy::InvalidTeam;
-pub use ledger::{labels_from_wire, reversibility_from_wire, reversibility_to_wire};
+pub use ledger::{
+    fingerprints_from_wire, fingerprints_to_wire, labels_from_wire, reversibility_from_wire,
+    reversibility_to_wire,
+};
 
 /// A message that parsed as protobuf and does not mean anything.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

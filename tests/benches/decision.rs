@@ -198,6 +198,7 @@ impl Judged {
             now_ms: self.now_ms,
             policy_age_ms: 0,
             ledger: None,
+            pedigree: None,
             result: None,
         })
     }

@@ -180,6 +180,7 @@ impl TaskService for Tasks {
             refused_cause,
             refused_reason,
             ledger: confirmation.ledger.as_ref().map(Into::into),
+            known: ledger::encode_known(&confirmation.from),
         }))
     }
 
@@ -189,13 +190,18 @@ impl TaskService for Tasks {
     ) -> Result<Response<wire::NoteResponse>, Status> {
         let caller = Caller::of(&request)?;
         let note = ledger::parse_note(request.into_inner())?;
-        let (ledger, objection) = match self.note(caller.id.name(), &note).await? {
-            Ok(ledger) => (Some((&ledger).into()), None),
-            Err(objection) => (None, Some(objection)),
+        let (found, known, objection) = match self.note(caller.id.name(), &note).await? {
+            Ok(known) => (
+                Some((&known.ledger).into()),
+                ledger::encode_known(&known.from),
+                None,
+            ),
+            Err(objection) => (None, None, Some(objection)),
         };
         let (refused_cause, refused_reason) = said(objection);
         Ok(Response::new(wire::NoteResponse {
-            ledger,
+            ledger: found,
+            known,
             refused_cause,
             refused_reason,
         }))

@@ -5,12 +5,12 @@
 
 use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{ProofId, TaskId};
-use checkrein_shared::ledger::Ledger;
+use checkrein_shared::ledger::{CameFrom, Fingerprint, Ledger};
 use uuid::Uuid;
 
 use super::ledger::{self, Counted};
 use super::presented::{Objection, believe, objection, use_proof};
-use super::{Task, TaskError, TaskState, Tasks, store};
+use super::{Task, TaskError, TaskState, Tasks, pedigree, store};
 use crate::database::{DatabaseError, Transaction};
 
 /// What the primary says of a task and of the newest policy.
@@ -28,6 +28,8 @@ pub struct Confirmation {
     pub objection: Option<Objection>,
     /// What the task had done before the release; none: nothing was confirmed.
     pub ledger: Option<Ledger>,
+    /// Where the values came from that were asked about, in their order, by the same ledger.
+    pub from: Vec<CameFrom>,
 }
 
 /// What a release does to the budget of its task.
@@ -54,6 +56,8 @@ pub struct Confirm {
     pub generation: u64,
     /// The release; none: nothing is charged or counted.
     pub release: Option<Release>,
+    /// Values of the call that rules ask about.
+    pub asked: Vec<Fingerprint>,
 }
 
 /// A release that is about to go ahead.
@@ -107,6 +111,7 @@ impl Tasks {
             Released::Ahead(charge, ledger) => {
                 confirmation.charge = charge;
                 confirmation.ledger = Some(ledger);
+                confirmation.from = pedigree::known(&tx, task.id, &ask.asked).await?;
                 tx.commit().await?;
             }
             Released::Exhausted => {

@@ -14,12 +14,12 @@ use checkrein_shared::decision::Cause;
 use checkrein_shared::id::{DecisionId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::{LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger};
+use checkrein_shared::ledger::{CameFrom, Fingerprint, LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Seen};
 use checkrein_shared::policy::Reversibility;
 use uuid::Uuid;
 
 use super::presented::{Objection, objection, verify};
-use super::{Task, TaskError, TaskState, Tasks, store};
+use super::{Task, TaskError, TaskState, Tasks, pedigree, store};
 use crate::database::{DatabaseError, Transaction};
 
 /// The name of a tool has at most this many bytes.
@@ -40,6 +40,19 @@ pub struct Note {
     pub tool: String,
     /// How the labels are known.
     pub source: Source,
+    /// Values that the result of the decision's call carried.
+    pub seen: Option<Seen>,
+    /// Values of a call that is to be judged.
+    pub asked: Vec<Fingerprint>,
+}
+
+/// What is known of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// What it has done.
+    pub ledger: Ledger,
+    /// Where the values came from that were asked about, in their order.
+    pub from: Vec<CameFrom>,
 }
 
 /// A label that a task carries, with the first call that brought it.
@@ -107,9 +120,9 @@ impl Source {
 impl Tasks {
     /// Writes into the ledger what a call brings, and gives it; noting what is noted changes nothing. An enforcer may note for
     /// agents that it may speak for.
-    pub async fn note(&self, enforcer: &str, note: &Note) -> Result<Result<Ledger, Objection>, TaskError> {
+    pub async fn note(&self, enforcer: &str, note: &Note) -> Result<Result<Known, Objection>, TaskError> {
         let tx = self.database.begin("task.note").await?;
-        let task = if note.labels.is_empty() {
+        let task = if note.labels.is_empty() && note.seen.is_none() {
             store::find(&tx, note.task).await?
         } else {
             store::lock(&tx, note.task).await?
@@ -127,17 +140,31 @@ impl Tasks {
         }
         let ledger = read(&tx, task.id).await?;
         let new = ledger.lacks(&note.labels);
-        let Some(decision) = note.decision.filter(|_| !new.is_empty()) else {
-            return Ok(whole(ledger));
-        };
         if ledger.labels.len() + new.len() > LEDGER_LABELS_MAX {
             return Ok(Err(too_many_labels()));
         }
-        let agent = chain.leaf().agent.as_str();
-        store::ledger::insert_labels(&tx, note, &new, (decision, agent, enforcer)).await?;
-        let noted = read(&tx, task.id).await?;
-        tx.commit().await?;
-        Ok(whole(noted))
+        let mut changed = false;
+        if let Some(decision) = note.decision.filter(|_| !new.is_empty()) {
+            let agent = chain.leaf().agent.as_str();
+            store::ledger::insert_labels(&tx, note, &new, (decision, agent, enforcer)).await?;
+            changed = true;
+        }
+        if let Some(seen) = &note.seen
+            && pedigree::remember(&tx, task.id, seen).await?
+        {
+            store::ledger::raise(&tx, task.id).await?;
+            changed = true;
+        }
+        let ledger = if changed {
+            read(&tx, task.id).await?
+        } else {
+            ledger
+        };
+        let from = pedigree::known(&tx, task.id, &note.asked).await?;
+        if changed {
+            tx.commit().await?;
+        }
+        Ok(whole(ledger).map(|ledger| Known { ledger, from }))
     }
 }
 

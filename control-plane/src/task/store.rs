@@ -3,6 +3,7 @@
 pub(super) mod delegation;
 pub(super) mod epoch;
 pub(super) mod ledger;
+pub(super) mod pedigree;
 pub(super) mod revocation;
 
 use checkrein_shared::grant::{DataScope, Limits, Scope};
@@ -215,6 +216,7 @@ pub(super) async fn confirm(
             charge: Charge::None,
             objection: None,
             ledger: None,
+            from: Vec::new(),
         };
         Ok((task, confirmation))
     };

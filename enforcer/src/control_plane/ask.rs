@@ -12,8 +12,8 @@ use checkrein_shared::Generation;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Cause;
 use checkrein_shared::id::ProofId;
-use checkrein_shared::ledger::Ledger;
-use checkrein_shared::wire::reversibility_to_wire;
+use checkrein_shared::ledger::{CameFrom, Fingerprint, Ledger, Seen};
+use checkrein_shared::wire::{fingerprints_to_wire, reversibility_to_wire};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tonic::transport::Channel;
@@ -21,7 +21,7 @@ use tonic::{Code, Response, Status};
 
 use super::{
     AskError, Authority, CALL_DEADLINE, Charge, Confirm, Confirmation, Connection, Consume, Consumption,
-    HoldNotice, LabelSource, Note, Noted, OpenHold, Opened, Refusal,
+    HoldNotice, Known, LabelSource, Note, Noted, OpenHold, Opened, Refusal,
 };
 
 /// The replica in use, asked over gRPC.
@@ -40,6 +40,7 @@ impl Authority for Replicas {
                 proof_id: proof_id(ask.proof),
                 tool: ask.tool,
                 reversibility: reversibility_to_wire(ask.reversibility),
+                asked: asked(&ask.asked),
             };
             let confirm = move |channel| {
                 let request = request.clone();
@@ -47,7 +48,7 @@ impl Authority for Replicas {
             };
             let mut answer = self.ask_again_once(confirm).await?;
             Ok(Confirmation {
-                ledger: answer.ledger.take().map(ledger).transpose()?,
+                known: known(answer.ledger.take(), answer.known.take())?,
                 live: answer.state() == task_wire::State::Live,
                 refused: refusal(&answer.refused_cause, &answer.refused_reason),
                 generation: Generation(answer.generation),
@@ -124,10 +125,10 @@ impl Authority for Replicas {
             if let Some(refusal) = refusal(&answer.refused_cause, &answer.refused_reason) {
                 return Ok(Noted::Refused(refusal));
             }
-            let found = answer
-                .ledger
-                .ok_or_else(|| not_understood(&"`ledger` is missing"))?;
-            Ok(Noted::Ledger(ledger(found)?))
+            let known = known(answer.ledger, answer.known)?;
+            known
+                .map(Noted::Known)
+                .ok_or_else(|| not_understood(&"`ledger` is missing"))
         }
         .boxed()
     }
@@ -211,7 +212,29 @@ fn note_request(ask: Note) -> task_wire::NoteRequest {
         decision_id,
         tool,
         source: source.into(),
+        seen: ask.seen.as_ref().map(Seen::to_wire),
+        asked: asked(&ask.asked),
     }
+}
+
+fn asked(values: &[Fingerprint]) -> Option<task_wire::AskedValues> {
+    (!values.is_empty()).then(|| task_wire::AskedValues {
+        fingerprints: fingerprints_to_wire(values),
+    })
+}
+
+fn known(
+    found: Option<task_wire::Ledger>,
+    from: Option<task_wire::KnownValues>,
+) -> Result<Option<Known>, AskError> {
+    let Some(found) = found else { return Ok(None) };
+    let bits = from.unwrap_or_default().from;
+    // What a later control plane may say beside is not for us.
+    let from = bits.into_iter().map(|bits| CameFrom::of_bits((bits & 3) as u8));
+    Ok(Some(Known {
+        ledger: ledger(found)?,
+        from: from.collect(),
+    }))
 }
 
 fn ledger(ledger: task_wire::Ledger) -> Result<Arc<Ledger>, AskError> {

@@ -36,6 +36,7 @@ fn confirm() -> Confirm {
         revocation_sequence: 0,
         tool: String::new(),
         reversibility: None,
+        asked: Vec::new(),
     }
 }
 

@@ -83,12 +83,15 @@ pub struct Permit {
 }
 
 /// What whoever made a call found in its result.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Found {
     /// The kinds of data in it, beside those that the catalog and rules know of.
     pub labels: BTreeSet<Label>,
     /// How much it is. None: it is taken for as large as can be, if a rule labels results by that.
     pub size: Option<ResultSize>,
+    /// The result itself, JSON or text. It is looked through for the values that it carries, if the catalog says whose word they are,
+    /// and goes nowhere. None: of untrusted content any value could have come, then.
+    pub content: Option<Vec<u8>>,
 }
 
 impl Answer {
@@ -209,6 +212,16 @@ impl Drop for Permit {
         {
             error!(error = &error as &dyn std::error::Error, decision = %self.decided.id, "an outcome can't be recorded");
         }
+    }
+}
+
+impl fmt::Debug for Found {
+    /// Without the result, which belongs in no log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found")
+            .field("labels", &self.labels)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
     }
 }
 

@@ -16,7 +16,7 @@ use checkrein_shared::grant::{Chain, InvalidGrant};
 use checkrein_shared::hold::Requirement;
 use checkrein_shared::id::{DecisionId, ProofId};
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::Ledger;
+use checkrein_shared::ledger::{Ledger, Pedigree, Trust};
 use checkrein_shared::policy::{Bounds, Reversibility, Situation, Tool};
 
 use super::{CALL_ID_BYTES_MAX, Caller, Core, GateError, Request, TOOL_BYTES_MAX};
@@ -64,6 +64,12 @@ pub(crate) struct Weighed {
     pub(crate) view: Option<View>,
     /// A rule looked at that.
     pub(crate) reads_ledger: bool,
+    /// Where its values came from; none: nobody was asked.
+    pub(crate) pedigree: Option<Pedigree>,
+    /// A rule looked at that.
+    pub(crate) reads_pedigree: bool,
+    /// Whose word the values in its result are.
+    pub(crate) trust: Option<Trust>,
     /// None: the tool is not known.
     pub(crate) reversibility: Option<Reversibility>,
 }
@@ -121,15 +127,15 @@ impl fmt::Debug for Case {
 impl Core {
     /// What is to be said of this case at this moment, by what is known of its task here.
     pub(crate) fn weigh(&self, case: &Case) -> Weighed {
-        self.weigh_with(case, None)
+        self.weigh_with(case, None, None)
     }
 
-    /// The same, by this ledger.
-    pub(crate) fn weigh_by(&self, case: &Case, ledger: &Arc<Ledger>) -> Weighed {
-        self.weigh_with(case, Some(ledger))
+    /// The same, by this ledger, and by where its values came from.
+    pub(crate) fn weigh_by(&self, case: &Case, ledger: &Arc<Ledger>, pedigree: Option<Pedigree>) -> Weighed {
+        self.weigh_with(case, Some(ledger), pedigree)
     }
 
-    fn weigh_with(&self, case: &Case, ledger: Option<&Arc<Ledger>>) -> Weighed {
+    fn weigh_with(&self, case: &Case, ledger: Option<&Arc<Ledger>>, pedigree: Option<Pedigree>) -> Weighed {
         // The age first: what is pinned afterwards is what it was confirmed for, or newer. The other way round, a thread that was
         // kept waiting in between would judge an old snapshot with the age that was confirmed for the next.
         let policy_age_ms = self.freshness.age_ms();
@@ -145,6 +151,7 @@ impl Core {
         }
         weighed.tier = tool.map_or(Tier::Full, Tool::tier);
         weighed.reversibility = tool.map(|tool| tool.reversibility);
+        weighed.trust = tool.and_then(|tool| tool.trust);
         let chain = match self.admit(case, &snapshot) {
             Ok(chain) => chain,
             Err(refusal) => return weighed.denied(refusal),
@@ -162,6 +169,7 @@ impl Core {
             Some(ledger) => Some(View::given(ledger, self.clock.boot_ms())),
             None => self.ledgers.view(chain.root().task, chain.root().epoch),
         };
+        weighed.pedigree = pedigree;
         self.judge(case, &chain, policy, weighed)
     }
 
@@ -221,6 +229,7 @@ impl Core {
             now_ms: self.clock.wall_ms(),
             policy_age_ms: weighed.policy_age_ms,
             ledger: weighed.view.as_ref().map(|view| &*view.ledger),
+            pedigree: weighed.pedigree.as_ref(),
             result: None,
         });
         weighed.verdict = judgement.verdict;
@@ -232,6 +241,7 @@ impl Core {
         weighed.yields = judgement.yields;
         weighed.may_yield = judgement.may_yield;
         weighed.reads_ledger = judgement.reads_ledger;
+        weighed.reads_pedigree = judgement.reads_pedigree;
         if weighed.verdict == Verdict::Deny {
             return weighed;
         }
@@ -276,6 +286,9 @@ impl Weighed {
             may_yield: BTreeSet::new(),
             view: None,
             reads_ledger: false,
+            pedigree: None,
+            reads_pedigree: false,
+            trust: None,
             reversibility: None,
         }
     }

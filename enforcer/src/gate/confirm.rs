@@ -10,11 +10,10 @@ use std::time::Duration;
 use checkrein_shared::Generation;
 use checkrein_shared::decision::{Cause, Tier};
 use checkrein_shared::id::DecisionId;
-use checkrein_shared::ledger::Ledger;
 use tracing::debug;
 
 use super::{Case, Core, Weighed};
-use crate::control_plane::{Charge, Confirm, Confirmation, Refusal};
+use crate::control_plane::{Charge, Confirm, Confirmation, Known, Refusal};
 
 /// How long to wait for a newer policy that is known to exist.
 const REACH_DEADLINE: Duration = Duration::from_secs(2);
@@ -24,8 +23,8 @@ const ROOM_BYTES: u64 = 64 << 10;
 
 /// What the control plane says.
 pub(super) enum Confirmed {
-    /// With what the task had done before.
-    Yes(Option<Arc<Ledger>>),
+    /// With what was known of the task before.
+    Yes(Option<Known>),
     No(Refusal),
     /// There is a newer policy than the one the action was judged under.
     NewerPolicy(Generation),
@@ -59,6 +58,7 @@ impl Core {
                 String::new()
             },
             reversibility: weighed.reversibility,
+            asked: self.asked(case, weighed),
         };
         match self.authority.confirm(ask).await {
             Err(error) => {
@@ -85,8 +85,8 @@ impl Core {
                 Confirmed::NewerPolicy(confirmation.generation)
             }
             Ok(confirmation) => match confirmation.charge {
-                _ if !is_counted => Confirmed::Yes(confirmation.ledger),
-                Charge::Charged => Confirmed::Yes(confirmation.ledger),
+                _ if !is_counted => Confirmed::Yes(confirmation.known),
+                Charge::Charged => Confirmed::Yes(confirmation.known),
                 Charge::Exhausted => Confirmed::No(Refusal::new(Cause::Budget, chain.used_up())),
                 Charge::None => Confirmed::No(Refusal::new(
                     Cause::Budget,

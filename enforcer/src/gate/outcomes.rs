@@ -10,57 +10,108 @@
 //! judge by a ledger that is unknown here, or older than its tier allows.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use checkrein_shared::decision::{Cause, Tier, Verdict};
 use checkrein_shared::grant::Chain;
 use checkrein_shared::id::DecisionId;
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::Ledger;
-use checkrein_shared::policy::{BOUNDS_DEFAULT, ResultSize, Reversibility, Situation};
+use checkrein_shared::ledger::{Fingerprint, Ledger, Pedigree, Seen, Trust, Values};
+use checkrein_shared::policy::{BOUNDS_DEFAULT, ResultSize, Reversibility, Situation, UNTRUSTED_CONTENT};
 use tracing::debug;
 
 use super::permits::Outstanding;
 use super::{Case, Core, Found, Weighed};
-use crate::control_plane::{AskError, Because, LabelSource, Note, Noted, Refusal};
+use crate::control_plane::{AskError, Because, Known, LabelSource, Note, Noted, Refusal};
 
 /// While the control plane can be asked, a light-tier call is judged by a ledger at most so old.
 const VIEW_AGE_MS_MAX: u64 = 1_000;
 
-/// The labels that a call brings and its task is not known to carry.
+/// What a call brings and the ledger of its task is not known to tell.
 #[derive(Debug)]
 pub(super) struct Owed {
     pub(super) labels: BTreeSet<Label>,
+    /// Values that its result carried.
+    pub(super) seen: Option<Seen>,
     pub(super) because: Because,
     pub(super) presented: Arc<str>,
     pub(super) chain: Arc<Chain>,
 }
 
+/// What the control plane is told of a task, and asked.
+#[derive(Default)]
+struct Look {
+    labels: BTreeSet<Label>,
+    because: Option<Because>,
+    seen: Option<Seen>,
+    asked: Vec<Fingerprint>,
+}
+
+impl fmt::Display for Owed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.labels.is_empty() {
+            return f.write_str("the values in this result");
+        }
+        let words: Vec<&str> = self.labels.iter().map(Label::as_str).collect();
+        write!(f, "the first data labelled {} in it", words.join(", "))
+    }
+}
+
 impl Core {
-    /// Judges by a ledger that is new enough, if any rule looks at it.
+    /// Judges by a ledger that is new enough, if any rule looks at it, and by where values came from, if any asks.
     pub(crate) async fn weigh_informed(&self, case: &Case) -> Weighed {
         let weighed = self.weigh(case);
-        let Some(chain) = weighed.chain.clone().filter(|_| weighed.reads_ledger) else {
+        let looks = weighed.reads_ledger || weighed.reads_pedigree;
+        let Some(chain) = weighed.chain.clone().filter(|_| looks) else {
             return weighed;
         };
-        let age_ms = weighed
-            .view
-            .as_ref()
-            .map(|view| self.clock.boot_ms().saturating_sub(view.asked_boot_ms));
+        // Where values came from is not kept here: each call has others.
+        let view = weighed.view.as_ref().filter(|_| !weighed.reads_pedigree);
+        let age_ms = view.map(|view| self.clock.boot_ms().saturating_sub(view.asked_boot_ms));
         match age_ms {
             Some(age_ms) if age_ms <= VIEW_AGE_MS_MAX => return weighed,
             // Nobody waits for a control plane that is away, while what is known is new enough.
             Some(age_ms) if !self.authority.is_connected() => return self.unless_old(weighed, age_ms),
             _ => {}
         }
-        match (self.ask_ledger(case, &chain).await, age_ms) {
-            (Ok(Noted::Ledger(_)), _) => self.weigh(case),
+        let look = Look {
+            asked: self.asked(case, &weighed),
+            ..Look::default()
+        };
+        match (self.note(&case.presented, &chain, look).await, age_ms) {
+            (Ok(Noted::Known(known)), _) => self.weigh_known(case, &weighed, &known),
             (Ok(Noted::Refused(refusal)), _) => weighed.denied(refusal),
             (Err(_), Some(age_ms)) => self.unless_old(weighed, age_ms),
             (Err(error), None) => {
                 let reason = format!("{}, and {error}", weighed.reason);
                 weighed.denied(Refusal::new(Cause::LedgerUnknown, reason))
             }
+        }
+    }
+
+    fn weigh_known(&self, case: &Case, before: &Weighed, known: &Known) -> Weighed {
+        let can_tell = before.reads_pedigree && self.snapshots.pin().masking.is_some();
+        let pedigree = can_tell.then(|| {
+            let values = Values::of_arguments(&case.action.arguments);
+            Pedigree::of(values, &known.from, known.ledger.values_lost)
+        });
+        self.weigh_by(case, &known.ledger, pedigree)
+    }
+
+    /// The values of a call, as the ledger knows them; none, if no rule asks, or nobody could tell them apart.
+    pub(super) fn asked(&self, case: &Case, weighed: &Weighed) -> Vec<Fingerprint> {
+        let snapshot = self.snapshots.pin();
+        match (&snapshot.masking, &weighed.chain) {
+            (Some(key), Some(chain)) if weighed.reads_pedigree => {
+                let task = chain.root().task;
+                let values = Values::of_arguments(&case.action.arguments).values;
+                values
+                    .iter()
+                    .map(|value| Fingerprint::of(key, task, value))
+                    .collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -82,30 +133,22 @@ impl Core {
         weighed.denied(Refusal::new(Cause::LedgerUnknown, reason))
     }
 
-    async fn ask_ledger(&self, case: &Case, chain: &Arc<Chain>) -> Result<Noted, AskError> {
-        self.note(&case.presented, chain, BTreeSet::new(), None).await
-    }
-
-    /// Writes labels, and takes in what the ledger is then.
-    async fn note(
-        &self,
-        presented: &Arc<str>,
-        chain: &Chain,
-        labels: BTreeSet<Label>,
-        because: Option<Because>,
-    ) -> Result<Noted, AskError> {
+    /// Writes what there is to write, and takes in what the ledger is then.
+    async fn note(&self, presented: &Arc<str>, chain: &Chain, look: Look) -> Result<Noted, AskError> {
         let root = chain.root();
         let asked_boot_ms = self.clock.boot_ms();
         let note = Note {
             task: root.task,
             presented: Arc::clone(presented),
-            labels,
-            because,
+            labels: look.labels,
+            because: look.because,
+            seen: look.seen,
+            asked: look.asked,
         };
         let noted = self.authority.note(note).await?;
-        if let Noted::Ledger(ledger) = &noted {
+        if let Noted::Known(known) = &noted {
             self.ledgers
-                .learn(root.task, root.epoch, Arc::clone(ledger), asked_boot_ms);
+                .learn(root.task, root.epoch, Arc::clone(&known.ledger), asked_boot_ms);
         }
         Ok(noted)
     }
@@ -117,6 +160,7 @@ impl Core {
         let labels = self.ledgers.lacks(root.task, root.epoch, &weighed.yields);
         (!labels.is_empty()).then(|| Owed {
             labels,
+            seen: None,
             because: Because {
                 decision: id,
                 tool: case.action.tool.clone(),
@@ -129,22 +173,23 @@ impl Core {
 
     /// Pays what is owed, or says why that can't be.
     pub(super) async fn pay(&self, owed: Owed) -> Result<(), Refusal> {
-        let words: Vec<&str> = owed.labels.iter().map(Label::as_str).collect();
-        let words = words.join(", ");
-        let noted = self
-            .note(&owed.presented, &owed.chain, owed.labels, Some(owed.because))
-            .await;
-        match noted {
-            Ok(Noted::Ledger(_)) => Ok(()),
+        let what = owed.to_string();
+        let look = Look {
+            labels: owed.labels,
+            because: Some(owed.because),
+            seen: owed.seen,
+            ..Look::default()
+        };
+        match self.note(&owed.presented, &owed.chain, look).await {
+            Ok(Noted::Known(_)) => Ok(()),
             Ok(Noted::Refused(refusal)) => Err(refusal),
             Err(error) => {
                 debug!(
                     error = &error as &dyn std::error::Error,
-                    "labels can't be written"
+                    "a ledger can't be written"
                 );
-                let reason = format!(
-                    "this is the first data labelled {words} in its task, the ledger of the task must say so before it is released, and {error}"
-                );
+                let reason =
+                    format!("the ledger of the task must tell of {what} before it is released, and {error}");
                 Err(Refusal::new(Cause::LabelUnwritten, reason))
             }
         }
@@ -171,24 +216,20 @@ impl Core {
         }
     }
 
-    /// Judges a confirmed release by the ledger that came with its confirmation.
-    pub(super) fn weigh_confirmed(
-        &self,
-        case: &Case,
-        weighed: Weighed,
-        ledger: Option<Arc<Ledger>>,
-    ) -> Weighed {
-        let (Some(chain), true) = (weighed.chain.clone(), weighed.reads_ledger) else {
+    /// Judges a confirmed release by what came with its confirmation.
+    pub(super) fn weigh_confirmed(&self, case: &Case, weighed: Weighed, known: Option<Known>) -> Weighed {
+        let looks = weighed.reads_ledger || weighed.reads_pedigree;
+        let (Some(chain), true) = (weighed.chain.clone(), looks) else {
             return weighed;
         };
-        let Some(ledger) = ledger else {
+        let Some(known) = known else {
             let reason = "the control plane did not say what this task has done, and a rule asks for it";
             return weighed.denied(Refusal::new(Cause::LedgerUnknown, reason));
         };
-        let again = self.weigh_by(case, &ledger);
+        let again = self.weigh_known(case, &weighed, &known);
         // The release itself is counted already: whoever comes next here is judged by it, too.
         if let (Some(class), Tier::Full) = (again.reversibility, again.tier) {
-            self.count(&chain, &case.action.tool, class, &ledger);
+            self.count(&chain, &case.action.tool, class, &known.ledger);
         }
         again
     }
@@ -220,11 +261,13 @@ impl Core {
         }
         let root = chain.root();
         let labels = self.ledgers.lacks(root.task, root.epoch, &labels);
-        if labels.is_empty() {
+        let seen = self.seen(outstanding, chain, found);
+        if labels.is_empty() && seen.is_none() {
             return Ok(());
         }
         self.pay(Owed {
             labels,
+            seen,
             because: Because {
                 decision: id,
                 tool: outstanding.tool.clone(),
@@ -234,6 +277,38 @@ impl Core {
             chain: Arc::clone(chain),
         })
         .await
+    }
+
+    /// The values that a result carried, if anybody's word about them is to be remembered. Of untrusted content that nobody shows,
+    /// or that can't be fingerprinted, any value could have been.
+    fn seen(&self, outstanding: &Outstanding, chain: &Chain, found: &Found) -> Option<Seen> {
+        let says_untrusted = found
+            .labels
+            .iter()
+            .any(|label| label.as_str() == UNTRUSTED_CONTENT);
+        let trust = match (says_untrusted, outstanding.trust) {
+            (true, _) if outstanding.trust.is_some() || found.content.is_some() => Trust::Untrusted,
+            (_, Some(trust)) => trust,
+            _ => return None,
+        };
+        let root = chain.root();
+        let snapshot = self.snapshots.pin();
+        let (Some(key), Some(content)) = (&snapshot.masking, &found.content) else {
+            let view = self.ledgers.view(root.task, root.epoch);
+            let is_known = view.is_some_and(|view| view.ledger.values_lost);
+            return (trust == Trust::Untrusted && !is_known).then_some(Seen {
+                trust,
+                values: Vec::new(),
+                lost: true,
+            });
+        };
+        let Values { values, lost } = Values::of_result(content);
+        let values = values.iter().map(|value| Fingerprint::of(key, root.task, value));
+        Some(Seen {
+            trust,
+            values: values.collect(),
+            lost,
+        })
     }
 
     /// What rules say of a result of this size, under the policy of now; none if they can't be asked. One whose size nobody tells
@@ -250,6 +325,7 @@ impl Core {
             now_ms: self.clock.wall_ms(),
             policy_age_ms: self.freshness.age_ms(),
             ledger: view.as_ref().map(|view| &*view.ledger),
+            pedigree: None,
             result: Some(found.size.unwrap_or(ResultSize::MAX)),
         });
         judgement.labels().cloned()
@@ -259,7 +335,10 @@ impl Core {
 impl Weighed {
     /// The revision of the ledger that it was judged by; none: no rule looked at it.
     pub(crate) fn seen_revision(&self) -> Option<u64> {
-        let view = self.view.as_ref().filter(|_| self.reads_ledger);
+        let view = self
+            .view
+            .as_ref()
+            .filter(|_| self.reads_ledger || self.reads_pedigree);
         view.map(|view| view.ledger.revision)
     }
 

@@ -17,6 +17,7 @@ use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{DecisionId, HoldId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::label::Label;
+use checkrein_shared::ledger::Trust;
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,8 @@ pub(super) struct Outstanding {
     pub(super) tool: String,
     /// What rules may say of its result once it is known how large that is.
     pub(super) may_yield: BTreeSet<Label>,
+    /// Whose word the values in its result are.
+    pub(super) trust: Option<Trust>,
     /// The call itself, if they are to be asked.
     pub(super) case: Option<Arc<Case>>,
 }
@@ -281,7 +284,10 @@ impl Permits {
         let state = self.state();
         let outstanding = state.outstanding.get(&id)?;
         let is_theirs = agent.is_none_or(|agent| *agent == outstanding.agent);
-        let may_carry = !found.labels.is_empty() || !outstanding.may_yield.is_empty();
+        let may_carry = !found.labels.is_empty()
+            || found.content.is_some()
+            || outstanding.trust.is_some()
+            || !outstanding.may_yield.is_empty();
         (is_theirs && may_carry).then(|| outstanding.clone())
     }
 

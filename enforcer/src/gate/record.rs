@@ -92,8 +92,10 @@ impl Core {
         let chain = weighed.chain.clone();
         let may_yield = weighed.may_yield.clone();
         let is_kept = !may_yield.is_empty() && weighed.arguments.0.len() <= KEPT_ARGUMENTS_BYTES_MAX;
+        let trust = weighed.trust;
         let decision = self.decision(id, case, weighed, hold);
         let outstanding = Outstanding {
+            trust,
             agent: decision.agent.clone(),
             task,
             hold,

@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Core, Gate, Permit, Request, RunError, ended};
+use super::{Core, Found, Gate, Permit, Request, RunError, ended};
 use crate::snapshot::Running;
 
 /// So many watches may go on at once at one enforcer.
@@ -61,7 +61,7 @@ impl Gate {
         let paid = permit.pay();
         let stopped = tokio::select! {
             biased;
-            (done, labelled) = async { tokio::join!(work(), paid) } => return ended(permit, done, labelled).await,
+            (done, labelled) = async { tokio::join!(work(), paid) } => return ended(permit, done, (labelled, Found::default())).await,
             stopped = permit.stopped() => stopped,
         };
         let detail = "what it was permitted under ended while the tool ran, and nobody knows how far it got";

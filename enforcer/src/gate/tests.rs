@@ -217,7 +217,7 @@ async fn a_full_tier_action_needs_a_live_task_from_the_primary_and_light_ones_ne
             live: false,
             generation: ask.generation,
             charge: Charge::None,
-            ledger: Some(Arc::default()),
+            known: Some(crate::control_plane::Known::default()),
         })
     });
     assert_eq!(denied(&bench, &bench.gate, bench.pay(10)).await, Cause::TaskEnded);
@@ -232,7 +232,7 @@ async fn newer_policy_is_waited_for_and_judged_under() {
             live: true,
             generation: Generation(2),
             charge: Charge::None,
-            ledger: Some(Arc::default()),
+            known: Some(crate::control_plane::Known::default()),
         })
     });
     let (gate, request) = (bench.gate.clone(), bench.pay(10));
@@ -256,7 +256,7 @@ async fn newer_policy_that_does_not_come_is_a_stale_policy() {
             live: true,
             generation: Generation(9),
             charge: Charge::None,
-            ledger: Some(Arc::default()),
+            known: Some(crate::control_plane::Known::default()),
         })
     });
     assert_eq!(

@@ -40,6 +40,7 @@ fn verdict(bench: &Bench, policy: &Policy) -> Verdict {
         now_ms: NOW_MS,
         policy_age_ms: 0,
         ledger: None,
+        pedigree: None,
         result: None,
     };
     policy.judge(&situation).verdict

@@ -104,6 +104,7 @@ impl GateService for GateSurface {
                 bytes: size.bytes,
                 rows: size.rows,
             }),
+            content: (!said.content.is_empty()).then(|| said.content.to_vec()),
         };
         gate.complete_with(decision, result, &said.detail, &found)
             .await

@@ -167,6 +167,7 @@ impl Case {
             environment: task.environment,
             risk: risk.map_err(|error| wrong(&error))?,
             delegated_by: task.delegated_by,
+            pedigree: task.done.pedigree(),
             ledger: task.done.ledger(now_ms).map_err(|error| wrong(&error))?,
         };
         let trial = Trial::new(

@@ -16,6 +16,7 @@ pub(super) use file::CatalogFile;
 use super::argument::{ArgumentType, RecordType};
 use crate::action::{Arguments, Json, MaskedArguments, Sha256};
 use crate::label::Label;
+use crate::ledger::Trust;
 
 /// A tool may yield at most this many labels.
 pub(super) const YIELDS_MAX: usize = 32;
@@ -82,6 +83,8 @@ pub struct Tool {
     pub secret: Vec<String>,
     /// What its results carry.
     pub yields: BTreeSet<Label>,
+    /// Who is to be believed about the values in its results, which are remembered then; none: nobody says.
+    pub trust: Option<Trust>,
     /// SHA-256 of the tool's own definition, canonical JSON: a changed tool is another tool.
     pub definition: Sha256,
     /// What the arguments may be.

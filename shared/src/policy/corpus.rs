@@ -79,6 +79,7 @@ fn decided(call: &Call, bundle: &super::Bundle) -> Expected {
         risk: 0,
         delegated_by: Vec::new(),
         ledger: crate::ledger::Ledger::default(),
+        pedigree: crate::ledger::Pedigree::default(),
     };
     let agent = call.agent.parse().unwrap();
     let trial = Trial::new(

@@ -20,7 +20,7 @@ use cedar_policy_core::extensions::Extensions;
 use super::bundle::{Bundle, CompiledRule};
 use super::catalog::{Effect, Tool};
 use super::index::{Moved, RuleAt};
-use super::request::Question;
+use super::request::{Known, Question};
 use super::rule::RuleKind;
 use super::value::Mismatch;
 use crate::action::Action;
@@ -29,7 +29,7 @@ use crate::grant::{Grant, OutOfScope};
 use crate::hold::Requirement;
 use crate::identity::SpiffeId;
 use crate::label::Label;
-use crate::ledger::{Ledger, Sensitivity};
+use crate::ledger::{Ledger, Pedigree, Sensitivity};
 use crate::text::shown;
 
 /// The attribute by which an entity says how sensitive it is.
@@ -51,6 +51,8 @@ pub struct Situation<'a> {
     pub policy_age_ms: u64,
     /// What the task has done; none: it is not known here, and a call that a rule would ask about by it is denied.
     pub ledger: Option<&'a Ledger>,
+    /// Where the values of the call came from; none: it is not known here, as with the ledger.
+    pub pedigree: Option<&'a Pedigree>,
     /// How much the call gave; none: it has not been made.
     pub result: Option<ResultSize>,
 }
@@ -94,6 +96,8 @@ pub struct Judgement {
     pub yields: BTreeSet<Label>,
     /// A rule looked at the ledger: what is to be released must be judged by the newest.
     pub reads_ledger: bool,
+    /// A rule asked where its arguments came from.
+    pub reads_pedigree: bool,
     /// What rules with `@yields` may add that ask how much the call gave: known only once it was made.
     pub may_yield: BTreeSet<Label>,
 }
@@ -176,19 +180,24 @@ impl Bundle {
             return Judgement::deny(Cause::InvalidArguments, reason, tier);
         }
         let reads_ledger = rules().any(|rule| rule.reads.ledger && applies(rule));
+        let reads_pedigree = rules().any(|rule| rule.reads.pedigree && applies(rule));
         let by_size = rules().filter_map(|rule| rule.labels_result().filter(|_| applies(rule)));
         let may_yield = by_size.flatten().cloned().collect();
-        let ledger = situation.ledger.filter(|_| reads_ledger);
-        if reads_ledger && ledger.is_none() {
+        let known = Known {
+            ledger: situation.ledger.filter(|_| reads_ledger),
+            pedigree: situation.pedigree.filter(|_| reads_pedigree),
+        };
+        if known.ledger.is_some() != reads_ledger || known.pedigree.is_some() != reads_pedigree {
             let reason = "what this task has done so far is not known here, and a rule asks for it";
             let judgement = Judgement::deny(Cause::LedgerUnknown, reason.to_owned(), tier);
             return Judgement {
                 reads_ledger,
+                reads_pedigree,
                 may_yield,
                 ..judgement
             };
         }
-        let question = question.within(&self.tools, situation, ledger, entities);
+        let question = question.within(&self.tools, situation, known, entities);
         let evaluator = Evaluator::new(question.request(), entities, Extensions::all_available());
         let mut votes = Votes::collect(rules(), &evaluator);
         votes.yields.extend(tool.tool.yields.iter().cloned());
@@ -208,6 +217,7 @@ impl Bundle {
         Judgement {
             yields,
             reads_ledger,
+            reads_pedigree,
             may_yield,
             ..judgement
         }
@@ -274,6 +284,7 @@ impl<'b> Votes<'b> {
             requirements,
             yields: BTreeSet::new(),
             reads_ledger: false,
+            reads_pedigree: false,
             may_yield: BTreeSet::new(),
         }
         .by(rules)
@@ -309,6 +320,7 @@ impl Judgement {
             requirements: Vec::new(),
             yields: BTreeSet::new(),
             reads_ledger: false,
+            reads_pedigree: false,
             may_yield: BTreeSet::new(),
         }
     }

@@ -40,10 +40,7 @@ pub(super) fn named_arguments<'a>(
     types: &RecordType,
     named: &[String],
 ) -> impl Iterator<Item = &'a str> {
-    let named = Named {
-        texts: named.iter().map(String::as_str).collect(),
-        numbers: named.iter().filter_map(|text| Decimal::parse(text)).collect(),
-    };
+    let named = Named::of(named);
     let is_named = move |name: &str, json: &Json| {
         let mut seen = Seen::default();
         let member = types.member(name);
@@ -58,6 +55,30 @@ pub(super) fn named_arguments<'a>(
         .filter(|(name, json)| is_named(name, json))
         .collect();
     found.into_iter().map(|(name, _)| name)
+}
+
+impl<'a> Named<'a> {
+    fn of(named: &'a [String]) -> Self {
+        Self {
+            texts: named.iter().map(String::as_str).collect(),
+            numbers: named.iter().filter_map(|text| Decimal::parse(text)).collect(),
+        }
+    }
+}
+
+/// Whether the user named a value: text or a number, as either is compared here.
+pub(super) fn is_named(named: &[String]) -> impl Fn(&str) -> bool {
+    let named = Named::of(named);
+    let folded: HashSet<String> = named
+        .texts
+        .iter()
+        .map(|text| text.trim().to_lowercase())
+        .collect();
+    move |value| {
+        named.texts.contains(value)
+            || folded.contains(value)
+            || Decimal::parse(value).is_some_and(|number| named.numbers.contains(&number))
+    }
 }
 
 impl Seen {

@@ -16,6 +16,8 @@ pub(super) struct Reads {
     pub(super) ledger: bool,
     /// What is known of the result.
     pub(super) result: bool,
+    /// Where values came from.
+    pub(super) pedigree: bool,
 }
 
 /// The arguments a rule reads.
@@ -33,6 +35,8 @@ pub(super) const INPUT: &str = "input";
 pub(super) const TASK: &str = "task";
 /// The one that says what is known of a result.
 pub(super) const RESULT: &str = "result";
+/// The one that says where arguments came from.
+pub(super) const ARGUMENTS_FROM: &str = "arguments_from";
 /// The one that sums up how risky the call is, from the ledger among others.
 pub(super) const RISK: &str = "risk";
 /// The members of the task that are in its ledger.
@@ -47,6 +51,7 @@ struct Uses {
     tasks: isize,
     ledger: bool,
     result: bool,
+    pedigree: bool,
 }
 
 impl Reads {
@@ -56,6 +61,7 @@ impl Reads {
             arguments: Named::Only(BTreeSet::new()),
             ledger: false,
             result: false,
+            pedigree: false,
         }
     }
 
@@ -67,6 +73,7 @@ impl Reads {
         Self {
             ledger: is_whole || uses.tasks != 0 || uses.ledger,
             result: is_whole || uses.result,
+            pedigree: is_whole || uses.pedigree,
             arguments: if is_whole || uses.inputs != 0 {
                 Named::Everything
             } else {
@@ -104,6 +111,7 @@ impl Uses {
         if is_context(base) {
             self.contexts -= 1;
             self.result |= members[0].is_some_and(|first| first == RESULT);
+            self.pedigree |= members[0].is_some_and(|first| first == ARGUMENTS_FROM);
             self.ledger |= members[0].is_some_and(|first| first == RISK);
             match members {
                 [Some(first), Some(argument)] if first == INPUT => {

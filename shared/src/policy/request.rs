@@ -14,13 +14,20 @@ use super::argument::ArgumentType;
 use super::bundle::CompiledTool;
 use super::catalog::{Reversibility, Tool};
 use super::evaluate::{ResultSize, Situation, sensitivity_of};
-use super::reads::{INPUT, LEDGER, RESULT, RISK, TASK};
+use super::reads::{ARGUMENTS_FROM, INPUT, LEDGER, RESULT, RISK, TASK};
 use super::risk::Exposure;
 use super::value::{Mismatch, decimal_text};
 use super::{entity, extension, intent};
 use crate::action::Json;
 use crate::identity::SpiffeId;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Pedigree};
+
+/// What is known beside the call, and is asked for by a rule.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known<'a> {
+    pub(super) ledger: Option<&'a Ledger>,
+    pub(super) pedigree: Option<&'a Pedigree>,
+}
 
 /// A call, as rules see it.
 pub(super) struct Question {
@@ -51,21 +58,29 @@ impl Question {
         })
     }
 
-    /// With all that rules read; of the ledger only if one of them reads it, for it costs more than the rest.
+    /// With all that rules read; of what is known beside the call only what one of them reads, for it costs more than the rest.
     pub(super) fn within(
         mut self,
         tools: &HashMap<String, CompiledTool>,
         situation: &Situation<'_>,
-        ledger: Option<&Ledger>,
+        known: Known<'_>,
         entities: &Entities,
     ) -> Self {
         let Some(compiled) = tools.get(situation.action.tool.as_str()) else {
             return self;
         };
+        let ledger = known.ledger;
         let risk = ledger.map(|ledger| self.risk(&compiled.tool, situation, ledger, entities));
         let ledger = ledger.map(|ledger| members_of_ledger(ledger, tools, situation.now_ms));
         let input = std::mem::take(&mut self.input);
-        self.context = context(compiled, situation, input, ledger.into_iter().flatten(), risk);
+        let from = known
+            .pedigree
+            .map(|pedigree| arguments_from(compiled, situation, pedigree));
+        let more = [
+            (RISK, risk.map(|risk| Value::from(i64::from(risk)))),
+            (ARGUMENTS_FROM, from),
+        ];
+        self.context = context(compiled, situation, input, ledger.into_iter().flatten(), more);
         self
     }
 
@@ -162,7 +177,7 @@ fn context(
     situation: &Situation<'_>,
     input: Vec<(SmolStr, Value)>,
     ledger: impl Iterator<Item = (SmolStr, Value)>,
-    risk: Option<u8>,
+    more: [(&'static str, Option<Value>); 2],
 ) -> Context {
     let grant = situation.grant;
     let age_ms = situation.now_ms.saturating_sub(grant.issued_ms);
@@ -192,14 +207,37 @@ fn context(
         ("tool", Some(Value::record(present(tool), None))),
         ("user", Some(Value::from(entity::of(&entity::USER, &grant.user)))),
         ("environment", Some(text(&grant.environment))),
-        (RISK, risk.map(|risk| Value::from(i64::from(risk)))),
         ("now", extension::moment(situation.now_ms)),
         ("policy_age", extension::milliseconds(situation.policy_age_ms)),
         ("arguments_from_intent", Some(Value::set(named.map(text), None))),
         // Absent, until the call has been made.
         (RESULT, situation.result.map(result)),
     ];
-    Context::Value(Arc::new(present(members).collect::<BTreeMap<_, _>>()))
+    let members = present(members).chain(present(more));
+    Context::Value(Arc::new(members.collect::<BTreeMap<_, _>>()))
+}
+
+/// The names of arguments, by who gave their values. One may stand in several, or in none: then nobody knows.
+fn arguments_from(compiled: &CompiledTool, situation: &Situation<'_>, pedigree: &Pedigree) -> Value {
+    let arguments = &situation.action.arguments;
+    let user = intent::named_arguments(arguments, &compiled.tool.arguments, &situation.grant.named);
+    let is_named = intent::is_named(&situation.grant.named);
+    let those = |is_one: &dyn Fn(&Json) -> bool| {
+        let found = arguments.members().filter(|(_, json)| is_one(json));
+        Value::set(found.map(|(name, _)| Value::from(name)), None)
+    };
+    let members = [
+        ("user", Some(Value::set(user.map(Value::from), None))),
+        (
+            "trusted",
+            Some(those(&|json| pedigree.is_trusted(json, &is_named))),
+        ),
+        (
+            "untrusted",
+            Some(those(&|json| pedigree.is_untrusted(json, &is_named))),
+        ),
+    ];
+    Value::record(present(members), None)
 }
 
 /// Through whose hands the grant went. The parent of a grant that nobody passed on is absent.

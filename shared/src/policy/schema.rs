@@ -289,6 +289,10 @@ fn context(input: &Value) -> Value {
             "now": extension("datetime"),
             "policy_age": extension("duration"),
             "arguments_from_intent": strings(),
+            "arguments_from": {
+                "type": "Record",
+                "attributes": { "user": strings(), "trusted": strings(), "untrusted": strings() },
+            },
             "result": {
                 "type": "Record",
                 "required": false,

@@ -20,7 +20,7 @@ use crate::decision::{Cause, Tier, Verdict};
 use crate::grant::DataScope;
 use crate::hold::Requirement;
 use crate::label::Label;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Pedigree};
 use crate::wire::{ids, labels_from_wire, parsed_ids};
 use probe::Prober;
 
@@ -161,6 +161,7 @@ fn encode(test: &SelfTest) -> wire::SelfTest {
         delegated_by,
         now_ms,
         ledger,
+        pedigree,
     } = &test.trial;
     let outcome = &test.outcome;
     wire::SelfTest {
@@ -184,6 +185,7 @@ fn encode(test: &SelfTest) -> wire::SelfTest {
         data: grant.data.as_ref().map(Into::into),
         ledger: (*ledger != Ledger::default()).then(|| ledger.into()),
         yields: outcome.yields.iter().map(ToString::to_string).collect(),
+        pedigree: (*pedigree != Pedigree::default()).then(|| pedigree.into()),
     }
 }
 
@@ -209,6 +211,7 @@ fn decode(test: wire::SelfTest) -> Result<SelfTest, String> {
             scope: test.scope,
             data: data.map_err(|error| why(&error))?,
             ledger: ledger.map_err(|error| why(&error))?.unwrap_or_default(),
+            pedigree: test.pedigree.map(Into::into).unwrap_or_default(),
             named: test.named,
             intent: test.intent,
             environment: test.environment,

@@ -8,7 +8,7 @@ use crate::action::{Action, Arguments};
 use crate::grant::{DataScope, Grant, InvalidScope, Limits, Scope};
 use crate::id::{GrantId, TaskId};
 use crate::identity::SpiffeId;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Pedigree};
 
 /// A made-up call.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub(super) struct Trial {
     pub(super) now_ms: u64,
     /// What its task has done.
     pub(super) ledger: Ledger,
+    /// Where its values came from.
+    pub(super) pedigree: Pedigree,
 }
 
 /// What the task of a made-up call allows.
@@ -36,6 +38,8 @@ pub(super) struct Authority {
     pub(super) delegated_by: Vec<SpiffeId>,
     /// What was done in it before.
     pub(super) ledger: Ledger,
+    /// Which values were seen.
+    pub(super) pedigree: Pedigree,
 }
 
 impl Trial {
@@ -80,6 +84,7 @@ impl Trial {
             delegated_by: authority.delegated_by,
             now_ms,
             ledger: authority.ledger,
+            pedigree: authority.pedigree,
         })
     }
 
@@ -92,6 +97,7 @@ impl Trial {
             now_ms: self.now_ms,
             policy_age_ms: 0,
             ledger: Some(&self.ledger),
+            pedigree: Some(&self.pedigree),
             result: None,
         }
     }

@@ -8,7 +8,7 @@ use proptest::sample::select;
 use super::trial::{Authority, Trial};
 use super::{Bundle, CASE_NOW_MS_DEFAULT, Pack, Reversibility, fixture};
 use crate::action::Arguments;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Pedigree};
 
 const TOOLS_JSON: &str = r#"[
   {"name": "look", "inputSchema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}},
@@ -77,7 +77,7 @@ const RESOURCES: [&str; 10] = [
     r#"resource is Account in Region::"north""#,
     r#"resource is Tool in Region::"north""#,
 ];
-const CONDITIONS: [&str; 18] = [
+const CONDITIONS: [&str; 20] = [
     "",
     "when { context.input.n > 1 }",
     "unless { context.input.n > 1 }",
@@ -91,6 +91,8 @@ const CONDITIONS: [&str; 18] = [
     r#"when { principal in Team::"desk" }"#,
     r#"when { context.input.n == "one" }"#,
     r#"when { context.task.labels.contains("pii") }"#,
+    r#"when { context.arguments_from.untrusted.contains("account") }"#,
+    r#"unless { context.arguments_from.user.contains("account") || context.arguments_from.trusted.contains("account") }"#,
     r#"unless { context.task.calls > 0 && context.task.used has "c/look" }"#,
     r#"when { context.task.used["c/look"].times > 0 }"#,
     "when { context.risk > 20 }",
@@ -155,6 +157,14 @@ fn tainted() -> Ledger {
     ledger
 }
 
+/// What a task has seen that read a page which names accounts.
+fn stranger() -> Pedigree {
+    Pedigree {
+        untrusted: ["ghost".to_owned()].into(),
+        ..Pedigree::default()
+    }
+}
+
 /// Every call that could make a difference.
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -205,6 +215,7 @@ fn trial(agent: &str, tool: &str, account: &str, n: u64, amount: &str) -> Trial 
             Vec::new()
         },
         ledger: if n == 1 { tainted() } else { Ledger::default() },
+        pedigree: if n == 2 { stranger() } else { Pedigree::default() },
     };
     Trial::new(
         format!("{agent} {tool} {arguments}"),

@@ -6,7 +6,9 @@ use checkrein_proto::task::v1 as wire;
 
 use super::InvalidMessage;
 use crate::label::Label;
-use crate::ledger::{LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Use};
+use crate::ledger::{
+    Fingerprint, LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Pedigree, RESULT_VALUES_MAX, Seen, Trust, Use,
+};
 use crate::policy::Reversibility;
 
 impl From<&Ledger> for wire::Ledger {
@@ -22,6 +24,7 @@ impl From<&Ledger> for wire::Ledger {
             calls: ledger.calls,
             used: ledger.used.iter().map(used).collect(),
             reversibility: reversibility_to_wire(ledger.reversibility),
+            values_lost: ledger.values_lost,
         }
     }
 }
@@ -44,8 +47,76 @@ impl TryFrom<wire::Ledger> for Ledger {
             calls: ledger.calls,
             used: ledger.used.into_iter().map(used).collect::<BTreeMap<_, _>>(),
             reversibility: reversibility_from_wire(ledger.reversibility)?,
+            values_lost: ledger.values_lost,
         })
     }
+}
+
+impl From<&Pedigree> for wire::Pedigree {
+    fn from(pedigree: &Pedigree) -> Self {
+        Self {
+            trusted: pedigree.trusted.iter().cloned().collect(),
+            untrusted: pedigree.untrusted.iter().cloned().collect(),
+            lost: pedigree.lost,
+        }
+    }
+}
+
+impl From<wire::Pedigree> for Pedigree {
+    fn from(pedigree: wire::Pedigree) -> Self {
+        Self {
+            trusted: pedigree.trusted.into_iter().collect(),
+            untrusted: pedigree.untrusted.into_iter().collect(),
+            lost: pedigree.lost,
+        }
+    }
+}
+
+impl Seen {
+    /// As it is sent.
+    pub fn to_wire(&self) -> wire::SeenValues {
+        wire::SeenValues {
+            trusted: self.trust == Trust::Trusted,
+            fingerprints: fingerprints_to_wire(&self.values),
+            lost: self.lost,
+        }
+    }
+
+    /// As it came.
+    pub fn from_wire(seen: &wire::SeenValues) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            trust: if seen.trusted {
+                Trust::Trusted
+            } else {
+                Trust::Untrusted
+            },
+            values: fingerprints_from_wire(&seen.fingerprints, RESULT_VALUES_MAX)?,
+            lost: seen.lost,
+        })
+    }
+}
+
+/// Fingerprints, as they are sent.
+pub fn fingerprints_to_wire(values: &[Fingerprint]) -> Vec<bytes::Bytes> {
+    values
+        .iter()
+        .map(|value| bytes::Bytes::copy_from_slice(&value.0))
+        .collect()
+}
+
+/// At most so many, each of its length.
+pub fn fingerprints_from_wire(
+    values: &[bytes::Bytes],
+    max: usize,
+) -> Result<Vec<Fingerprint>, InvalidMessage> {
+    too_many("fingerprints", values.len(), max)?;
+    let fingerprint = |value: &bytes::Bytes| {
+        let bytes = <[u8; 12]>::try_from(&**value);
+        bytes
+            .map(Fingerprint)
+            .map_err(|_| InvalidMessage::Missing("the 12 bytes of a fingerprint"))
+    };
+    values.iter().map(fingerprint).collect()
 }
 
 /// Labels in any order, at most so many.

@@ -2,6 +2,7 @@
 
 mod labels;
 mod parallel;
+mod pedigree;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,11 @@ const CUSTOMER: &str = "crm/customer";
 const PAGE: &str = "web/page";
 const SEND: &str = "mail/send";
 const DRAFT: &str = "mail/draft";
+const RECORD: &str = "bank/account";
+const PAY: &str = "bank/pay";
+
+/// The account that the user named.
+const NAMED: &str = "GB29NWBK60161331926819";
 
 /// Harmless alone: customers may be looked up, pages read, drafts written and mail sent. Not one after the other.
 fn desk() -> PackSource {
@@ -41,7 +47,14 @@ fn desk() -> PackSource {
         ("catalog/crm.json", tools(&["customer"])),
         ("catalog/crm.toml", "customer = { effects = [\"read\"], reversibility = \"read_only\", yields = [\"pii\"] }\n".to_owned()),
         ("catalog/web.json", tools(&["page"])),
-        ("catalog/web.toml", "page = { effects = [\"read\"], reversibility = \"read_only\" }\n".to_owned()),
+        ("catalog/web.toml", "page = { effects = [\"read\"], reversibility = \"read_only\", trust = \"untrusted\" }\n".to_owned()),
+        ("catalog/bank.json", tools(&["account", "pay"])),
+        (
+            "catalog/bank.toml",
+            "account = { effects = [\"read\"], reversibility = \"read_only\", trust = \"trusted\" }\n\
+             pay = { effects = [\"spend\"], reversibility = \"irreversible\" }\n"
+                .to_owned(),
+        ),
         ("catalog/mail.json", tools(&["send", "draft"])),
         (
             "catalog/mail.toml",
@@ -57,6 +70,12 @@ fn desk() -> PackSource {
             @id("steered") @reason("this task has read what strangers wrote")
             forbid (principal, action in [Action::"send", Action::"mail/draft"], resource)
             when { context.task.labels.contains("untrusted_content") };
+            @id("stranger") @hold("privacy") @reason("a stranger wrote this account")
+            forbid (principal, action == Action::"bank/pay", resource)
+            when { context.arguments_from.untrusted.contains("id") };
+            @id("unknown") @hold("privacy") @reason("neither the user nor the books know this account")
+            forbid (principal, action == Action::"bank/pay", resource)
+            unless { context.arguments_from.user.contains("id") || context.arguments_from.trusted.contains("id") };
             @id("thrice") @reason("three mails are enough for a task")
             forbid (principal, action == Action::"mail/send", resource)
             when { context.task.used has "mail/send" && context.task.used["mail/send"].times >= 3 };"#
@@ -137,7 +156,8 @@ async fn start(world: &World, operator: &Person) -> ((String, String), Task) {
     let start = StartRequest {
         user: "alice".to_owned(),
         agent: READER.to_owned(),
-        tools: vec!["crm/*".to_owned(), "web/*".to_owned(), "mail/*".to_owned()],
+        tools: ["crm/*", "web/*", "mail/*", "bank/*"].map(str::to_owned).to_vec(),
+        named: vec![NAMED.to_owned()],
         environment: "production".to_owned(),
         expires_in_ms: 3_600_000,
         idempotency_key: fresh_key(),

@@ -84,6 +84,7 @@ fn a_task_shows_what_it_did_and_which_call_brought_what_it_carries() {
     };
     let task = Task {
         ledger: Some(Ledger {
+            values_lost: false,
             revision: 3,
             labels: vec!["pii".to_owned()],
             calls: 3,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use checkrein_proto::task::v1 as wire;
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::{LEDGER_LABELS_MAX, Ledger};
-use checkrein_shared::wire::labels_from_wire;
+use checkrein_shared::ledger::{ARGUMENT_VALUES_MAX, CameFrom, Fingerprint, LEDGER_LABELS_MAX, Ledger, Seen};
+use checkrein_shared::wire::{fingerprints_from_wire, labels_from_wire};
 use tonic::Status;
 
 use super::parse_id;
@@ -31,10 +31,24 @@ pub(super) fn parse_confirm(request: wire::ConfirmRequest) -> Result<Confirm, St
         }),
     };
     Ok(Confirm {
+        asked: parse_asked(request.asked)?,
         task: parse_id(&request.task_id)?,
         presented: request.presented,
         generation: request.generation,
         release,
+    })
+}
+
+fn parse_asked(asked: Option<wire::AskedValues>) -> Result<Vec<Fingerprint>, Status> {
+    let asked = asked.unwrap_or_default();
+    fingerprints_from_wire(&asked.fingerprints, ARGUMENT_VALUES_MAX)
+        .map_err(|error| bad_field("asked", error.to_string()))
+}
+
+/// Where values came from; absent, if nothing was asked.
+pub(super) fn encode_known(from: &[CameFrom]) -> Option<wire::KnownValues> {
+    (!from.is_empty()).then(|| wire::KnownValues {
+        from: from.iter().map(|from| from.bits().into()).collect(),
     })
 }
 
@@ -63,7 +77,10 @@ pub(super) fn parse_note(request: wire::NoteRequest) -> Result<Note, Status> {
     if !labels.is_empty() && request.tool.is_empty() {
         return Err(bad_field("tool", "say which tool brings the labels"));
     }
+    let seen = request.seen.as_ref().map(Seen::from_wire).transpose();
     Ok(Note {
+        seen: seen.map_err(|error| bad_field("seen", error.to_string()))?,
+        asked: parse_asked(request.asked)?,
         task: parse_id(&request.task_id)?,
         presented: request.presented,
         labels,

@@ -20,7 +20,7 @@ use crate::task::ledger::{Carried, Counted, Note, Recorded, Source, TOOL_BYTES_M
 /// The ledger as one snapshot has it, with at most one tool more than it may have; none: there is no such task.
 pub(in crate::task) async fn read(tx: &Transaction, id: TaskId) -> Result<Option<Ledger>, DatabaseError> {
     let read = "-- ledger.read
-        SELECT task.ledger_revision,
+        SELECT task.ledger_revision, task.values_lost,
                ARRAY(SELECT label FROM task_label WHERE task_id = $1 ORDER BY label LIMIT $2) AS labels,
                used.tools, used.times, used.moments, used.reversibility
         FROM task, LATERAL (
@@ -234,7 +234,7 @@ fn tool_column(tool: &str) -> String {
     cut.replace('\0', " ")
 }
 
-async fn raise(tx: &Transaction, id: TaskId) -> Result<(), DatabaseError> {
+pub(in crate::task) async fn raise(tx: &Transaction, id: TaskId) -> Result<(), DatabaseError> {
     let raise = "-- ledger.raise
         UPDATE task SET ledger_revision = ledger_revision + 1 WHERE id = $1";
     tx.change_one(raise, &[&id.uuid()]).await
@@ -287,5 +287,6 @@ fn decode(row: &Row, id: TaskId) -> Result<Ledger, DatabaseError> {
         calls,
         used: tools.into_iter().zip(uses).collect(),
         reversibility: of_class(row.get("reversibility"), id)?,
+        values_lost: row.get("values_lost"),
     })
 }

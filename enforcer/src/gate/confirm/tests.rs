@@ -27,7 +27,7 @@ fn said(generation: Generation, charge: Charge) -> Confirmation {
         live: true,
         generation,
         charge,
-        ledger: Some(Arc::default()),
+        known: Some(crate::control_plane::Known::default()),
     }
 }
 

@@ -40,7 +40,10 @@ impl Kept {
             let new = ledger.lacks(&note.labels);
             ledger.revision += u64::from(!new.is_empty());
             ledger.labels.extend(new);
-            Ok(Noted::Ledger(Arc::new(ledger.clone())))
+            Ok(Noted::Known(Known {
+                ledger: Arc::new(ledger.clone()),
+                from: Vec::new(),
+            }))
         });
         bench.authority.on_confirm(move |ask| {
             let mut ledger = confirming.0.lock().unwrap();
@@ -52,7 +55,10 @@ impl Kept {
                 live: true,
                 generation: ask.generation,
                 charge: crate::control_plane::Charge::None,
-                ledger: Some(Arc::new(before)),
+                known: Some(Known {
+                    ledger: Arc::new(before),
+                    from: Vec::new(),
+                }),
             })
         });
     }
@@ -204,7 +210,7 @@ async fn a_confirmation_that_does_not_say_what_the_task_has_done_lets_nothing_th
             live: true,
             generation: ask.generation,
             charge: crate::control_plane::Charge::None,
-            ledger: None,
+            known: None,
         })
     });
     assert_eq!(cause(&bench, bench.pay(10)).await, Cause::LedgerUnknown);
@@ -215,7 +221,7 @@ async fn what_a_caller_finds_in_a_result_is_in_the_ledger_when_its_outcome_is_ta
     let (bench, kept) = Kept::bench();
     let found = Found {
         labels: ["credentials"].map(|word| word.parse().unwrap()).into(),
-        size: None,
+        ..Found::default()
     };
     let id = permit(&bench, bench.look()).await.detach().id;
     let done = OutcomeResult::Done;

@@ -84,7 +84,7 @@ async fn a_permit_decided_too_late_is_not_given_out_and_recorded_as_not_done() {
             live: true,
             generation: ask.generation,
             charge: Charge::None,
-            ledger: Some(Arc::default()),
+            known: Some(crate::control_plane::Known::default()),
         })
     });
     let answer = bench.gate.authorize(bench.pay(10)).await.unwrap();

@@ -119,7 +119,7 @@ async fn the_control_plane_is_told_which_proof_came_and_may_refuse_it() {
             refused: Some(Refusal::new(Cause::InvalidProof, reason)),
             generation: ask.generation,
             charge: Charge::None,
-            ledger: Some(std::sync::Arc::default()),
+            known: Some(crate::control_plane::Known::default()),
         })
     });
     let pay = Request::new(&*grant, "bank/pay", PAY).proof(proof);

@@ -13,6 +13,7 @@ use prost::Message;
 
 use crate::action::Sha256;
 use crate::label::{InvalidLabel, Label};
+use crate::ledger::Trust;
 use crate::policy::argument::{ArgumentType, EnumType, Member, RecordType, Scalar};
 use crate::policy::catalog::{Effect, ResourceSpec, Reversibility, Tool, YIELDS_MAX};
 use crate::policy::entity;
@@ -133,11 +134,25 @@ fn encode_tool(tool: &Tool) -> wire::Tool {
             )))),
         }),
         yields: tool.yields.iter().map(ToString::to_string).collect(),
+        trust: wire_trust(tool.trust).into(),
+    }
+}
+
+const fn wire_trust(trust: Option<Trust>) -> wire::Trust {
+    match trust {
+        None => wire::Trust::Unspecified,
+        Some(Trust::Trusted) => wire::Trust::Trusted,
+        Some(Trust::Untrusted) => wire::Trust::Untrusted,
     }
 }
 
 fn decode_tool(tool: wire::Tool) -> Result<Tool, String> {
     let reversibility = tool.reversibility();
+    let trust = match tool.trust() {
+        wire::Trust::Unspecified => None,
+        wire::Trust::Trusted => Some(Trust::Trusted),
+        wire::Trust::Untrusted => Some(Trust::Untrusted),
+    };
     let effects = tool.effects().map(Effect::try_from).collect::<Result<_, _>>()?;
     let arguments = match tool.arguments.and_then(|arguments| arguments.kind) {
         Some(wire::argument_type::Kind::Record(record)) => decode_record(*record, TYPE_DEPTH_MAX)?,
@@ -155,6 +170,7 @@ fn decode_tool(tool: wire::Tool) -> Result<Tool, String> {
         definition: Sha256::try_from(&*tool.definition_sha256).map_err(|error| error.to_string())?,
         arguments,
         yields: decode_yields(&tool.id, &tool.yields)?,
+        trust,
         id: tool.id,
     })
 }

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::Scalar;
 use crate::label::Label;
-use crate::ledger::{LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Use};
+use crate::ledger::{LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Pedigree, Use, Values};
 use crate::policy::Reversibility;
 use crate::policy::duration::DurationMs;
 
 /// What was done.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Done {
     #[serde(default)]
@@ -22,6 +23,12 @@ pub(super) struct Done {
     /// As often as the tools together, unless it says.
     calls: Option<u64>,
     reversibility: Option<Reversibility>,
+    /// Values that systems of record gave.
+    #[serde(default)]
+    trusted: Vec<Scalar>,
+    /// Values that stood in untrusted content.
+    #[serde(default)]
+    untrusted: Vec<Scalar>,
 }
 
 /// Once, so long ago; or how often, and how long ago the last time.
@@ -40,6 +47,21 @@ struct Often {
 }
 
 impl Done {
+    /// Where its values came from.
+    pub(super) fn pedigree(&self) -> Pedigree {
+        let values = |values: &[Scalar]| {
+            let texts = values.iter().map(|value| value.0.as_str());
+            texts
+                .flat_map(|text| Values::of_result(text.as_bytes()).values)
+                .collect()
+        };
+        Pedigree {
+            trusted: values(&self.trusted),
+            untrusted: values(&self.untrusted),
+            lost: false,
+        }
+    }
+
     /// The ledger of it at this moment, or why there can be none.
     pub(super) fn ledger(self, now_ms: u64) -> Result<Ledger, String> {
         let labels = self.labels.iter().map(|word| word.parse());
@@ -66,6 +88,7 @@ impl Done {
             calls: self.calls.unwrap_or(together),
             used,
             reversibility: self.reversibility,
+            values_lost: false,
         })
     }
 }

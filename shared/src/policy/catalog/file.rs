@@ -7,6 +7,8 @@ use toml::Spanned;
 
 use super::definition::{Definition, definitions};
 use super::{Effect, ResourceSpec, Reversibility, Tool, YIELDS_MAX};
+use crate::ledger::Trust;
+use crate::policy::UNTRUSTED_CONTENT;
 use crate::policy::argument::{ArgumentType, Scalar};
 use crate::policy::finding::{Finding, Place};
 
@@ -29,6 +31,7 @@ struct Entry {
     secret: Vec<Spanned<String>>,
     #[serde(default)]
     yields: Vec<Spanned<String>>,
+    trust: Option<Spanned<Trust>>,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +90,7 @@ impl Reader<'_> {
             Ok(entries) => Some(entries),
             Err(error) => {
                 let at = error.span().unwrap_or_default();
-                let help = "a tool needs `effects` and `reversibility`, and may have `resource = { type, id }`, `secret` and `yields`";
+                let help = "a tool needs `effects` and `reversibility`, and may have `resource = { type, id }`, `secret`, `yields` and `trust`";
                 self.errors
                     .push(self.toml.error(at, error.message().trim_end(), help));
                 None
@@ -137,6 +140,7 @@ impl Reader<'_> {
             resource: None,
             secret: Vec::new(),
             yields: BTreeSet::new(),
+            trust: None,
             definition: definition.sha256,
             arguments,
         };
@@ -144,6 +148,7 @@ impl Reader<'_> {
         self.set_resource(&mut tool, entry.resource);
         self.set_secret(&mut tool, entry.secret);
         self.set_yields(&mut tool, entry.yields);
+        self.set_trust(&mut tool, entry.trust);
         Some(tool)
     }
 
@@ -236,6 +241,21 @@ impl Reader<'_> {
                 self.errors.push(self.toml.error(word.span(), message, help));
             }
         }
+    }
+
+    /// Whose word its values are. They are remembered only if the catalog says: it costs a write for each result.
+    fn set_trust(&mut self, tool: &mut Tool, trust: Option<Spanned<Trust>>) {
+        let Some(trust) = trust else { return };
+        let is_of_strangers = tool
+            .yields
+            .iter()
+            .any(|label| label.as_str() == UNTRUSTED_CONTENT);
+        if is_of_strangers && *trust.get_ref() == Trust::Trusted {
+            let message = format!("`{}` yields `{UNTRUSTED_CONTENT}` and can't be trusted", tool.id);
+            let help = "a system of record gives what is so; remove one of the two";
+            self.errors.push(self.toml.error(trust.span(), message, help));
+        }
+        tool.trust = Some(*trust.get_ref());
     }
 
     fn warn_of_uncatalogued(&mut self, definitions: &BTreeMap<String, Definition<'_>>, tools: &[Tool]) {

@@ -24,6 +24,7 @@ fn tool(effects: &[Effect], reversibility: Reversibility) -> Tool {
         }),
         secret: Vec::new(),
         yields: BTreeSet::new(),
+        trust: None,
         definition: Sha256::default(),
         arguments: RecordType::default(),
     }

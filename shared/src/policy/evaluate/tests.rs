@@ -17,7 +17,10 @@ fn cedar(bundle: &Bundle, policies: &PolicySet, trial: &Trial) -> Option<(Decisi
     let question = question.within(
         &bundle.tools,
         &trial.situation(),
-        Some(&trial.ledger),
+        Known {
+            ledger: Some(&trial.ledger),
+            pedigree: Some(&trial.pedigree),
+        },
         &bundle.entities,
     );
     let response = Authorizer::new().is_authorized(question.request(), policies, &bundle.entities);

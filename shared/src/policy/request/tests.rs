@@ -52,6 +52,7 @@ fn trial(tool: &str, arguments: &str) -> Trial {
         risk: 0,
         delegated_by: Vec::new(),
         ledger: crate::ledger::Ledger::default(),
+        pedigree: crate::ledger::Pedigree::default(),
     };
     let arguments = crate::action::Arguments::parse(arguments.as_bytes()).unwrap();
     let agent = "spiffe://a.example/agent/ann".parse().unwrap();

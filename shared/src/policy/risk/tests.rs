@@ -16,6 +16,7 @@ fn tool(effects: &BTreeSet<Effect>, reversibility: Reversibility) -> Tool {
         resource: None,
         secret: Vec::new(),
         yields: BTreeSet::new(),
+        trust: None,
         definition: Sha256::default(),
         arguments: RecordType::default(),
     }

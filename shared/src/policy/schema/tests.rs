@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::action::Arguments;
 use crate::policy::argument::{ArgumentType, RecordType, Scalar};
-use crate::policy::request::Question;
+use crate::policy::request::{Known, Question};
 use crate::policy::trial::{Authority, Trial};
 use crate::policy::{Bundle, check, fixture};
 use crate::policy::{ResultSize, Situation};
@@ -270,7 +270,11 @@ fn what_rules_are_asked_about_is_what_the_schema_says() {
             ledger.labels.insert("pii".parse().unwrap());
             ledger.count(id, compiled.tool.reversibility, trial.now_ms);
             ledger.count("of/another-bundle", compiled.tool.reversibility, 0);
-            let question = question.within(&bundle.tools, &situation, Some(&ledger), &bundle.entities);
+            let known = Known {
+                ledger: Some(&ledger),
+                pedigree: Some(&trial.pedigree),
+            };
+            let question = question.within(&bundle.tools, &situation, known, &bundle.entities);
             // An argument that rules can't see is one that no rule was asked about.
             prop_assume!(question.inexact.is_empty());
             let uid = |uid: &cedar_policy_core::ast::EntityUID| (uid.clone(), None);

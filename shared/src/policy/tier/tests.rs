@@ -14,6 +14,7 @@ fn tool(effects: &[Effect], reversibility: Reversibility) -> Tool {
         resource: None,
         secret: Vec::new(),
         yields: BTreeSet::new(),
+        trust: None,
         definition: Sha256::default(),
         arguments: RecordType::default(),
     }

@@ -2,6 +2,7 @@
 
 use checkrein_enforcer::{CompleteError, Found};
 use checkrein_proto::decision::v1::CountRequest;
+use checkrein_proto::task::v1::DeclassifyRequest;
 
 use super::*;
 
@@ -31,7 +32,7 @@ async fn what_was_released_while_a_call_waited_for_people_can_still_forbid_it() 
     let hold = pat.waiting(&scene.task.task_id).await.unwrap();
     let found = Found {
         labels: ["untrusted_content"].map(|word| word.parse().unwrap()).into(),
-        size: None,
+        ..Found::default()
     };
     let page = scene.read(PAGE).await;
     page.complete_with(OutcomeResult::Done, "", &found).await.unwrap();
@@ -48,11 +49,17 @@ async fn what_a_caller_found_in_a_result_is_known_elsewhere_when_its_outcome_is_
     let page = scene.read(PAGE).await;
     let found = Found {
         labels: ["untrusted_content"].map(|word| word.parse().unwrap()).into(),
-        size: None,
+        ..Found::default()
     };
     page.complete_with(OutcomeResult::Done, "", &found).await.unwrap();
     let answer = scene.send(SEND).await;
     assert_eq!(denied(&answer), (Cause::Forbidden, &["steered".to_owned()][..]));
+    let labels = scene.shown().await.labels;
+    let labels: Vec<_> = labels
+        .into_iter()
+        .map(|carried| (carried.label, carried.tool))
+        .collect();
+    assert_eq!(labels, [("untrusted_content".to_owned(), PAGE.to_owned())]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +84,28 @@ async fn an_enforcer_that_was_restarted_has_forgotten_nothing_that_matters() {
         (answer.verdict(), answer.decided().rules.as_slice()),
         (Verdict::Hold, &["personal".to_owned()][..])
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_lifted_is_gone_under_the_new_grant_and_comes_back_with_the_next_data_of_its_kind() {
+    let mut scene = Scene::set().await;
+    done(scene.read(CUSTOMER).await).await;
+    assert_eq!(scene.send(SEND).await.verdict(), Verdict::Hold);
+    let other = scene.world.person(Role::Operator, "otto", 0).await.unwrap();
+    let lifted = DeclassifyRequest {
+        task_id: scene.task.task_id.clone(),
+        labels: vec!["pii".to_owned()],
+        reason: "only the name of a shop".to_owned(),
+        idempotency_key: fresh_key(),
+    };
+    let lifted = other.tasks().declassify(lifted).await.unwrap().into_inner();
+    assert_eq!(denied(&scene.send(SEND).await).0, Cause::TaskAmended);
+    let passed_on = pass_on(&scene.world, &lifted.grant).await;
+    scene.grants = (lifted.grant, passed_on);
+    done(permitted(scene.send(SEND).await)).await;
+    done(scene.read(CUSTOMER).await).await;
+    assert_eq!(scene.send(SEND).await.verdict(), Verdict::Hold);
+    assert_eq!(scene.shown().await.amendments.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +135,7 @@ async fn without_a_control_plane_the_first_data_of_its_kind_is_denied_and_known_
     let page = permitted(scene.reader.gate().authorize(call(&other.0, PAGE)).await.unwrap());
     let found = Found {
         labels: ["untrusted_content"].map(|word| word.parse().unwrap()).into(),
-        size: None,
+        ..Found::default()
     };
     let refused = page.complete_with(OutcomeResult::Done, "", &found).await;
     assert!(
@@ -154,7 +183,8 @@ async fn the_record_says_what_the_task_carried_and_what_each_call_brought() {
         .into_iter()
         .map(|stored| stored.decision.unwrap())
         .collect();
-    assert_eq!(decisions[0].yields, ["pii"]);
-    assert!(decisions[0].ledger.is_none(), "no rule about reads looks at it");
-    assert_eq!(decisions[1].ledger.as_ref().unwrap().labels, ["pii"]);
+    let of = |tool: &str| decisions.iter().find(|decision| decision.tool == tool).unwrap();
+    assert_eq!(of(CUSTOMER).yields, ["pii"]);
+    assert!(of(CUSTOMER).ledger.is_none(), "no rule about reads looks at it");
+    assert_eq!(of(SEND).ledger.as_ref().unwrap().labels, ["pii"]);
 }

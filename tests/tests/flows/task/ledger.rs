@@ -31,6 +31,7 @@ pub(super) fn noting(scene: &Asking, labels: &[&str]) -> NoteRequest {
         decision_id: DecisionId::new(&SystemClock).to_string(),
         tool: LOOK.to_owned(),
         source: LabelSource::Call.into(),
+        ..NoteRequest::default()
     }
 }
 

@@ -43,12 +43,16 @@ const OF_TASK: [(&str, Option<i64>); 4] = [
 pub(super) fn at(path: &[&str]) -> At {
     match path {
         ["risk"] => At::Rising(Some(RISK_MAX.into())),
-        ["policy_age"] | ["task", "labels"] | ["task", "spent", _] | ["task", "used", _, "times"] => {
-            At::Rising(None)
-        }
+        ["policy_age"]
+        | ["arguments_from", "untrusted"]
+        | ["task", "labels"]
+        | ["task", "spent", _]
+        | ["task", "used", _, "times"] => At::Rising(None),
         ["chain", "depth"] => At::Rising(Some(DEPTH_MAX.into())),
         ["task", "used", _, "ago"] => At::Falling,
-        [] | ["task" | "chain"] | ["task", "used" | "spent"] | ["task", "used", _] => At::Whole,
+        [] | ["task" | "chain" | "arguments_from"] | ["task", "used" | "spent"] | ["task", "used", _] => {
+            At::Whole
+        }
         ["task", member] => OF_TASK
             .iter()
             .find(|(known, _)| known == member)

@@ -58,6 +58,7 @@ impl Point {
         trial.grant.limits.risk = self.floor;
         let ledger = Ledger {
             revision: 0,
+            values_lost: false,
             labels: self.labels.clone(),
             calls: self.used.map_or(0, |(times, _)| times),
             used: self
@@ -257,10 +258,23 @@ fn what_lowers_a_verdict_is_found() {
 }
 
 #[test]
+fn a_verdict_that_falls_as_more_is_found_to_come_from_strangers_is_found() {
+    for text in [
+        r#"forbid (principal, action, resource) unless { context.arguments_from.untrusted.contains("to") };"#,
+        r#"permit (principal, action, resource) when { context.arguments_from.untrusted.contains("to") };"#,
+        "forbid (principal, action, resource) when { context.arguments_from == {} };",
+    ] {
+        assert!(!is_monotone(text), "{text}");
+    }
+}
+
+#[test]
 fn what_people_write_against_risky_tasks_passes() {
     for text in [
         r#"forbid (principal, action, resource) when { context.task.labels.contains("pii") && context.environment == "production" };"#,
         r#"@hold("people") forbid (principal, action, resource) when { context.risk >= 60 } unless { context.arguments_from_intent.contains("to") };"#,
+        r#"forbid (principal, action, resource) when { context.arguments_from.untrusted.contains("to") };"#,
+        r#"forbid (principal, action, resource) unless { context.arguments_from.user.contains("to") || context.arguments_from.trusted.contains("to") };"#,
         "permit (principal, action, resource) when { context.risk < 40 && context.task.calls < 100 };",
         "permit (principal, action, resource) when { context.chain.depth == 0 } unless { context.task.sensitivity > 1 };",
         r#"permit (principal, action, resource) unless { context.task.labels.containsAny(["pii", "credentials"]) };"#,
