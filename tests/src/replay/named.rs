@@ -4,8 +4,10 @@
 //! around it: addresses, account numbers, links, file names, dates, times, amounts and names all are. What looks like a
 //! name or an identifier comes first, so that a long prompt loses ordinary words and not those.
 //!
-//! **Invariant**: every value is a piece of the prompt, unchanged. Nothing but the prompt is looked at.
+//! **Invariant**: every value is a piece of the prompt, unchanged, or a number in it without the commas between its thousands.
+//! Nothing but the prompt is looked at.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
@@ -32,8 +34,8 @@ struct Word {
 /// Values, each once, in order of importance.
 #[derive(Default)]
 struct Values<'p> {
-    seen: HashSet<&'p str>,
-    all: Vec<&'p str>,
+    seen: HashSet<Cow<'p, str>>,
+    all: Vec<Cow<'p, str>>,
     bytes: usize,
 }
 
@@ -46,20 +48,22 @@ pub fn named_values(prompt: &str) -> Vec<String> {
     values.extend(telling.iter().flat_map(|word| forms(&prompt[word.at.clone()])));
     let (names, phrases): (Vec<_>, Vec<_>) =
         phrases(&words).partition(|phrase| phrase.iter().all(|word| word.telling));
+    values.extend(telling.iter().filter_map(|word| number(&prompt[word.at.clone()])));
     let text = |phrase: &[Word]| &prompt[phrase[0].at.start..phrase[phrase.len() - 1].at.end];
     values.extend(names.into_iter().map(text));
     values.extend(plain.iter().flat_map(|word| forms(&prompt[word.at.clone()])));
     values.extend(phrases.into_iter().map(text));
-    values.all.into_iter().map(str::to_owned).collect()
+    values.all.into_iter().map(Cow::into_owned).collect()
 }
 
 impl<'p> Values<'p> {
-    fn extend(&mut self, values: impl IntoIterator<Item = &'p str>) {
+    fn extend<V: Into<Cow<'p, str>>>(&mut self, values: impl IntoIterator<Item = V>) {
         for value in values {
+            let value = value.into();
             let bytes = self.bytes + value.len();
             let fits = value.len() <= NAMED_BYTES_MAX && self.all.len() < NAMED_MAX && bytes <= ALL_BYTES_MAX;
             let is_text = !value.is_empty() && !value.contains(char::is_control);
-            if fits && is_text && self.seen.insert(value) {
+            if fits && is_text && self.seen.insert(value.clone()) {
                 self.bytes = bytes;
                 self.all.push(value);
             }
@@ -115,15 +119,32 @@ fn words(prompt: &str) -> Vec<Word> {
     words
 }
 
-/// A word, and what is left of it without signs at its ends, without a possessive, and between commas and brackets.
+/// A word, and what is left of it without signs at its ends, without a possessive, between commas and brackets, and behind
+/// `name=`.
 fn forms(word: &str) -> impl Iterator<Item = &str> {
     let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
     let owner = ["'s", "’s"].iter().find_map(|ending| word.strip_suffix(ending));
     let parts = word.split([',', ';', '(', ')', '[', ']', '<', '>', '{', '}', '|']);
+    let is_name = |name: &str| !name.is_empty() && name.chars().all(char::is_alphanumeric);
+    let assigned = word
+        .split_once('=')
+        .and_then(|(name, value)| is_name(name).then_some(value));
     [word, bare]
         .into_iter()
         .chain(owner)
+        .chain(assigned)
         .chain(parts.map(|part| part.trim_matches(is_around)))
+}
+
+/// The number in a word that has commas between its thousands, without them.
+fn number(word: &str) -> Option<String> {
+    let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+    let whole = bare.split_once('.').map_or(bare, |(whole, _)| whole);
+    let mut groups = whole.split(',');
+    let first = groups.next()?;
+    let is_grouped = !first.is_empty() && first.len() <= 3 && whole.len() > first.len();
+    let is_number = bare.chars().all(|c| c.is_ascii_digit() || c == ',' || c == '.');
+    (is_grouped && is_number && groups.all(|group| group.len() == 3)).then(|| bare.replace(',', ""))
 }
 
 /// Runs of two and more words that no punctuation but commas and quotes divides, the short ones first.

@@ -56,6 +56,20 @@ fn names_of_several_words_are_named() {
 }
 
 #[test]
+fn a_number_is_named_without_the_commas_between_its_thousands_and_a_value_without_its_name() {
+    let prompt =
+        "Put $10,000.50 and 1,234,567 RMB on my card (ID=card_6789), not 12,34 or 1,2345, in rooms 101,102x.";
+    for value in ["10,000.50", "10000.50", "1234567", "card_6789"] {
+        assert!(names(prompt, value), "{value}: {:?}", named_values(prompt));
+    }
+    for value in ["1234", "12345", "101102"] {
+        assert!(!names(prompt, value), "{value}: {:?}", named_values(prompt));
+    }
+    let link = "See https://example.com/a?b=c.";
+    assert!(!names(link, "c") && !names(link, "https://example.com/a?b"));
+}
+
+#[test]
 fn every_value_is_a_piece_of_the_prompt_and_none_is_named_twice() {
     for prompt in [
         "",
