@@ -14,5 +14,5 @@ pub use crash::{Aftermath, Crash};
 pub use figures::{Conditions, Latency, Stopwatch, target};
 pub use process::{Binaries, Process, gate};
 pub use world::clients::{Person, fresh_key};
-pub use world::packs::{payments, payments_with, read as read_pack};
+pub use world::packs::{open as open_pack, payments, payments_with, read as read_pack};
 pub use world::{Cut, Replica, TRUST_DOMAIN, WAIT_MAX, World, WorldOptions, fresh_database};

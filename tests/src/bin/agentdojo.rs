@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, bail};
-use checkrein_shared::policy::{Finding, Pack, PackSource};
-use checkrein_tests::read_pack;
+use anyhow::{Context, Result};
+use checkrein_tests::open_pack;
 use checkrein_tests::replay::{Catalog, Report, Scope, Stage, Suite, Table, plan, tally};
 use clap::Parser;
 
@@ -104,26 +103,6 @@ async fn table(
 fn read_suite(file: &Path) -> Result<Suite> {
     let json = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
     Suite::parse(&json).with_context(|| format!("`{}` is not a suite", file.display()))
-}
-
-/// The pack, named after its directory.
-fn open_pack(directory: &Path) -> Result<(PackSource, Pack)> {
-    let whole = directory
-        .canonicalize()
-        .with_context(|| format!("reading `{}`", directory.display()))?;
-    let name = whole
-        .file_name()
-        .context("the pack is a directory with a name")?
-        .to_string_lossy();
-    let source = read_pack(&name, &whole)?;
-    match Pack::parse(&source) {
-        Ok(pack) => Ok((source, pack)),
-        Err(findings) => bail!("the pack can't be used:\n{}", rendered(&findings)),
-    }
-}
-
-fn rendered(findings: &[Finding]) -> String {
-    findings.iter().map(|finding| finding.rendered.as_str()).collect()
 }
 
 impl Progress {

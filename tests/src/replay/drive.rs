@@ -1,37 +1,31 @@
-//! Drives runs, several at once, through whoever decides.
+//! Drives what is to be replayed, several at once, through whoever decides.
 
-use anyhow::{Context, Result, ensure};
-use checkrein_shared::decision::Verdict;
+use std::fmt::Display;
+
+use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
-use super::plan::Run;
-
-/// The verdicts of every run, in the order of the runs. `decide` starts the run's task, asks for each step in order and ends
-/// the task; at most `at_once` runs are in its hands at a time.
-pub async fn drive<D, F>(runs: &[Run], at_once: usize, decide: D) -> Result<Vec<Vec<Verdict>>>
+/// What came of each, in the order they were given in. `decide` starts the task of one, asks for each of its calls in order
+/// and ends the task; at most `at_once` are in its hands at a time.
+pub async fn drive<T, V, D, F>(all: &[T], at_once: usize, decide: D) -> Result<Vec<V>>
 where
-    D: Fn(Run) -> F,
-    F: Future<Output = Result<Vec<Verdict>>> + Send + 'static,
+    T: Clone + Display,
+    V: Default + Send + 'static,
+    D: Fn(T) -> F,
+    F: Future<Output = Result<V>> + Send + 'static,
 {
-    let mut verdicts = vec![Vec::new(); runs.len()];
-    let mut waiting = runs.iter().enumerate();
+    let mut decisions: Vec<V> = all.iter().map(|_| V::default()).collect();
+    let mut waiting = all.iter().enumerate();
     let mut running = JoinSet::new();
     loop {
-        for (at, run) in waiting.by_ref().take(at_once.max(1) - running.len()) {
-            let decided = decide(run.clone());
+        for (at, one) in waiting.by_ref().take(at_once.max(1) - running.len()) {
+            let decided = decide(one.clone());
             running.spawn(async move { (at, decided.await) });
         }
         let Some(joined) = running.join_next().await else {
-            return Ok(verdicts);
+            return Ok(decisions);
         };
         let (at, decided) = joined?;
-        let run = &runs[at];
-        verdicts[at] = decided.with_context(|| format!("replaying {}", run.setting))?;
-        let (answers, calls) = (verdicts[at].len(), run.steps.len());
-        ensure!(
-            answers == calls,
-            "{}: {answers} verdicts for {calls} calls",
-            run.setting
-        );
+        decisions[at] = decided.with_context(|| format!("replaying {}", all[at]))?;
     }
 }

@@ -97,6 +97,12 @@ impl fmt::Display for Setting {
     }
 }
 
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.setting.fmt(f)
+    }
+}
+
 /// Every run: each user task alone, then each pair twice, with the injection's calls after the user's first and after the
 /// last. The two runs of a pair follow each other.
 pub fn plan(suite: &Suite, catalog: &Catalog, scope: Scope) -> Vec<Run> {

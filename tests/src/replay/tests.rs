@@ -195,7 +195,7 @@ async fn runs_are_decided_together_and_their_verdicts_kept_apart() {
         let expected = if run.intent == "Just look" { Permit } else { Hold };
         assert_eq!(verdicts, vec![expected; run.steps.len()], "{}", run.setting);
     }
-    let failed = drive(&runs, 3, |_| async { anyhow::bail!("no control plane") })
+    let failed = drive::<_, Vec<Verdict>, _, _>(&runs, 3, |_| async { anyhow::bail!("no control plane") })
         .await
         .unwrap_err();
     assert!(format!("{failed:#}").contains("replaying"), "{failed:#}");

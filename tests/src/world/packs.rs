@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use checkrein_shared::policy::PackSource;
+use anyhow::{Context, Result, bail};
+use checkrein_shared::policy::{Finding, Pack, PackSource};
 
 /// The pack in `tests/packs/payments`.
 pub fn payments() -> Result<PackSource> {
@@ -31,6 +31,26 @@ pub fn read(name: &str, directory: &Path) -> Result<PackSource> {
         name: name.to_owned(),
         files,
     })
+}
+
+/// A pack directory, and the pack in it, named after the directory.
+pub fn open(directory: &Path) -> Result<(PackSource, Pack)> {
+    let whole = directory
+        .canonicalize()
+        .with_context(|| format!("reading `{}`", directory.display()))?;
+    let name = whole
+        .file_name()
+        .context("the pack is a directory with a name")?
+        .to_string_lossy();
+    let source = read(&name, &whole)?;
+    match Pack::parse(&source) {
+        Ok(pack) => Ok((source, pack)),
+        Err(findings) => bail!("the pack can't be used:\n{}", rendered(&findings)),
+    }
+}
+
+fn rendered(findings: &[Finding]) -> String {
+    findings.iter().map(|finding| finding.rendered.as_str()).collect()
 }
 
 fn collect(directory: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
