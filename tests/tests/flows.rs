@@ -5,6 +5,7 @@
 mod flows {
     mod absence;
     mod asking;
+    mod conversations;
     mod decision;
     mod demo;
     mod ended;

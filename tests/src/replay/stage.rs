@@ -6,13 +6,16 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use checkrein_enforcer::{Answer, Enforcer, Request};
-use checkrein_proto::task::v1::StartRequest;
+use checkrein_enforcer::{Answer, Decided, Enforcer, Request};
+use checkrein_proto::task::v1::{AmendRequest, Named, StartRequest};
+use checkrein_shared::action::Arguments;
 use checkrein_shared::decision::{Cause, OutcomeResult, Verdict};
 use checkrein_shared::id::Generation;
 use checkrein_shared::policy::{Pack, PackSource};
 
-use super::plan::{Run, Step};
+use super::conversation::Conversation;
+use super::named::named_values;
+use super::plan::Run;
 use crate::{Person, WAIT_MAX, World, fresh_key};
 
 /// Runs that are on the stage together. Each may have five holds open, and the agent twenty.
@@ -25,6 +28,17 @@ const ENVIRONMENT: &str = "production";
 const INTENT_BYTES_MAX: usize = 4 << 10;
 /// A task that makes no call of its own still needs a scope; no catalog has this tool.
 const NO_TOOL: &str = "none/none";
+
+/// What was decided about one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// What.
+    pub verdict: Verdict,
+    /// Why, in a word.
+    pub cause: Cause,
+    /// The rules that decided.
+    pub rules: Vec<String>,
+}
 
 /// Everything a replay needs, running.
 #[derive(Debug)]
@@ -81,6 +95,19 @@ impl Stage {
         .await
     }
 
+    /// What was decided about every call of every conversation; `started` hears of each as it begins.
+    pub async fn converse(
+        &self,
+        conversations: &[Conversation],
+        started: impl Fn(),
+    ) -> Result<Vec<Vec<Judgement>>> {
+        super::drive(conversations, RUNS_AT_ONCE, |conversation| {
+            started();
+            self.actor().converse(conversation)
+        })
+        .await
+    }
+
     /// Stops the enforcer once its records are stored.
     pub async fn strike(self) {
         self.enforcer.shutdown().await;
@@ -97,7 +124,7 @@ impl Stage {
 
 impl Actor {
     async fn play(self, run: Run) -> Result<Vec<Verdict>> {
-        let request = self.start_request(&run);
+        let request = self.start_request(&run.intent, &run.named, &run.scope);
         let started = self
             .operator
             .tasks()
@@ -107,7 +134,10 @@ impl Actor {
             .into_inner();
         let mut verdicts = Vec::with_capacity(run.steps.len());
         for (number, step) in run.steps.into_iter().enumerate() {
-            verdicts.push(self.call(&started.grant, number, step).await?);
+            let judgement = self
+                .call(&started.grant, number, step.tool, step.arguments)
+                .await?;
+            verdicts.push(judgement.verdict);
         }
         let task = started.task.context("a started task has an id")?;
         // Ending it cancels its holds.
@@ -118,25 +148,75 @@ impl Actor {
         Ok(verdicts)
     }
 
-    async fn call(&self, grant: &str, number: usize, step: Step) -> Result<Verdict> {
-        let tool = step.tool.clone();
-        let request = Request::typed(grant, step.tool, step.arguments).call_id(number.to_string());
+    /// One task: what the user says in a turn amends it before the calls of that turn.
+    async fn converse(self, conversation: Conversation) -> Result<Vec<Judgement>> {
+        let scope: Vec<String> = conversation.scope().into_iter().map(str::to_owned).collect();
+        let said = conversation.said_by(0);
+        let request = self.start_request(&said, &named_values(&said), &scope);
+        let started = self
+            .operator
+            .tasks()
+            .start(request)
+            .await
+            .context("starting its task")?
+            .into_inner();
+        let task = started.task.context("a started task has an id")?.task_id;
+        let mut grant = started.grant;
+        let mut judgements = Vec::new();
+        for (number, turn) in conversation.turns.iter().enumerate() {
+            if number > 0 {
+                grant = self.amend(&task, &conversation.said_by(number)).await?;
+            }
+            for call in &turn.calls {
+                let (tool, arguments) = (call.tool.clone(), call.arguments.clone());
+                judgements.push(self.call(&grant, judgements.len(), tool, arguments).await?);
+            }
+        }
+        self.operator.end(&task).await.context("ending its task")?;
+        Ok(judgements)
+    }
+
+    async fn amend(&self, task: &str, said: &str) -> Result<String> {
+        let request = AmendRequest {
+            task_id: task.to_owned(),
+            intent: Some(latest(said).to_owned()),
+            environment: None,
+            risk: None,
+            named: Some(Named {
+                values: named_values(said),
+            }),
+            reason: "the user said more".to_owned(),
+            idempotency_key: fresh_key(),
+            data: None,
+        };
+        let amended = self.operator.tasks().amend(request).await;
+        Ok(amended.context("amending its task")?.into_inner().grant)
+    }
+
+    async fn call(
+        &self,
+        grant: &str,
+        number: usize,
+        tool: String,
+        arguments: Arguments,
+    ) -> Result<Judgement> {
+        let request = Request::typed(grant, tool.clone(), arguments).call_id(number.to_string());
         let answer = self.gate.authorize(request).await?;
-        let (verdict, decided) = (answer.verdict(), answer.decided());
+        let judgement = Judgement::of(answer.verdict(), answer.decided());
         ensure!(
-            is_from_policy(decided.cause),
+            is_from_policy(judgement.cause),
             "`{tool}` was not decided by policy: {} ({:?})",
-            decided.reason,
-            decided.cause
+            answer.decided().reason,
+            judgement.cause
         );
         if let Answer::Permit(permit) = answer {
             permit.complete(OutcomeResult::Done, "replayed").await?;
         }
-        Ok(verdict)
+        Ok(judgement)
     }
 
-    fn start_request(&self, run: &Run) -> StartRequest {
-        let mut tools = run.scope.clone();
+    fn start_request(&self, said: &str, named: &[String], scope: &[String]) -> StartRequest {
+        let mut tools = scope.to_vec();
         if tools.is_empty() {
             tools.push(NO_TOOL.to_owned());
         }
@@ -145,8 +225,8 @@ impl Actor {
             user: USER.to_owned(),
             agent: self.agent.clone(),
             tools,
-            named: run.named.clone(),
-            intent: run.intent[..run.intent.floor_char_boundary(INTENT_BYTES_MAX)].to_owned(),
+            named: named.to_vec(),
+            intent: latest(said).to_owned(),
             environment: ENVIRONMENT.to_owned(),
             expires_in_ms: 3_600_000,
             idempotency_key: fresh_key(),
@@ -155,6 +235,22 @@ impl Actor {
             data: None,
         }
     }
+}
+
+impl Judgement {
+    fn of(verdict: Verdict, decided: &Decided) -> Self {
+        Self {
+            verdict,
+            cause: decided.cause,
+            rules: decided.rules.clone(),
+        }
+    }
+}
+
+/// What of a user's words a task has room for: the latest.
+fn latest(said: &str) -> &str {
+    let over = said.len().saturating_sub(INTENT_BYTES_MAX);
+    &said[said.ceil_char_boundary(over)..]
 }
 
 async fn start(world: &World, directory: &Path, agent: &str) -> Result<Enforcer> {
