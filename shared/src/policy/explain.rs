@@ -2,14 +2,17 @@
 //!
 //! **Invariant**: every answer comes from the code that decides real calls; nothing is told here that it does not do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cedar_policy_core::ast::{
     Context, EntityUID, EntityUIDEntry, Expr, Literal, PrincipalOrResourceConstraint, Request, SlotEnv,
     ValueKind,
 };
+use cedar_policy_core::entities::Entities;
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
+use thiserror::Error;
 
 use super::bundle::{Bundle, CompiledTool};
 use super::cases::CASE_NOW_MS_DEFAULT;
@@ -20,6 +23,7 @@ use super::pack::{Bounds, Pack};
 use super::reads::Reads;
 use super::request::Question;
 use super::risk::{Exposure, Risk};
+use super::roster::{Roster, SeatError, Seated, TeamName};
 use super::rule::{Origin, Rule, RuleKind};
 use super::tier::TierReason;
 use super::trial::{Authority, Trial};
@@ -49,6 +53,19 @@ pub struct Asked {
     pub depth: u8,
     /// What the task carries.
     pub labels: BTreeSet<Label>,
+    /// The teams that the register puts the agent into, beside those of the packs.
+    pub teams: BTreeSet<TeamName>,
+}
+
+/// Why a call can't be explained.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ExplainError {
+    /// No tool has such a name.
+    #[error(transparent)]
+    Tool(#[from] InvalidScope),
+    /// Teams that can't be.
+    #[error(transparent)]
+    Teams(#[from] SeatError),
 }
 
 /// What is decided about it, and why.
@@ -89,7 +106,7 @@ pub struct Candidate {
 
 /// The scope of the call, as rules see it.
 struct Scene<'a> {
-    bundle: &'a Bundle,
+    entities: &'a Entities,
     tool: &'a CompiledTool,
     principal: EntityUID,
     /// None: it is not known.
@@ -99,19 +116,27 @@ struct Scene<'a> {
 /// Explains a call by this agent under these packs, of which the bundle was composed.
 pub fn explain(
     packs: &[&Pack],
-    bundle: &Bundle,
+    bundle: &Arc<Bundle>,
     agent: &SpiffeId,
-    asked: Asked,
-) -> Result<Explanation, InvalidScope> {
+    mut asked: Asked,
+) -> Result<Explanation, ExplainError> {
     let has_arguments = asked.arguments.is_some();
+    let roster = Roster {
+        revision: 0,
+        agents: BTreeMap::from([(agent.clone(), std::mem::take(&mut asked.teams))]),
+    };
+    let seated = Seated::new(bundle, &roster)?;
+    let entities = seated
+        .as_ref()
+        .map_or(&bundle.entities, |seated| &seated.entities);
     let trial = trial(agent, asked)?;
     let compiled = bundle.tools.get(&trial.action.tool);
-    let scene = compiled.map(|tool| Scene::of(bundle, tool, &trial));
+    let scene = compiled.map(|tool| Scene::of(entities, tool, &trial));
     let resource = scene.as_ref().and_then(|scene| scene.resource.as_ref());
     let exposure = Exposure::of(
         compiled.map(|compiled| &compiled.tool),
         &trial.ledger,
-        resource.and_then(|resource| sensitivity_of(resource, &bundle.entities)),
+        resource.and_then(|resource| sensitivity_of(resource, entities)),
         trial.delegated_by.len(),
         trial.grant.limits.risk,
     );
@@ -134,7 +159,10 @@ pub fn explain(
         risk: exposure.risk(),
         candidates,
         // What no catalog knows is denied whatever its arguments are.
-        judgement: (has_arguments || compiled.is_none()).then(|| trial.judge(bundle)),
+        judgement: (has_arguments || compiled.is_none()).then(|| match &seated {
+            Some(seated) => seated.judge(&trial.situation()),
+            None => trial.judge(bundle),
+        }),
     })
 }
 
@@ -166,10 +194,10 @@ fn trial(agent: &SpiffeId, asked: Asked) -> Result<Trial, InvalidScope> {
 }
 
 impl<'a> Scene<'a> {
-    fn of(bundle: &'a Bundle, tool: &'a CompiledTool, trial: &Trial) -> Self {
+    fn of(entities: &'a Entities, tool: &'a CompiledTool, trial: &Trial) -> Self {
         let question = Question::new(tool, &trial.situation());
         Self {
-            bundle,
+            entities,
             tool,
             principal: entity::of(&entity::AGENT, trial.grant.agent.as_str()),
             resource: question.ok().map(|question| question.resource),
@@ -207,7 +235,7 @@ impl<'a> Scene<'a> {
             known(resource),
             Some(Context::empty()),
         );
-        let evaluator = Evaluator::new(request, &self.bundle.entities, Extensions::all_available());
+        let evaluator = Evaluator::new(request, self.entities, Extensions::all_available());
         let value = evaluator.interpret(scope, &SlotEnv::new());
         !value.is_ok_and(|value| matches!(value.value_kind(), ValueKind::Lit(Literal::Bool(false))))
     }

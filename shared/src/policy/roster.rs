@@ -49,7 +49,7 @@ pub struct Roster {
 #[derive(Debug)]
 pub struct Seated {
     bundle: Arc<Bundle>,
-    entities: Entities,
+    pub(super) entities: Entities,
     moved: Moved,
 }
 

@@ -7,8 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use checkrein_shared::grant::InvalidScope;
-use checkrein_shared::policy::{BundleError, ComposeError};
+use checkrein_shared::policy::{BundleError, ComposeError, ExplainError};
 use thiserror::Error;
 
 use crate::cli::identity::write_new;
@@ -80,9 +79,9 @@ pub enum PackError {
     /// Composed, and not readable: a fault of ours.
     #[error("the composed pack can't be read back")]
     Bundle(#[from] BundleError),
-    /// A tool that can't be named.
-    #[error("the tool can't be asked about")]
-    Tool(#[from] InvalidScope),
+    /// A call that can't be.
+    #[error("the call can't be explained")]
+    Explain(#[from] ExplainError),
     /// A pack that would write elsewhere.
     #[error("the pack names the file `{0}`, which would lie outside its directory; nothing was written")]
     Outside(String),

@@ -6,12 +6,13 @@ mod text;
 mod view;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use checkrein_shared::action::Arguments;
 use checkrein_shared::grant::DEPTH_MAX;
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::label::Label;
-use checkrein_shared::policy::{Asked, Pack, explain};
+use checkrein_shared::policy::{Asked, Pack, TeamName, explain};
 
 use super::local::{bundle, examine, read};
 use super::{PackArgs, PackError};
@@ -37,6 +38,9 @@ pub(super) struct Args {
     /// What: `<catalog>/<tool>`
     #[arg(long, value_name = "TOOL", value_parser = values::one_tool)]
     tool: String,
+    /// A team that the register puts the agent into; repeat for more
+    #[arg(long, value_name = "TEAM")]
+    team: Vec<TeamName>,
     /// With which arguments, as a JSON object; without, there is no verdict
     #[arg(long, value_name = "JSON", value_parser = values::arguments)]
     arguments: Option<Arguments>,
@@ -73,7 +77,7 @@ pub(super) fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error>
     if !rehearsal.is_good() {
         return rehearsal.refuse(invocation);
     }
-    let bundle = bundle(&packs)?;
+    let bundle = Arc::new(bundle(&packs)?);
     let tool = args.tool.clone();
     let asked = Asked {
         tool: args.tool,
@@ -84,6 +88,7 @@ pub(super) fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error>
         risk: args.task_risk,
         depth: args.depth,
         labels: args.label.into_iter().collect(),
+        teams: args.team.into_iter().collect(),
     };
     let packs: Vec<&Pack> = packs.iter().collect();
     let explanation = explain(&packs, &bundle, &args.agent, asked).map_err(PackError::from)?;

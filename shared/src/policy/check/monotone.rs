@@ -41,9 +41,9 @@ struct Suspect {
 }
 
 const HELP_GROW: &str = "more labels, risk, calls or age must never lift it: compare with `>` or `>=`, ask with `contains` or `has`, \
-                         and negate neither";
+                         and negate neither; `unless` negates";
 const HELP_SHRINK: &str = "more labels, risk, calls or age must never let it permit more: compare with `<` or `<=`, negate `contains` \
-                           and `has`; or forbid the opposite";
+                           and `has` (`unless` negates), or forbid the opposite";
 const HELP_ERROR: &str = "ask with `has` first, or put what may be missing before what is asked of the task";
 
 /// What keeps a rule from being shown to be monotone.

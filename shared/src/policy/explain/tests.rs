@@ -22,7 +22,7 @@ fn pack() -> Pack {
 
 fn explained(tool: &str, arguments: Option<&str>, labels: &[&str]) -> Explanation {
     let pack = pack();
-    let bundle = fixture::bundle(&[&pack]);
+    let bundle = Arc::new(fixture::bundle(&[&pack]));
     let asked = Asked {
         tool: tool.to_owned(),
         arguments: arguments.map(|json| Arguments::parse(json.as_bytes()).unwrap()),
@@ -103,4 +103,28 @@ fn the_risk_is_that_of_the_very_call() {
     assert_eq!((clean.total, clean.floor), (25 + 25 + 4, 10));
     let stained = explained("bank/send_money", Some(PAY), &["restricted", "untrusted_content"]).risk;
     assert_eq!(stained.total, 25 + 25 + 25 + 4 + 20);
+}
+
+#[test]
+fn a_team_of_the_register_counts_as_one_of_the_packs() {
+    let pack = pack();
+    let bundle = Arc::new(fixture::bundle(&[&pack]));
+    let explained = |teams: &[&str]| {
+        let asked = Asked {
+            tool: "bank/send_money".to_owned(),
+            arguments: Some(Arguments::parse(PAY.as_bytes()).unwrap()),
+            named: vec!["US133000000121212121212".to_owned()],
+            environment: "production".to_owned(),
+            teams: teams.iter().map(|team| team.parse().unwrap()).collect(),
+            ..Asked::default()
+        };
+        let agent = "spiffe://acme.example/agent/new".parse().unwrap();
+        explain(&[&pack], &bundle, &agent, asked).unwrap()
+    };
+    let stranger = explained(&[]);
+    assert!(!ids(&stranger).contains(&"pay-small"));
+    assert_eq!(stranger.judgement.unwrap().cause, Cause::NoPermit);
+    let seated = explained(&["billing"]);
+    assert!(ids(&seated).contains(&"pay-small"));
+    assert_eq!(seated.judgement.unwrap().verdict, Verdict::Permit);
 }

@@ -7,7 +7,7 @@ use crate::cli::output::Paint;
 
 fn explained(tool: &str, arguments: Option<&str>) -> View {
     let pack = Pack::parse(&template("mail", "acme.example")).unwrap();
-    let bundle = bundle(std::slice::from_ref(&pack)).unwrap();
+    let bundle = Arc::new(bundle(std::slice::from_ref(&pack)).unwrap());
     let asked = Asked {
         tool: tool.to_owned(),
         arguments: arguments.map(|json| values::arguments(json).unwrap()),
@@ -33,7 +33,7 @@ fn an_explanation_says_tier_risk_rules_and_verdict_and_why() {
         "denies while the control plane can't be reached",
         "20      untrusted      the task has read what others wrote",
         "never below the task's floor of 10",
-        "send-unnamed  hold",
+        "send-unnamed  hold for office",
         "\nhold\n",
         "waits for  office",
     ] {

@@ -66,9 +66,13 @@ fn rules(rules: &[RuleView], paint: Paint) -> String {
             (true, false) => "conditions",
             (false, false) => "",
         };
+        let does = match &rule.group {
+            Some(group) => format!("{} for {group}", rule.kind),
+            None => [rule.kind, &rule.yields.join(", ")].join(" "),
+        };
         table.push([
             Cell::from(rule.id.as_str()),
-            Cell::word(rule.kind),
+            Cell::from(does.trim_end()).styled(style_of(rule.kind)),
             Cell::dim(format!("{}/{}:{}", rule.pack, rule.file, rule.line)),
             Cell::from(asks),
         ]);

@@ -5,6 +5,14 @@ use checkrein_shared::label::Label;
 use checkrein_shared::policy::{Candidate, Explanation, RiskTerm, RuleKind, TierReason};
 use serde::Serialize;
 
+const LOCAL: &str = "decided by the enforcer alone";
+const LOCAL_LEDGER: &str = "decided by the enforcer alone, with its copy of the ledger";
+const CONFIRMED: &str = "the control plane confirms that the task lives and what it has done, before release";
+const GOES_ON: &str = "goes on without a control plane until policy is too old, then denies";
+const GOES_ON_IF_KNOWN: &str =
+    "goes on without a control plane until policy is too old or the ledger is not known, then denies";
+const DENIES: &str = "denies while the control plane can't be reached";
+
 #[derive(Debug, Serialize)]
 pub(super) struct View {
     pub(super) tool: String,
@@ -49,6 +57,12 @@ pub(super) struct TermView {
 pub(super) struct RuleView {
     pub(super) id: String,
     pub(super) kind: &'static str,
+    /// For a hold: whom it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) group: Option<String>,
+    /// For a label: what it yields.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) yields: Vec<String>,
     pub(super) pack: String,
     pub(super) file: String,
     pub(super) line: u32,
@@ -99,22 +113,11 @@ impl View {
 impl TierView {
     fn of(explanation: &Explanation) -> Self {
         let (full_ms, light_ms) = (explanation.bounds.full_ms, explanation.bounds.light_ms);
-        let (consistency, policy_age_ms_max, failure) = match explanation.tier {
-            Tier::Static => (
-                "decided by the enforcer alone",
-                light_ms,
-                "goes on without a control plane until policy is too old, then denies",
-            ),
-            Tier::Light => (
-                "decided by the enforcer alone, with its copy of the ledger",
-                light_ms,
-                "goes on without a control plane until policy is too old, then denies",
-            ),
-            Tier::Full => (
-                "the control plane confirms that the task lives and what it has done, before release",
-                full_ms,
-                "denies while the control plane can't be reached",
-            ),
+        let asks = explanation.candidates.iter().any(|rule| rule.reads_ledger);
+        let (consistency, policy_age_ms_max, failure) = match (explanation.tier, asks) {
+            (Tier::Full, _) => (CONFIRMED, full_ms, DENIES),
+            (Tier::Static | Tier::Light, true) => (LOCAL_LEDGER, light_ms, GOES_ON_IF_KNOWN),
+            (Tier::Static | Tier::Light, false) => (LOCAL, light_ms, GOES_ON),
         };
         Self {
             tier: explanation.tier.to_string(),
@@ -147,14 +150,17 @@ impl TermView {
 
 impl RuleView {
     fn of(rule: &Candidate) -> Self {
+        let (kind, group, yields) = match &rule.kind {
+            RuleKind::Permit => ("permit", None, Vec::new()),
+            RuleKind::Forbid => ("forbid", None, Vec::new()),
+            RuleKind::Hold(terms) => ("hold", Some(terms.group.clone()), Vec::new()),
+            RuleKind::Yield(labels) => ("label", None, labels.iter().map(Label::to_string).collect()),
+        };
         Self {
             id: rule.id.clone(),
-            kind: match rule.kind {
-                RuleKind::Permit => "permit",
-                RuleKind::Forbid => "forbid",
-                RuleKind::Hold(_) => "hold",
-                RuleKind::Yield(_) => "label",
-            },
+            kind,
+            group,
+            yields,
             pack: rule.pack.clone(),
             file: rule.origin.file.clone(),
             line: rule.origin.line,

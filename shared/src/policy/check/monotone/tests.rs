@@ -349,3 +349,24 @@ fn a_finding_stands_at_the_part_that_is_to_blame() {
             .all(|finding| finding.is_error() && !finding.help.is_empty())
     );
 }
+
+#[test]
+fn a_rule_that_labels_never_ceases_to_as_its_task_gets_worse() {
+    let found = |condition: &str| {
+        let text = format!(
+            "@id(\"l\") @yields(\"pii\") permit (principal, action, resource) when {{ {condition} }};"
+        );
+        let (rules, findings) = Rule::parse_file(Place::new("labels.cedar", &text));
+        assert!(findings.is_empty(), "{findings:?}");
+        suspects(&rules[0])
+            .into_iter()
+            .map(|suspect| suspect.message)
+            .collect::<Vec<_>>()
+    };
+    assert!(found("context.risk > 20 || context.input.limit > 100").is_empty());
+    let lost = found("context.risk < 20");
+    assert_eq!(
+        lost,
+        ["rule `l` may not be monotone in `context.risk`: with more of it the rule could cease to label"]
+    );
+}
