@@ -211,11 +211,10 @@ proptest! {
 
     #[test]
     fn what_the_analysis_lets_pass_never_lowers_a_verdict(
-        rules in prop::collection::vec(some_rule(), 1..10),
+        rules in prop::collection::vec(some_rule(), 4..10),
         all in any::<bool>(),
     ) {
         let passed: Vec<String> = rules.into_iter().filter(|rule| is_monotone(rule)).collect();
-        prop_assume!(!passed.is_empty());
         let named = passed.iter().enumerate().map(|(at, rule)| format!("@id(\"r{at}\") {rule}"));
         let rules: Vec<String> = named.chain(all.then(|| PERMIT_ALL.to_owned())).collect();
         prop_assert_eq!(fall(&rules), None, "{:#?}", rules);
