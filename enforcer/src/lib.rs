@@ -65,7 +65,7 @@ pub use join::{JoinError, join};
 pub use journal::JournalError;
 pub use last_known_good::LastKnownGoodError;
 #[cfg(feature = "measure")]
-pub use measure::{Decoded, SeenGrants};
+pub use measure::{Decoded, SeenGrants, SeenLedgers};
 pub use status::{NotReached, Status};
 pub use surface::{Listening, SurfaceError, Surfaces};
 pub use tls::TlsError;

@@ -10,10 +10,13 @@
 use std::sync::Arc;
 
 use checkrein_shared::grant::{Chain, InvalidGrant};
+use checkrein_shared::id::TaskId;
 use checkrein_shared::key::KeySet;
+use checkrein_shared::ledger::Ledger;
 
 use crate::Enforcer;
 use crate::gate::VerifiedGrants;
+use crate::ledger::Ledgers;
 use crate::snapshot::Policy;
 
 /// A policy that decided in this enforcer.
@@ -28,6 +31,22 @@ impl SeenGrants {
     /// The grant of a token, as a decision looks it up.
     pub fn verify(&self, token: &str, keys: &KeySet) -> Result<Arc<Chain>, InvalidGrant> {
         self.0.verify(token, keys)
+    }
+}
+
+/// What a gate remembers of the ledgers of tasks.
+#[derive(Debug, Default)]
+pub struct SeenLedgers(Ledgers);
+
+impl SeenLedgers {
+    /// Takes in what the control plane said of a task.
+    pub fn learn(&self, task: TaskId, ledger: Ledger) {
+        self.0.learn(task, 0, Arc::new(ledger), 0);
+    }
+
+    /// The ledger of a task, as a decision looks it up.
+    pub fn view(&self, task: TaskId) -> Option<Arc<Ledger>> {
+        self.0.view(task, 0).map(|view| view.ledger)
     }
 }
 
