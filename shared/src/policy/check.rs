@@ -241,4 +241,6 @@ impl<'p> Check<'p> {
 }
 
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;
