@@ -24,10 +24,11 @@ use checkrein_shared::wire::InvalidMessage;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
+use uuid::Uuid;
 
 use crate::database::{Database, DatabaseError, Transaction};
 use crate::hold;
-use crate::task::{self, Recorded};
+use crate::task::{self, Ending, Recorded};
 
 pub use partition::{Retention, keep_partitions};
 
@@ -182,6 +183,7 @@ impl Decisions {
         }
         let cursor = store::open_cursor(&tx, journal).await?;
         hold::give_up(&tx, &journal.enforcer, journal.instance, journal.incarnation).await?;
+        task::give_up(&tx, journal.key()).await?;
         tx.commit().await?;
         Ok(cursor)
     }
@@ -195,6 +197,7 @@ impl Decisions {
             store::insert(&tx, journal, &placed).await?;
             count_calls(&tx, &placed).await?;
             settle_holds(&tx, journal, &placed).await?;
+            task::settle(&tx, journal.key(), &endings(&placed)).await?;
             tx.commit().await?;
             return Ok(after);
         }
@@ -281,7 +284,27 @@ async fn settle_holds(tx: &Transaction, journal: &Journal, placed: &[Placed]) ->
     hold::settle(tx, &journal.enforcer, &outcomes).await
 }
 
+/// How releases ended, as far as these records say it.
+fn endings(placed: &[Placed]) -> Vec<(Uuid, Ending)> {
+    let ending = |placed: &Placed| match &placed.record {
+        Record::Outcome(outcome) => {
+            let release = outcome.hold.map_or_else(|| outcome.decision.uuid(), HoldId::uuid);
+            Some((release, Ending::Made(outcome.result, outcome.spent)))
+        }
+        Record::Decision(decision) if decision.verdict != Verdict::Permit => {
+            decision.release.map(|release| (release.uuid(), Ending::NotMade))
+        }
+        Record::Decision(_) => None,
+    };
+    placed.iter().filter_map(ending).collect()
+}
+
 impl Journal {
+    /// What names it.
+    fn key(&self) -> (&str, InstanceId, u64) {
+        (&self.enforcer, self.instance, self.incarnation)
+    }
+
     /// The journal of a caller.
     pub fn of(enforcer: &SpiffeId, instance: InstanceId, incarnation: u64) -> Self {
         Self {

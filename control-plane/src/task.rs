@@ -20,6 +20,7 @@ mod pedigree;
 mod presented;
 mod revocation;
 mod revoke;
+mod spend;
 mod store;
 
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub use declassify::Declassified;
 pub use ledger::{Carried, Counted, Note, Recorded, Source, count_recorded, known};
 pub use presented::{BelieveError, Objection, believe, forget_proofs};
 pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
+pub use spend::{Ending, Spending, give_up, queue::Waiting, settle};
 
 /// A task may live at most this long; an agent that needs more starts another.
 pub const TASK_LIFE_MAX: Duration = Duration::from_hours(24);

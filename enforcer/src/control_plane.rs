@@ -18,7 +18,7 @@ use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Requirement, State};
 use checkrein_shared::id::{DecisionId, HoldId, InstanceId, ProofId, TaskId, random_bytes};
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::{CameFrom, Fingerprint, Ledger, Seen};
+use checkrein_shared::ledger::{Amounts, CameFrom, Fingerprint, Ledger, Seen};
 use checkrein_shared::policy::Reversibility;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
@@ -78,6 +78,10 @@ pub(crate) struct Confirm {
     pub(crate) reversibility: Option<Reversibility>,
     /// Its values, if a rule asks where they came from.
     pub(crate) asked: Vec<Fingerprint>,
+    /// What it uses up at most, and whose journal says how it ended.
+    pub(crate) cost: Amounts,
+    pub(crate) instance: InstanceId,
+    pub(crate) incarnation: u64,
 }
 
 /// What a call brings into its task.
@@ -212,6 +216,8 @@ pub(crate) struct Consume {
     /// The ledger it was judged by; none: no rule looked at it.
     pub(crate) ledger_revision: Option<u64>,
     pub(crate) reversibility: Option<Reversibility>,
+    /// What it uses up at most.
+    pub(crate) cost: Amounts,
 }
 
 /// What became of it.

@@ -382,12 +382,17 @@ impl Core {
             match (weighed.verdict, weighed.tier) {
                 (Verdict::Deny, _) => return self.deny(&case, weighed),
                 (Verdict::Hold, _) => return hold(self, case, weighed).await,
-                (Verdict::Permit, Tier::Static | Tier::Light) if !weighed.is_counted() => {
+                (Verdict::Permit, Tier::Static | Tier::Light) if !weighed.is_charged() => {
                     return self.let_through(&case, weighed, (id, release)).await;
                 }
                 (Verdict::Permit, _) => match self.confirm(&case, &weighed, id).await {
                     Confirmed::Yes(ledger) => {
-                        let weighed = self.weigh_confirmed(&case, weighed, ledger);
+                        let cost = weighed.cost;
+                        let mut weighed = self.weigh_confirmed(&case, weighed, ledger);
+                        weighed.confirmed = Some(id);
+                        if weighed.verdict == Verdict::Permit && weighed.cost != cost {
+                            return self.deny(&case, weighed.repriced());
+                        }
                         return match weighed.verdict {
                             Verdict::Permit => self.let_through(&case, weighed, (id, release)).await,
                             Verdict::Hold => hold(self, case, weighed).await,
@@ -395,6 +400,10 @@ impl Core {
                         };
                     }
                     Confirmed::No(refusal) => return self.deny(&case, weighed.denied(refusal)),
+                    Confirmed::Unheard(refusal) => {
+                        weighed.confirmed = Some(id);
+                        return self.deny(&case, weighed.denied(refusal));
+                    }
                     Confirmed::NewerPolicy(generation) => {
                         self.reach(generation).await;
                         weighed = self.weigh_informed(&case).await;

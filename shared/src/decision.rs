@@ -15,6 +15,7 @@ use crate::action::{MaskedArguments, Sha256};
 use crate::id::{DecisionId, Generation, GrantId, HoldId, InstanceId, TaskId};
 use crate::identity::SpiffeId;
 use crate::label::Label;
+use crate::ledger::Amounts;
 use crate::policy::Reversibility;
 use crate::text::shown;
 
@@ -204,6 +205,8 @@ pub struct Decision {
     pub yields: BTreeSet<Label>,
     /// Whether, and by whom, the tool's effect can be undone; none: the tool is not known.
     pub reversibility: Option<Reversibility>,
+    /// A release of this call that was confirmed, or may have been, and did not go ahead.
+    pub release: Option<DecisionId>,
 }
 
 /// A ledger, as a decision saw it.
@@ -230,6 +233,8 @@ pub struct Outcome {
     pub hold: Option<HoldId>,
     /// The task.
     pub task: Option<TaskId>,
+    /// What the call used up, as far as that is known; of any other meter it is what was reserved.
+    pub spent: Amounts,
 }
 
 /// The head of a journal's hash chain. There is no chain of no journal: it starts with [`Chain::begin`].

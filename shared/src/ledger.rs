@@ -4,11 +4,13 @@
 //!
 //! **Invariant**: labels only become more, until a person lifts one and the task begins another epoch; what is highest only rises.
 
+mod meter;
 mod pedigree;
 mod sensitivity;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use meter::{AMOUNT_MAX, Amounts, InvalidAmount, Meter, parse_pair};
 pub use pedigree::{
     ARGUMENT_VALUES_MAX, CameFrom, Fingerprint, Pedigree, RESULT_BYTES_MAX, RESULT_VALUES_MAX, Seen,
     TASK_VALUES_MAX, Trust, Values,
@@ -38,6 +40,8 @@ pub struct Ledger {
     pub reversibility: Option<Reversibility>,
     /// More stood in untrusted content than was remembered: any value could have.
     pub values_lost: bool,
+    /// What its calls used up, and what is held for those under way or of unknown end; absent: nothing.
+    pub spent: Amounts,
 }
 
 /// How a tool was used.

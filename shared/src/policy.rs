@@ -63,7 +63,7 @@ pub use bundle::{
     SEGMENT_BYTES_MAX, SEGMENTS_MAX, Segment, SegmentKind, SegmentRef, Stage, compose,
 };
 pub use cases::{CASE_NOW_MS_DEFAULT, CaseResult, run_cases};
-pub use catalog::{Effect, ResourceSpec, Reversibility, Tool};
+pub use catalog::{Cost, Effect, Price, ResourceSpec, Reversibility, Tool};
 pub use check::{check, check_selected, enforcers_with};
 pub use duration::DURATION_MS_MAX;
 pub use evaluate::{Judgement, ResultSize, Situation};

@@ -13,10 +13,11 @@ use crate::action::InvalidSha256;
 use crate::id::InvalidId;
 use crate::identity::{InvalidSpiffeId, SpiffeId};
 use crate::label::InvalidLabel;
+use crate::ledger::InvalidAmount;
 use crate::policy::InvalidTeam;
 pub use ledger::{
-    fingerprints_from_wire, fingerprints_to_wire, labels_from_wire, reversibility_from_wire,
-    reversibility_to_wire,
+    amounts_from_wire, amounts_to_wire, fingerprints_from_wire, fingerprints_to_wire, labels_from_wire,
+    reversibility_from_wire, reversibility_to_wire,
 };
 
 /// A message that parsed as protobuf and does not mean anything.
@@ -56,6 +57,9 @@ pub enum InvalidMessage {
     /// The name of a team.
     #[error(transparent)]
     Team(#[from] InvalidTeam),
+    /// An amount.
+    #[error(transparent)]
+    Amount(#[from] InvalidAmount),
     /// A label.
     #[error(transparent)]
     Label(#[from] InvalidLabel),

@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
 use checkrein_proto::task::v1::{
-    DataScope, EndRequest, Limits, ListRequest, ShowRequest, StartRequest, State, Task,
+    Amount, DataScope, EndRequest, Limits, ListRequest, ShowRequest, StartRequest, State, Task,
 };
 use checkrein_shared::grant::{CALLS_MAX, DEPTH_MAX};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::VerifyingKey;
+use checkrein_shared::ledger::Meter;
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 
@@ -50,7 +51,7 @@ enum Way {
 enum Command {
     /// Give an agent authority to act for a user; prints the grant it presents
     #[command(after_help = START_EXAMPLE)]
-    Start(StartArgs),
+    Start(Box<StartArgs>),
     /// Tasks, newest first
     #[command(after_help = "Example:\n  checkrein task list --state live")]
     List(ListArgs),
@@ -87,6 +88,9 @@ Example:
 With --calls, or --single-use, each call is charged online before it is let through, so that the whole fleet together never
 makes one too many; while no control plane can be asked, calls of such a task are denied. Rules read the risk as
 context.task.risk: low 25, medium 50, high 75, critical 100, 0 if nobody said.
+
+With --budget, what a call may use up, as the catalog says, is held before it is let through and settled when it has ended;
+whatever happens at once or crashes, no more is used than the budget. `task show` says what is left.
 
 With --data, a tool that yields anything else, as the catalog says, is out of the task's scope. Rules read the
 labels as context.task.data, which is there only if the task is limited so, and what a tool yields as context.tool.yields.
@@ -131,6 +135,10 @@ struct StartArgs {
     /// One call and no more
     #[arg(long, conflicts_with = "calls")]
     single_use: bool,
+    /// How much it may use up of money, rows, bytes, tokens or `model_calls`, counted across the fleet; a call costs what the
+    /// catalog says; repeat for more
+    #[arg(long = "budget", value_name = "METER=AMOUNT", value_parser = values::budget)]
+    budgets: Vec<(Meter, u64)>,
     /// At least so risky is what it does: low, medium, high, critical, or 0 to 100
     #[arg(long, value_name = "RISK", default_value = "0", hide_default_value = true, value_parser = values::risk)]
     risk: u8,
@@ -183,7 +191,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         TaskServiceClient::new(invocation.connect().await?).max_decoding_message_size(ANSWER_BYTES_MAX);
     let idempotency_key = invocation.idempotency_key();
     let task = match command {
-        Command::Start(args) => return start(client, args, invocation).await,
+        Command::Start(args) => return start(client, *args, invocation).await,
         Command::Amend(args) => return amend::run(client, args, invocation).await,
         Command::Declassify(args) => return declassify::run(client, args, invocation).await,
         Command::List(args) => return list(client, args, invocation).await,
@@ -217,6 +225,7 @@ async fn start(
         depth: args.depth.into(),
     };
     let request = StartRequest {
+        budgets: budgets(&args.budgets),
         holder_key: args
             .holder
             .as_ref()
@@ -288,6 +297,15 @@ async fn list(
         table(&found.rows, now_ms, paint) + &found.more_line(paint)
     })?;
     Ok(Outcome::Done)
+}
+
+/// Budgets as they were named; the control plane refuses a meter that stands twice.
+fn budgets(named: &[(Meter, u64)]) -> Vec<Amount> {
+    let amount = |(meter, amount): &(Meter, u64)| Amount {
+        meter: meter.as_str().to_owned(),
+        amount: meter.text(*amount),
+    };
+    named.iter().map(amount).collect()
 }
 
 /// Which data was named: labels, or none at all; nothing, if neither was.

@@ -6,6 +6,7 @@ use checkrein_shared::action::Arguments;
 use checkrein_shared::grant::{Scope, parse_risk};
 use checkrein_shared::identity::{Role, SpiffeId};
 use checkrein_shared::label::Label;
+use checkrein_shared::ledger::{Meter, parse_pair};
 use tonic::codegen::http::Uri;
 
 /// How many rows a list shows when nobody says.
@@ -78,6 +79,11 @@ pub(super) fn when(text: &str) -> Result<When, String> {
     Ok(When::At(millis(
         at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
     )))
+}
+
+/// `money=500`.
+pub(super) fn budget(text: &str) -> Result<(Meter, u64), String> {
+    parse_pair(text).map_err(|error| error.to_string())
 }
 
 /// `key=value`, both given.

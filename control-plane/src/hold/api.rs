@@ -3,8 +3,10 @@
 use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::hold::v1::hold_service_server::HoldService;
 use checkrein_shared::action::{ARGUMENT_BYTES_MAX, ActionIdentity, Sha256};
+use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Requirement, State};
 use checkrein_shared::id::{Generation, HoldId};
+use checkrein_shared::wire::amounts_from_wire;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
@@ -67,6 +69,7 @@ impl HoldService for Holds {
             requirements: parse_requirements(request.requirements)?,
             ledger_revision: request.ledger_revision,
             reversibility: class_or_worst(request.reversibility)?,
+            cost: amounts_from_wire(&request.cost).map_err(|error| bad_field("cost", error.to_string()))?,
         };
         let result = match self.consume(&consume).await? {
             ConsumeAnswer::Consumed { use_by_ms, approvers } => {
@@ -81,6 +84,10 @@ impl HoldService for Holds {
                     ledger: ledger.as_ref().map(Into::into),
                 })
             }
+            ConsumeAnswer::Busy(_, reason) => wire::consume_response::Result::Refused(wire::Refusal {
+                cause: Cause::Budget.to_string(),
+                reason,
+            }),
             ConsumeAnswer::Refused(refusal) => wire::consume_response::Result::Refused(refusal.into()),
         };
         Ok(Response::new(wire::ConsumeResponse { result: Some(result) }))

@@ -5,13 +5,13 @@ use checkrein_shared::decision::Cause;
 use checkrein_shared::grant::Chain;
 use checkrein_shared::hold::{Hold, Requirement, State, Step};
 use checkrein_shared::id::{Generation, HoldId, InstanceId, ProofId};
-use checkrein_shared::ledger::Ledger;
+use checkrein_shared::ledger::{Amounts, Ledger};
 use checkrein_shared::policy::Reversibility;
 
 use super::{HoldError, Holds, Refusal, announce, step, store, sweep, vote};
 use crate::database::{FeedName, Transaction};
 use crate::fleet;
-use crate::task::{self, Counted, Release, Released, Task};
+use crate::task::{self, Counted, Release, Released, Spending, Task, Waiting};
 
 /// An enforcer that is about to release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Consume {
     pub ledger_revision: Option<u64>,
     /// The class of the tool.
     pub reversibility: Reversibility,
+    /// What the call uses up at most.
+    pub cost: Amounts,
 }
 
 /// What comes of it.
@@ -59,11 +61,30 @@ pub enum ConsumeAnswer {
     },
     /// The approval can't be used.
     Refused(Refusal),
+    /// Calls under way hold what it takes, in these budgets, and may give it back; the approval is intact. In a sentence.
+    Busy(Vec<String>, String),
 }
 
 impl Holds {
     /// Uses an approval up, if hold, deadline, task, bytes, approvers and policy all still stand.
+    /// One that takes what calls under way may give back waits for that, in its turn.
     pub async fn consume(&self, consume: &Consume) -> Result<ConsumeAnswer, HoldError> {
+        let mut waiting = Waiting::of(&self.database, consume.hold.uuid());
+        loop {
+            let (keys, said) = match self.consume_now(consume).await? {
+                ConsumeAnswer::Busy(keys, said) => (keys, said),
+                answer => {
+                    waiting.leave().await?;
+                    return Ok(answer);
+                }
+            };
+            if !waiting.turn(&keys).await? {
+                return Ok(refused((Cause::Budget, said)));
+            }
+        }
+    }
+
+    async fn consume_now(&self, consume: &Consume) -> Result<ConsumeAnswer, HoldError> {
         let tx = self.database.begin("hold.consume").await?;
         let task = store::task_of(&tx, consume.hold)
             .await?
@@ -151,12 +172,20 @@ async fn consume_approved(
             tool: hold.action.tool.clone(),
             reversibility: consume.reversibility,
         }),
+        spending: Spending {
+            cost: consume.cost,
+            tool: hold.action.tool.clone(),
+            enforcer: consume.enforcer.clone(),
+            instance: consume.instance,
+            incarnation: consume.incarnation,
+        },
     };
     // Not committed unless it goes ahead: the approval is untouched.
     match task::release(&tx, (of, chain), &release).await? {
         Released::Ahead(..) => {}
         Released::Exhausted => return Ok(refused((Cause::Budget, chain.used_up()))),
         Released::Refused(objection) => return Ok(refused(objection)),
+        Released::Busy(keys, said) => return Ok(ConsumeAnswer::Busy(keys, said)),
     }
     announce(&tx, hold.id, "").await?;
     tx.commit().await?;

@@ -5,6 +5,7 @@ mod delegate;
 mod encode;
 mod ledger;
 mod revoke;
+mod spend;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use checkrein_shared::grant::{DataScope, InvalidLimits, Limits, SCOPE_BYTES_MAX,
 use checkrein_shared::id::TaskId;
 use checkrein_shared::identity::{Role, SpiffeId};
 use checkrein_shared::key::VerifyingKey;
+use checkrein_shared::wire::amounts_from_wire;
 use prost::Message;
 use tonic::{Request, Response, Status};
 
@@ -152,6 +154,9 @@ impl TaskService for Tasks {
             .await
             .map_err(|error| database_trouble(&error))?;
         let mut shown = amend::with_history(whole(&task), &task, &past);
+        spend::show(&tx, &task, &mut shown)
+            .await
+            .map_err(|error| database_trouble(&error))?;
         shown.delegations = delegated.iter().map(Into::into).collect();
         let done = super::ledger::read(&tx, id)
             .await
@@ -169,7 +174,7 @@ impl TaskService for Tasks {
     ) -> Result<Response<wire::ConfirmResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let ask = ledger::parse_confirm(request)?;
+        let ask = ledger::parse_confirm(caller.id.name(), request)?;
         let confirmation = self.confirm(caller.id.name(), &ask).await?;
         let (refused_cause, refused_reason) = said(confirmation.objection);
         Ok(Response::new(wire::ConfirmResponse {
@@ -275,7 +280,7 @@ fn parse_start(request: wire::StartRequest) -> Result<Start, Status> {
         text("tools", tool)?;
     }
     let scope = parse_scope(request.tools, &request.scope)?;
-    let limits = parse_limits(request.limits.unwrap_or_default())
+    let limits = parse_limits(request.limits.unwrap_or_default(), &request.budgets)
         .map_err(|error| bad_field("limits", error.to_string()))?;
     let data = request.data.map(DataScope::try_from).transpose();
     let data = data.map_err(|error| bad_field("data", error.to_string()))?;
@@ -333,11 +338,13 @@ fn parse_scope(tools: Vec<String>, json: &str) -> Result<Scope, Status> {
     Ok(scope)
 }
 
-fn parse_limits(limits: wire::Limits) -> Result<Limits, InvalidLimits> {
+fn parse_limits(limits: wire::Limits, budgets: &[wire::Amount]) -> Result<Limits, InvalidLimits> {
+    let spend = amounts_from_wire(budgets).map_err(|error| InvalidLimits::Spend(error.to_string()))?;
     let limits = Limits {
         calls: limits.calls,
         risk: u8::try_from(limits.risk).map_err(|_| InvalidLimits::Risk)?,
         depth: u8::try_from(limits.depth).map_err(|_| InvalidLimits::Depth)?,
+        spend,
     };
     limits.checked()
 }

@@ -3,6 +3,7 @@
 //! **Invariant**: a task makes no more calls than it may, on however many enforcers at once: a call is charged, and counted in
 //! the task's ledger, in the transaction that lets it go, once however often it is asked for.
 
+use checkrein_shared::decision::Cause;
 use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{ProofId, TaskId};
 use checkrein_shared::ledger::{CameFrom, Fingerprint, Ledger};
@@ -10,6 +11,8 @@ use uuid::Uuid;
 
 use super::ledger::{self, Counted};
 use super::presented::{Objection, believe, objection, use_proof};
+use super::spend::queue::Waiting;
+use super::spend::{self, Reserved, Spending};
 use super::{Task, TaskError, TaskState, Tasks, pedigree, store};
 use crate::database::{DatabaseError, Transaction};
 
@@ -69,6 +72,8 @@ pub struct Release {
     pub proof: Option<ProofId>,
     /// What the ledger counts; none: it is not counted there.
     pub counted: Option<Counted>,
+    /// What it uses up.
+    pub spending: Spending,
 }
 
 /// What became of a release. Unless it went ahead, the transaction must not be committed.
@@ -80,12 +85,40 @@ pub enum Released {
     Exhausted,
     /// Something stands against it.
     Refused(Objection),
+    /// Calls under way hold what it takes, in these budgets, and may give it back. In a sentence.
+    Busy(Vec<String>, String),
+}
+
+/// What came of asking once.
+enum Tried {
+    Done(Confirmation),
+    /// These budgets are to be waited for; if nothing comes back, this is the answer.
+    Busy(Vec<String>, Confirmation),
 }
 
 impl Tasks {
     /// What the primary says now, to an enforcer that may speak for the agent of the grant. A release that may go ahead uses
     /// its proof up, is charged to every budget of its chain, and is counted in the ledger, in the same transaction.
+    ///
+    /// One that takes what calls under way may give back waits for that, in its turn.
     pub async fn confirm(&self, enforcer: &str, ask: &Confirm) -> Result<Confirmation, TaskError> {
+        let release = ask.release.as_ref().map(|release| release.id);
+        let mut waiting = Waiting::of(&self.database, release.unwrap_or_default());
+        loop {
+            let (keys, said) = match self.confirm_now(enforcer, ask).await? {
+                Tried::Done(confirmation) => {
+                    waiting.leave().await?;
+                    return Ok(confirmation);
+                }
+                Tried::Busy(keys, confirmation) => (keys, confirmation),
+            };
+            if !waiting.turn(&keys).await? {
+                return Ok(said);
+            }
+        }
+    }
+
+    async fn confirm_now(&self, enforcer: &str, ask: &Confirm) -> Result<Tried, TaskError> {
         let tx = self.database.begin("task.confirm").await?;
         if ask.release.is_some() {
             // Before anything is read, so that of two releases one sees the other.
@@ -99,13 +132,13 @@ impl Tasks {
             Ok(chain) => chain,
             Err(objection) => {
                 confirmation.objection = Some(objection);
-                return Ok(confirmation);
+                return Ok(Tried::Done(confirmation));
             }
         };
         // What is to be judged again under newer policy is charged when it comes back.
         let may_go = confirmation.state == TaskState::Live && ask.generation >= confirmation.generation;
         let Some(asked) = ask.release.as_ref().filter(|_| may_go) else {
-            return Ok(confirmation);
+            return Ok(Tried::Done(confirmation));
         };
         match release(&tx, (&task, &chain), asked).await? {
             Released::Ahead(charge, ledger) => {
@@ -123,8 +156,12 @@ impl Tasks {
                 }
             }
             Released::Refused(objection) => confirmation.objection = Some(objection),
+            Released::Busy(keys, said) => {
+                confirmation.objection = Some((Cause::Budget, said));
+                return Ok(Tried::Busy(keys, confirmation));
+            }
         }
-        Ok(confirmation)
+        Ok(Tried::Done(confirmation))
     }
 }
 
@@ -142,15 +179,31 @@ pub async fn release(
         return Ok(Released::Exhausted);
     }
     let counted = (release.id, release.counted.as_ref(), is_new);
-    let ledger = match ledger::count(tx, task.id, counted).await? {
+    let mut ledger = match ledger::count(tx, task.id, counted).await? {
         Ok(ledger) => ledger,
         Err(objection) => return Ok(Released::Refused(objection)),
     };
+    if !is_new {
+        // What it holds itself was not there before it.
+        ledger.spent = ledger.spent.minus(&release.spending.cost);
+    }
     if let Some(proof) = release.proof
         && let Some(objection) = use_proof(tx, chain, (proof, release.id)).await?
     {
         return Ok(Released::Refused(objection));
     }
+    // Last, so that a budget that many share is locked for no longer than it must be.
+    let spending = (release.id, &release.spending, is_new);
+    match spend::reserve(tx, (task, chain), spending).await? {
+        Reserved::Whole => {}
+        Reserved::Busy(keys, said) => return Ok(Released::Busy(keys, said)),
+        Reserved::Refused(objection) => return Ok(Released::Refused(objection)),
+    }
+    let charge = if release.spending.cost.is_empty() {
+        charge
+    } else {
+        Charge::Charged
+    };
     Ok(Released::Ahead(charge, ledger))
 }
 

@@ -5,11 +5,13 @@ pub(super) mod epoch;
 pub(super) mod ledger;
 pub(super) mod pedigree;
 pub(super) mod revocation;
+pub(super) mod spend;
 
 use checkrein_shared::grant::{DataScope, Limits, Scope};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::VerifyingKey;
+use checkrein_shared::ledger::Amounts;
 use tokio_postgres::Row;
 
 use super::{Charge, Closing, Confirmation, Start, Task, TaskState};
@@ -35,13 +37,18 @@ pub(super) async fn insert(
 ) -> Result<Task, DatabaseError> {
     let insert = "-- task.insert
         INSERT INTO task (id, grant_id, user_name, agent, scope, named, intent, environment, started_by, started_at, expires_at, state,
-                          calls_max, risk, depth, data, holder_key)
+                          calls_max, risk, depth, data, holder_key, spend_meters, spend_max)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, now.moment, now.moment + $10::bigint * interval '1 millisecond', 'live',
-               $11, $12, $13, $14, $15
+               $11, $12, $13, $14, $15, $16, $17
         FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS moment) now
         RETURNING *, false AS expired";
     let life_ms = signed(u64::try_from(start.expires_in.as_millis()).unwrap_or(u64::MAX));
     let limits = &start.limits;
+    let (meters, amounts): (Vec<&str>, Vec<i64>) = limits
+        .spend
+        .iter()
+        .map(|(meter, amount)| (meter.as_str(), signed(amount)))
+        .unzip();
     let holder = start.holder.as_ref().map(|key| &key.as_bytes()[..]);
     let data: Option<Vec<&str>> = start.data.as_ref().map(|data| data.labels().collect());
     let row = tx
@@ -63,6 +70,8 @@ pub(super) async fn insert(
                 &i16::from(limits.depth),
                 &data,
                 &holder,
+                &meters,
+                &amounts,
             ],
         )
         .await
@@ -251,6 +260,15 @@ pub(super) async fn list(tx: &Transaction, filter: Filter<'_>) -> Result<Vec<Tas
     rows.iter().map(decode).collect()
 }
 
+fn spend(row: &Row) -> Option<Amounts> {
+    let mut spend = Amounts::default();
+    let (meters, amounts): (Vec<&str>, Vec<i64>) = (row.get("spend_meters"), row.get("spend_max"));
+    for (meter, amount) in meters.into_iter().zip(amounts) {
+        spend.set(meter.parse().ok()?, unsigned(amount));
+    }
+    Some(spend)
+}
+
 fn decode(row: &Row) -> Result<Task, DatabaseError> {
     let id = TaskId::from_uuid(row.get("id"));
     let closed = (
@@ -280,6 +298,7 @@ fn decode(row: &Row) -> Result<Task, DatabaseError> {
         calls: row.get::<_, Option<i64>>("calls_max").map(unsigned),
         risk: u8::try_from(row.get::<_, i16>("risk")).map_err(|_| inconsistent("task", &id))?,
         depth: u8::try_from(row.get::<_, i16>("depth")).map_err(|_| inconsistent("task", &id))?,
+        spend: spend(row).ok_or_else(|| inconsistent("task", &id))?,
     };
     let holder = row
         .get::<_, Option<&[u8]>>("holder_key")

@@ -13,7 +13,7 @@ use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Cause;
 use checkrein_shared::id::ProofId;
 use checkrein_shared::ledger::{CameFrom, Fingerprint, Ledger, Seen};
-use checkrein_shared::wire::{fingerprints_to_wire, reversibility_to_wire};
+use checkrein_shared::wire::{amounts_to_wire, fingerprints_to_wire, reversibility_to_wire};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tonic::transport::Channel;
@@ -41,6 +41,9 @@ impl Authority for Replicas {
                 tool: ask.tool,
                 reversibility: reversibility_to_wire(ask.reversibility),
                 asked: asked(&ask.asked),
+                cost: amounts_to_wire(&ask.cost),
+                instance_id: ask.instance.to_string(),
+                incarnation: ask.incarnation,
             };
             let confirm = move |channel| {
                 let request = request.clone();
@@ -97,6 +100,7 @@ impl Authority for Replicas {
                 proof_id: proof_id(ask.proof),
                 ledger_revision: ask.ledger_revision,
                 reversibility: reversibility_to_wire(ask.reversibility),
+                cost: amounts_to_wire(&ask.cost),
             };
             match answered(client.consume(request)).await?.result {
                 Some(Answer::Consumed(consumed)) => Ok(Consumption::Consumed {

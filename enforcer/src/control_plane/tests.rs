@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use checkrein_shared::ManualClock;
+use checkrein_shared::ledger::Amounts;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::Uri;
@@ -37,6 +38,9 @@ fn confirm() -> Confirm {
         tool: String::new(),
         reversibility: None,
         asked: Vec::new(),
+        cost: Amounts::none(),
+        instance: InstanceId::new(&clock),
+        incarnation: 1,
     }
 }
 
@@ -53,6 +57,7 @@ fn consume() -> Consume {
         incarnation: 1,
         ledger_revision: None,
         reversibility: None,
+        cost: Amounts::none(),
     }
 }
 

@@ -11,9 +11,11 @@ use checkrein_shared::id::{DecisionId, HoldId};
 use tracing::error;
 
 use checkrein_shared::label::Label;
+use checkrein_shared::ledger::Amounts;
 use checkrein_shared::policy::ResultSize;
 
 use super::outcomes::Owed;
+use super::permits::NOBODY_KNOWS;
 use super::{CompleteError, Core};
 use crate::control_plane::Refusal;
 
@@ -92,6 +94,8 @@ pub struct Found {
     /// The result itself, JSON or text. It is looked through for the values that it carries, if the catalog says whose word they are,
     /// and goes nowhere. None: of untrusted content any value could have come, then.
     pub content: Option<Vec<u8>>,
+    /// What the call used up, as far as that is known; of any other meter it is what was reserved for it.
+    pub spent: Amounts,
 }
 
 impl Answer {
@@ -186,7 +190,7 @@ impl Permit {
             let settled = core.settle(
                 self.decided.id,
                 None,
-                result,
+                (result, found.spent),
                 "the result could not be labelled and was withheld",
             );
             settled?;
@@ -205,7 +209,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let Some(core) = self.core.take() else { return };
         let detail = "the caller let go of its permit without saying how the call ended";
-        let settled = core.settle(self.decided.id, None, OutcomeResult::Unknown, detail);
+        let settled = core.settle(self.decided.id, None, NOBODY_KNOWS, detail);
         // An enforcer that stopped has said so already.
         if let Err(error) = settled
             && !matches!(error, CompleteError::Twice(_))

@@ -16,7 +16,7 @@ use checkrein_shared::grant::{Chain, InvalidGrant};
 use checkrein_shared::hold::Requirement;
 use checkrein_shared::id::{DecisionId, ProofId};
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::{Ledger, Pedigree, Trust};
+use checkrein_shared::ledger::{Amounts, Ledger, Pedigree, Trust};
 use checkrein_shared::policy::{Bounds, Reversibility, Situation, Tool};
 
 use super::{CALL_ID_BYTES_MAX, Caller, Core, GateError, Request, TOOL_BYTES_MAX};
@@ -72,6 +72,12 @@ pub(crate) struct Weighed {
     pub(crate) trust: Option<Trust>,
     /// None: the tool is not known.
     pub(crate) reversibility: Option<Reversibility>,
+    /// What the call uses up at most.
+    pub(crate) cost: Amounts,
+    /// If it fails, it uses up nothing.
+    pub(crate) fails_without_effect: bool,
+    /// A release of it that was confirmed, or may have been: it is to be given back, if it does not go ahead.
+    pub(crate) confirmed: Option<DecisionId>,
 }
 
 impl Case {
@@ -245,6 +251,13 @@ impl Core {
         if weighed.verdict == Verdict::Deny {
             return weighed;
         }
+        if let Some(tool) = policy.bundle.tool(&case.action.tool) {
+            weighed.fails_without_effect = tool.fails_without_effect;
+            match tool.cost_of(&case.action.arguments) {
+                Ok(cost) => weighed.cost = cost,
+                Err(reason) => return weighed.denied(Refusal::new(Cause::InvalidArguments, reason)),
+            }
+        }
         if self.refuses_permits() {
             let reason = "this enforcer is stopping and lets nothing more through; present the same call again when it is back";
             return weighed.denied(Refusal::new(Cause::Stopping, reason));
@@ -290,12 +303,15 @@ impl Weighed {
             reads_pedigree: false,
             trust: None,
             reversibility: None,
+            cost: Amounts::none(),
+            fails_without_effect: false,
+            confirmed: None,
         }
     }
 
-    /// Whether the calls of its task are counted.
-    pub(crate) fn is_counted(&self) -> bool {
-        self.chain.as_ref().is_some_and(|chain| chain.is_counted())
+    /// Whether the control plane must charge it: the calls of its task are counted, or it costs something.
+    pub(crate) fn is_charged(&self) -> bool {
+        !self.cost.is_empty() || self.chain.as_ref().is_some_and(|chain| chain.is_counted())
     }
 
     /// The same case, denied for this.
@@ -311,6 +327,12 @@ impl Weighed {
     pub(crate) fn behind(self) -> Self {
         let reason = "newer policy exists and has not come here yet; try again in a moment";
         self.denied(Refusal::new(Cause::PolicyStale, reason))
+    }
+
+    /// Denied, because what was charged is not what it takes any more.
+    pub(super) fn repriced(self) -> Self {
+        let reason = "what the call takes changed while it was confirmed; present it again";
+        self.denied(Refusal::new(Cause::Budget, reason))
     }
 
     fn stale(self) -> Self {

@@ -1,8 +1,8 @@
-//! A full-tier action, and every action of a task whose calls are counted, goes ahead only if the primary says, now, that the
-//! task is live and its policy the newest, and has charged the call.
+//! A full-tier action, every action of a task whose calls are counted, and every one that costs something, goes ahead only if the
+//! primary says, now, that the task is live and its policy the newest, and has charged the call.
 //!
-//! **Invariant**: a call of a counted task that was not charged is denied. A call that was charged and is denied afterwards
-//! stays charged: too few are made, never too many.
+//! **Invariant**: a call that is to be charged and was not is denied. One that was charged and is denied afterwards stays charged
+//! until the record of the deny has come home: too few are made, never too many.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub(super) enum Confirmed {
     /// With what was known of the task before.
     Yes(Option<Known>),
     No(Refusal),
+    /// Nobody knows what it says: it may have charged the call.
+    Unheard(Refusal),
     /// There is a newer policy than the one the action was judged under.
     NewerPolicy(Generation),
 }
@@ -35,8 +37,8 @@ impl Core {
         let Some(chain) = &weighed.chain else {
             return Confirmed::No(Refusal::new(Cause::InvalidGrant, "there is no grant to confirm"));
         };
-        let is_counted = chain.is_counted();
-        if is_counted
+        let is_charged = weighed.is_charged();
+        if is_charged
             && !self
                 .journal
                 .has_room(ROOM_BYTES + weighed.arguments.0.len() as u64)
@@ -59,6 +61,9 @@ impl Core {
             },
             reversibility: weighed.reversibility,
             asked: self.asked(case, weighed),
+            cost: weighed.cost,
+            instance: self.instance,
+            incarnation: self.journal.incarnation(),
         };
         match self.authority.confirm(ask).await {
             Err(error) => {
@@ -68,10 +73,10 @@ impl Core {
                 );
                 let needs = match weighed.tier {
                     Tier::Full => "a full-tier action",
-                    Tier::Static | Tier::Light => "a call of a task whose calls are counted",
+                    Tier::Static | Tier::Light => "a call that is charged to a budget",
                 };
                 let reason = format!("{needs} needs the control plane, and {error}");
-                Confirmed::No(Refusal::new(error.cause(), reason))
+                Confirmed::Unheard(Refusal::new(error.cause(), reason))
             }
             Ok(Confirmation {
                 refused: Some(refusal),
@@ -85,7 +90,7 @@ impl Core {
                 Confirmed::NewerPolicy(confirmation.generation)
             }
             Ok(confirmation) => match confirmation.charge {
-                _ if !is_counted => Confirmed::Yes(confirmation.known),
+                _ if !is_charged => Confirmed::Yes(confirmation.known),
                 Charge::Charged => Confirmed::Yes(confirmation.known),
                 Charge::Exhausted => Confirmed::No(Refusal::new(Cause::Budget, chain.used_up())),
                 Charge::None => Confirmed::No(Refusal::new(

@@ -17,7 +17,7 @@ use checkrein_shared::decision::{Cause, Tier, Verdict};
 use checkrein_shared::grant::Chain;
 use checkrein_shared::id::DecisionId;
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::{Fingerprint, Ledger, Pedigree, Seen, Trust, Values};
+use checkrein_shared::ledger::{Amounts, Fingerprint, Ledger, Pedigree, Seen, Trust, Values};
 use checkrein_shared::policy::{BOUNDS_DEFAULT, ResultSize, Reversibility, Situation, UNTRUSTED_CONTENT};
 use tracing::debug;
 
@@ -229,15 +229,16 @@ impl Core {
         let again = self.weigh_known(case, &weighed, &known);
         // The release itself is counted already: whoever comes next here is judged by it, too.
         if let (Some(class), Tier::Full) = (again.reversibility, again.tier) {
-            self.count(&chain, &case.action.tool, class, &known.ledger);
+            self.count(&chain, (&case.action.tool, class, &again.cost), &known.ledger);
         }
         again
     }
 
-    fn count(&self, chain: &Chain, tool: &str, class: Reversibility, before: &Ledger) {
+    fn count(&self, chain: &Chain, (tool, class, cost): (&str, Reversibility, &Amounts), before: &Ledger) {
         let (root, asked_boot_ms) = (chain.root(), self.clock.boot_ms());
         let mut after = before.clone();
         after.count(tool, class, self.clock.wall_ms());
+        after.spent = after.spent.plus(cost);
         after.revision += 1;
         self.ledgers
             .learn(root.task, root.epoch, Arc::new(after), asked_boot_ms);

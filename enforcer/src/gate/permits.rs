@@ -17,7 +17,7 @@ use checkrein_shared::grant::Chain;
 use checkrein_shared::id::{DecisionId, HoldId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::Trust;
+use checkrein_shared::ledger::{Amounts, Trust};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,9 @@ const OUTSTANDING_MAX: usize = 65_536;
 const SETTLED_MAX: usize = 4_096;
 /// An outcome's detail may have at most this many bytes.
 const DETAIL_BYTES_MAX: usize = 1_024;
+
+/// How a call ended of which nobody said it.
+pub(super) const NOBODY_KNOWS: (OutcomeResult, Amounts) = (OutcomeResult::Unknown, Amounts::none());
 
 /// A permitted call that has not ended.
 #[derive(Debug, Clone)]
@@ -56,6 +59,8 @@ pub(super) struct Outstanding {
     pub(super) trust: Option<Trust>,
     /// The call itself, if they are to be asked.
     pub(super) case: Option<Arc<Case>>,
+    /// If it fails, it has used up nothing.
+    pub(super) fails_without_effect: bool,
 }
 
 /// Every call under way. Ids sort by time, so the first is the oldest.
@@ -128,7 +133,7 @@ impl Core {
                 .await
                 .map_err(|refusal| CompleteError::Unlabelled(refusal.into()))?;
         }
-        let (sequence, durable) = self.settle(id, agent, result, detail)?;
+        let (sequence, durable) = self.settle(id, agent, (result, found.spent), detail)?;
         if durable {
             self.journal.sync(sequence).await?;
         }
@@ -140,14 +145,14 @@ impl Core {
         &self,
         id: DecisionId,
         agent: Option<&SpiffeId>,
-        result: OutcomeResult,
+        ended: (OutcomeResult, Amounts),
         detail: &str,
     ) -> Result<(u64, bool), CompleteError> {
         let outstanding = self.permits.take(id, agent)?;
         let durable = outstanding.durable;
         match self
             .journal
-            .append(&self.outcome(id, &outstanding, result, detail))
+            .append(&self.outcome(id, &outstanding, ended, detail))
         {
             Ok(sequence) => {
                 self.permits.said();
@@ -167,14 +172,14 @@ impl Core {
             Ok(forgotten) => forgotten,
             Err(outstanding) => {
                 let why = "the enforcer stopped before it gave the permit out; the call was not made";
-                self.give_up(id, &outstanding, OutcomeResult::Failed, why);
+                self.give_up(id, &outstanding, (OutcomeResult::Failed, Amounts::zero()), why);
                 return false;
             }
         };
         for (old, outstanding) in forgotten {
             warn!(decision = %old, "too many calls are under way; the outcome of the oldest is unknown");
             let why = "too many calls were under way before its outcome was said";
-            if !self.give_up(old, &outstanding, OutcomeResult::Unknown, why) {
+            if !self.give_up(old, &outstanding, NOBODY_KNOWS, why) {
                 self.permits.put_back(old, outstanding);
             }
         }
@@ -201,20 +206,36 @@ impl Core {
         self.refuse_permits();
         for (id, outstanding) in self.permits.end() {
             let why = "the enforcer stopped before the outcome was said";
-            self.give_up(id, &outstanding, OutcomeResult::Unknown, why);
+            self.give_up(id, &outstanding, NOBODY_KNOWS, why);
         }
     }
 
     /// Records an outcome that nobody said; false if the journal does not take it.
-    fn give_up(&self, id: DecisionId, outstanding: &Outstanding, result: OutcomeResult, why: &str) -> bool {
-        let appended = self.journal.append(&self.outcome(id, outstanding, result, why));
+    fn give_up(
+        &self,
+        id: DecisionId,
+        outstanding: &Outstanding,
+        ended: (OutcomeResult, Amounts),
+        why: &str,
+    ) -> bool {
+        let appended = self.journal.append(&self.outcome(id, outstanding, ended, why));
         if let Err(error) = &appended {
             error!(error = error as &dyn std::error::Error, decision = %id, "an outcome can't be recorded");
         }
         appended.is_ok()
     }
 
-    fn outcome(&self, id: DecisionId, of: &Outstanding, result: OutcomeResult, detail: &str) -> Record {
+    fn outcome(
+        &self,
+        id: DecisionId,
+        of: &Outstanding,
+        (result, spent): (OutcomeResult, Amounts),
+        detail: &str,
+    ) -> Record {
+        let spent = match result {
+            OutcomeResult::Failed if of.fails_without_effect => spent.or(Amounts::zero()),
+            _ => spent,
+        };
         Record::Outcome(Outcome {
             decision: id,
             completed_ms: self.clock.wall_ms(),
@@ -222,6 +243,7 @@ impl Core {
             detail: detail.to_owned(),
             hold: of.hold,
             task: of.task,
+            spent,
         })
     }
 }

@@ -91,6 +91,7 @@ impl Core {
         let task = weighed.chain.as_ref().map(|chain| chain.leaf().task);
         let chain = weighed.chain.clone();
         let may_yield = weighed.may_yield.clone();
+        let fails_without_effect = weighed.fails_without_effect;
         let is_kept = !may_yield.is_empty() && weighed.arguments.0.len() <= KEPT_ARGUMENTS_BYTES_MAX;
         let trust = weighed.trust;
         let decision = self.decision(id, case, weighed, hold);
@@ -104,6 +105,7 @@ impl Core {
             tool: decision.tool.clone(),
             presented: Arc::clone(&case.presented),
             may_yield,
+            fails_without_effect,
             case: is_kept.then(|| Arc::clone(case)),
         };
         let (decided, sequence) = self.write(decision)?;
@@ -169,6 +171,7 @@ impl Core {
                 }),
             yields: weighed.yields,
             reversibility: weighed.reversibility,
+            release: weighed.confirmed.filter(|_| weighed.verdict != Verdict::Permit),
         }
     }
 }

@@ -89,6 +89,7 @@ fn consume_request(
         incarnation: core.journal.incarnation(),
         ledger_revision: weighed.seen_revision(),
         reversibility: weighed.reversibility,
+        cost: weighed.cost,
     })
 }
 

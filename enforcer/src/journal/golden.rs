@@ -37,6 +37,7 @@ fn record() -> Record {
         detail: "no such account".into(),
         hold: Some("hold_0198c0de000070008000000000000004".parse().unwrap()),
         task: Some("task_0198c0de000070008000000000000002".parse().unwrap()),
+        spent: checkrein_shared::ledger::Amounts::default(),
     })
 }
 

@@ -26,6 +26,7 @@ fn record(detail_bytes: usize) -> Record {
         detail: "x".repeat(detail_bytes),
         hold: None,
         task: None,
+        spent: checkrein_shared::ledger::Amounts::default(),
     })
 }
 

@@ -6,7 +6,7 @@ use checkrein_proto::decision::v1 as wire;
 use checkrein_proto::decision::v1::gate_service_server::GateService;
 use checkrein_shared::identity::{Role, SpiffeId};
 use checkrein_shared::policy::ResultSize;
-use checkrein_shared::wire::labels_from_wire;
+use checkrein_shared::wire::{amounts_from_wire, labels_from_wire};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tonic::transport::server::UdsConnectInfo;
@@ -105,6 +105,7 @@ impl GateService for GateSurface {
                 rows: size.rows,
             }),
             content: (!said.content.is_empty()).then(|| said.content.to_vec()),
+            spent: amounts_from_wire(&said.spent).map_err(|error| invalid(&error))?,
         };
         gate.complete_with(decision, result, &said.detail, &found)
             .await

@@ -7,6 +7,7 @@
 use thiserror::Error;
 
 use super::{DataScope, Grant};
+use crate::ledger::Amounts;
 
 /// A task may make at most this many calls, if they are counted at all.
 pub const CALLS_MAX: u64 = 1_000_000_000;
@@ -27,6 +28,8 @@ pub struct Limits {
     pub risk: u8,
     /// How many times in a row it may be passed on.
     pub depth: u8,
+    /// How much of each meter it may use up in the whole fleet; absent: without bound.
+    pub spend: Amounts,
 }
 
 /// A limit that can't be.
@@ -41,6 +44,9 @@ pub enum InvalidLimits {
     /// Deeper than is ever needed.
     #[error("a grant can be passed on at most {DEPTH_MAX} times in a row")]
     Depth,
+    /// Not an amount.
+    #[error("{0}")]
+    Spend(String),
 }
 
 /// What a child may not have, because its parent has it not: the dimension in which it is wider.
@@ -102,7 +108,7 @@ impl Limits {
             (None, Some(_)) => false,
             (Some(own), Some(parent)) => own <= parent,
         };
-        narrower(is_within, Widened::Budget)?;
+        narrower(is_within && self.spend.is_within(&parent.spend), Widened::Budget)?;
         narrower(self.risk >= parent.risk, Widened::Risk)?;
         narrower(self.depth <= parent.depth, Widened::Depth)
     }

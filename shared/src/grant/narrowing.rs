@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::id::GrantId;
 use crate::identity::SpiffeId;
 use crate::key::{SigningKey, VerifyingKey};
+use crate::ledger::Amounts;
 
 /// What a child is given of its parent's grant. Whatever is not said stays as the parent has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Narrowing {
     pub data: Option<DataScope>,
     /// How many calls.
     pub calls: Option<u64>,
+    /// How much of each meter.
+    pub spend: Amounts,
     /// At least how risky.
     pub risk: Option<u8>,
     /// How far from its root the last grant below it may be.
@@ -84,6 +87,7 @@ impl Narrowing {
             scope: None,
             data: None,
             calls: None,
+            spend: Amounts::none(),
             risk: None,
             depth: None,
             named: None,
@@ -101,6 +105,7 @@ impl Narrowing {
         let expires_ms = life_ms.map_or(parent.expires_ms, |life_ms| issued_ms.saturating_add(life_ms));
         let mut limits = parent.limits;
         limits.calls = self.calls.or(limits.calls);
+        limits.spend = self.spend.or(limits.spend);
         limits.risk = self.risk.unwrap_or(limits.risk);
         limits.depth = self.depth.unwrap_or(limits.depth);
         Grant {

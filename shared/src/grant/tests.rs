@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::*;
 use crate::clock::ManualClock;
 use crate::key::SigningKey;
+use crate::ledger::{Amounts, Meter};
 
 const TOOLS: &str = r#"{
     "mail/*": {},
@@ -33,6 +34,7 @@ pub(super) fn grant() -> Grant {
             calls: Some(60),
             risk: 75,
             depth: 2,
+            spend: Amounts::default().with(Meter::Money, 5_000_000),
         },
         data: Some(DataScope::parse(["pii", "public"]).unwrap()),
         named: vec!["GB29NWBK60161331926819".into()],
@@ -79,7 +81,7 @@ fn a_token_says_its_limits_and_leaves_none_out() {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims = String::from_utf8(claims).unwrap();
     for member in [
-        r#""budgets":{"calls":null}"#,
+        r#""budgets":{"bytes":null,"calls":null,"model_calls":null,"money":null,"rows":null,"tokens":null}"#,
         r#""data":null"#,
         r#""risk":0"#,
         r#""del_max_depth":0"#,
@@ -148,7 +150,7 @@ fn another_key_another_algorithm_and_none_are_refused() {
 fn a_claim_that_stands_twice_is_unknown_or_is_missing_is_refused() {
     let key = key();
     let good = grant().sign(&key).unwrap();
-    let changes: [(&str, &str); 32] = [
+    let changes: [(&str, &str); 36] = [
         (r#""cnf":null,"#, ""),
         (
             r#""cnf":null"#,
@@ -169,9 +171,19 @@ fn a_claim_that_stands_twice_is_unknown_or_is_missing_is_refused() {
         (r#""risk":75,"#, ""),
         (r#""calls":60"#, r#""calls":0"#),
         (r#""calls":60"#, r#""calls":60,"spend":5"#),
-        (r#""calls":60"#, ""),
-        (r#""budgets":{"calls":60},"#, ""),
-        (r#""budgets":{"calls":60}"#, r#""budgets":60"#),
+        (r#""calls":60,"#, ""),
+        (r#""money":5000000,"#, ""),
+        (r#""money":5000000"#, r#""money":-1"#),
+        (r#""money":5000000"#, r#""money":1000000000000000001"#),
+        (r#""money":5000000"#, r#""money":1.5"#),
+        (
+            r#""budgets":{"bytes":null,"calls":60,"model_calls":null,"money":5000000,"rows":null,"tokens":null},"#,
+            "",
+        ),
+        (
+            r#""budgets":{"bytes":null,"calls":60,"model_calls":null,"money":5000000,"rows":null,"tokens":null}"#,
+            r#""budgets":60"#,
+        ),
         (r#""data":["pii","public"],"#, ""),
         (r#""data":["pii","public"]"#, r#""data":"pii""#),
         (r#""data":["pii","public"]"#, r#""data":{"pii":true}"#),

@@ -15,6 +15,7 @@ use super::jws::{self, Jws};
 use super::{DataScope, Grant, InvalidGrant, Limits, Link, Scope, Signer, TOKEN_BYTES_MAX};
 use crate::action::{Arguments, Sha256};
 use crate::key::{SigningKey, VerifyingKey};
+use crate::ledger::{AMOUNT_MAX, Amounts, Meter};
 
 const TOKEN_TYPE: &str = "aat+jwt";
 /// Names what is signed here; another version is another token.
@@ -107,7 +108,7 @@ impl Grant {
                 "environment": self.environment,
                 "risk": self.limits.risk,
                 // Nothing is left out: a budget that is not there is `null`.
-                "budgets": {"calls": self.limits.calls},
+                "budgets": budgets(&self.limits),
                 "data": self.data.as_ref().map(|data| data.labels().collect::<Vec<_>>()),
                 "issued_ms": self.issued_ms,
                 "expires_ms": self.expires_ms,
@@ -129,6 +130,7 @@ impl Grant {
             calls: budgets.whole_or_null("calls")?,
             risk: task.small("risk")?,
             depth,
+            spend: spend(&mut budgets)?,
         };
         let grant = Self {
             id: claims.parsed("jti")?,
@@ -170,6 +172,27 @@ impl Grant {
         claims.end()?;
         Ok(grant)
     }
+}
+
+/// Money in ten-thousandths, everything else in ones.
+fn budgets(limits: &Limits) -> Value {
+    let of_meter = |meter: Meter| (meter.as_str().to_owned(), json!(limits.spend.get(meter)));
+    let calls = [("calls".to_owned(), json!(limits.calls))];
+    Value::Object(calls.into_iter().chain(Meter::ALL.map(of_meter)).collect())
+}
+
+fn spend(budgets: &mut Claims<'_>) -> Result<Amounts, String> {
+    let mut spend = Amounts::default();
+    for meter in Meter::ALL {
+        let Some(amount) = budgets.whole_or_null(meter.as_str())? else {
+            continue;
+        };
+        if amount > AMOUNT_MAX {
+            return Err(format!("`{}` is larger than it can be", meter.as_str()));
+        }
+        spend.set(meter, amount);
+    }
+    Ok(spend)
 }
 
 /// What it hangs on, which must be what it is shown below.

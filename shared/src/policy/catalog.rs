@@ -3,6 +3,7 @@
 //! **Invariant**: a tool is in the catalog only if a person said what it is. What the tool's own server says of it (names,
 //! types) describes its arguments; hints about harm are never read.
 
+mod cost;
 mod definition;
 mod file;
 
@@ -11,6 +12,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
+pub use cost::{Cost, Price};
 pub(super) use file::CatalogFile;
 
 use super::argument::{ArgumentType, RecordType};
@@ -85,6 +87,10 @@ pub struct Tool {
     pub yields: BTreeSet<Label>,
     /// Who is to be believed about the values in its results, which are remembered then; none: nobody says.
     pub trust: Option<Trust>,
+    /// What its calls use up at most.
+    pub cost: Cost,
+    /// A call that failed has used up nothing.
+    pub fails_without_effect: bool,
     /// SHA-256 of the tool's own definition, canonical JSON: a changed tool is another tool.
     pub definition: Sha256,
     /// What the arguments may be.

@@ -40,7 +40,7 @@ pub(super) const ARGUMENTS_FROM: &str = "arguments_from";
 /// The one that sums up how risky the call is, from the ledger among others.
 pub(super) const RISK: &str = "risk";
 /// The members of the task that are in its ledger.
-pub(super) const LEDGER: [&str; 5] = ["labels", "sensitivity", "calls", "used", "reversibility"];
+pub(super) const LEDGER: [&str; 6] = ["labels", "sensitivity", "calls", "used", "reversibility", "spent"];
 
 /// How often `context` and two of its members stand in an expression, and how often only one member of them is used.
 #[derive(Default)]

@@ -20,7 +20,7 @@ use super::value::{Mismatch, decimal_text};
 use super::{entity, extension, intent};
 use crate::action::Json;
 use crate::identity::SpiffeId;
-use crate::ledger::{Ledger, Pedigree};
+use crate::ledger::{Amounts, Ledger, Meter, Pedigree};
 
 /// What is known beside the call, and is asked for by a rule.
 #[derive(Clone, Copy, Default)]
@@ -160,9 +160,23 @@ fn members_of_ledger(
         long(ledger.calls),
         Value::record(used, None),
         long(class.into()),
+        spent(&ledger.spent),
     ];
     let mut names = LEDGER.into_iter().map(SmolStr::new_static);
     values.map(|value| (names.next().unwrap_or_default(), value))
+}
+
+/// How much of each meter its calls have used up, and may still.
+fn spent(spent: &Amounts) -> Value {
+    let member = |meter: Meter| {
+        let amount = i64::try_from(spent.get(meter).unwrap_or_default()).unwrap_or(i64::MAX);
+        let value = match meter {
+            Meter::Money => extension::decimal(&decimal_text(amount)),
+            _ => Some(Value::from(amount)),
+        };
+        (meter.as_str(), value)
+    };
+    Value::record(present(Meter::ALL.map(member)), None)
 }
 
 /// How much a call gave, as far as it is known.

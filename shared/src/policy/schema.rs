@@ -261,12 +261,16 @@ fn context(input: &Value) -> Value {
     let strings = || json!({ "type": "Set", "element": string() });
     let extension = |name: &str| json!({ "type": "Extension", "name": name });
     let long = || json!({ "type": "Long" });
+    let spent = json!({
+        "money": extension("decimal"), "rows": long(), "bytes": long(), "tokens": long(), "model_calls": long(),
+    });
     let task = json!({
         "id": string(), "intent": string(), "scope": strings(), "age": extension("duration"),
         "risk": long(),
         "data": { "type": "Set", "element": string(), "required": false },
         "labels": strings(), "sensitivity": long(), "calls": long(), "reversibility": long(),
         "used": { "type": USED },
+        "spent": { "type": "Record", "attributes": spent },
     });
     let agent = || json!({ "type": "Entity", "name": "Agent" });
     let chain = json!({

@@ -6,8 +6,8 @@ use checkrein_proto::decision::v1 as wire;
 use prost::Message;
 
 use super::{
-    InvalidMessage, ids, labels_from_wire, optional, or_empty, parsed_ids, reversibility_from_wire,
-    reversibility_to_wire, text,
+    InvalidMessage, amounts_from_wire, amounts_to_wire, ids, labels_from_wire, optional, or_empty,
+    parsed_ids, reversibility_from_wire, reversibility_to_wire, text,
 };
 use crate::action::{MaskedArguments, Sha256};
 use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, SeenLedger, Tier, Verdict};
@@ -82,6 +82,7 @@ impl From<&Decision> for wire::Decision {
             }),
             yields: words(&decision.yields),
             reversibility: reversibility_to_wire(decision.reversibility),
+            release_id: or_empty(decision.release),
         }
     }
 }
@@ -124,6 +125,7 @@ impl TryFrom<wire::Decision> for Decision {
             ledger: decision.ledger.as_ref().map(seen).transpose()?,
             yields: labels_from_wire(&decision.yields, YIELDED_MAX)?,
             reversibility: reversibility_from_wire(decision.reversibility)?,
+            release: optional(&decision.release_id)?,
         })
     }
 }
@@ -148,6 +150,7 @@ impl From<&Outcome> for wire::Outcome {
             detail: outcome.detail.clone(),
             hold_id: or_empty(outcome.hold),
             task_id: or_empty(outcome.task),
+            spent: amounts_to_wire(&outcome.spent),
         }
     }
 }
@@ -163,6 +166,7 @@ impl TryFrom<wire::Outcome> for Outcome {
             detail: outcome.detail,
             hold: optional(&outcome.hold_id)?,
             task: optional(&outcome.task_id)?,
+            spent: amounts_from_wire(&outcome.spent)?,
         })
     }
 }

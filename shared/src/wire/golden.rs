@@ -48,6 +48,7 @@ fn decision() -> Record {
         ledger: None,
         yields: BTreeSet::new(),
         reversibility: None,
+        release: None,
         user: "alice".into(),
         task: Some("task_0198c0de000070008000000000000002".parse().unwrap()),
         grant: Some("grant_0198c0de000070008000000000000003".parse().unwrap()),
@@ -79,6 +80,7 @@ fn outcome() -> Record {
         detail: "no such account".into(),
         hold: Some("hold_0198c0de000070008000000000000004".parse().unwrap()),
         task: Some("task_0198c0de000070008000000000000002".parse().unwrap()),
+        spent: crate::ledger::Amounts::default(),
     })
 }
 

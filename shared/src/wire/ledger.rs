@@ -7,7 +7,8 @@ use checkrein_proto::task::v1 as wire;
 use super::InvalidMessage;
 use crate::label::Label;
 use crate::ledger::{
-    Fingerprint, LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Pedigree, RESULT_VALUES_MAX, Seen, Trust, Use,
+    Amounts, Fingerprint, LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Meter, Pedigree, RESULT_VALUES_MAX,
+    Seen, Trust, Use,
 };
 use crate::policy::Reversibility;
 
@@ -25,6 +26,7 @@ impl From<&Ledger> for wire::Ledger {
             used: ledger.used.iter().map(used).collect(),
             reversibility: reversibility_to_wire(ledger.reversibility),
             values_lost: ledger.values_lost,
+            spent: amounts_to_wire(&ledger.spent),
         }
     }
 }
@@ -48,6 +50,7 @@ impl TryFrom<wire::Ledger> for Ledger {
             used: ledger.used.into_iter().map(used).collect::<BTreeMap<_, _>>(),
             reversibility: reversibility_from_wire(ledger.reversibility)?,
             values_lost: ledger.values_lost,
+            spent: amounts_from_wire(&ledger.spent)?,
         })
     }
 }
@@ -117,6 +120,22 @@ pub fn fingerprints_from_wire(
             .map_err(|_| InvalidMessage::Missing("the 12 bytes of a fingerprint"))
     };
     values.iter().map(fingerprint).collect()
+}
+
+/// Those that are said, in the order of meters.
+pub fn amounts_to_wire(amounts: &Amounts) -> Vec<wire::Amount> {
+    let amount = |(meter, amount): (Meter, u64)| wire::Amount {
+        meter: meter.as_str().to_owned(),
+        amount: meter.text(amount),
+    };
+    amounts.iter().map(amount).collect()
+}
+
+/// Amounts in any order, each meter once.
+pub fn amounts_from_wire(amounts: &[wire::Amount]) -> Result<Amounts, InvalidMessage> {
+    Ok(Amounts::parse(
+        amounts.iter().map(|said| (&*said.meter, &*said.amount)),
+    )?)
 }
 
 /// Labels in any order, at most so many.

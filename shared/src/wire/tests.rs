@@ -5,6 +5,7 @@ use crate::clock::ManualClock;
 use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, SeenLedger, Tier, Verdict};
 use crate::grant::{Revocation, Revoked};
 use crate::id::{DecisionId, Generation, GrantId, HoldId, TaskId};
+use crate::ledger::{Amounts, Meter};
 use crate::policy::Reversibility;
 
 use super::InvalidMessage;
@@ -25,6 +26,7 @@ fn decision() -> Decision {
         }),
         yields: ["credentials"].map(|word| word.parse().unwrap()).into(),
         reversibility: Some(Reversibility::Reversible),
+        release: Some(DecisionId::new(&ManualClock::at(1))),
         user: "alice".into(),
         task: Some(TaskId::new(&clock)),
         grant: Some(GrantId::new(&clock)),
@@ -60,6 +62,7 @@ fn a_record_comes_back_as_it_was() {
         detail: "no such account".into(),
         hold: None,
         task: Some(TaskId::new(&clock)),
+        spent: Amounts::default().with(Meter::Money, 125_000),
     });
     assert_eq!(Record::decode(&outcome.encode()), Ok(outcome));
 }

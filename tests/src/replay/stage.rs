@@ -221,6 +221,7 @@ impl Actor {
             tools.push(NO_TOOL.to_owned());
         }
         StartRequest {
+            budgets: Vec::new(),
             holder_key: String::new(),
             user: USER.to_owned(),
             agent: self.agent.clone(),

@@ -121,6 +121,7 @@ impl Person {
         named: &[&str],
     ) -> Result<StartResponse> {
         let request = StartRequest {
+            budgets: Vec::new(),
             holder_key: String::new(),
             user: user.to_owned(),
             agent: agent.to_owned(),

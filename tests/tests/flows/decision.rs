@@ -205,6 +205,7 @@ async fn a_rule_that_forbids_is_named_with_its_reason() {
         .unwrap();
     let operator = world.operator().await.unwrap();
     let request = checkrein_proto::task::v1::StartRequest {
+        budgets: Vec::new(),
         holder_key: String::new(),
         user: "alice".to_owned(),
         agent: AGENT.to_owned(),

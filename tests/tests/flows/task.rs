@@ -11,6 +11,7 @@ mod repeated;
 mod revocations;
 mod revoke;
 mod scope;
+mod spending;
 
 use checkrein_enforcer::Request;
 use checkrein_proto::task::v1::{ShowRequest, State};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use checkrein_proto::task::v1::{Amendment, LabelSource, Ledger, Task, TaskLabel};
+use checkrein_proto::task::v1::{Amendment, Amount, Budget, LabelSource, Ledger, Task, TaskLabel};
 use checkrein_shared::grant::RISK_MAX;
 use serde_json::Value;
 
@@ -48,6 +48,21 @@ pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
     let limits = task.limits.unwrap_or_default();
     if let Some(calls) = limits.calls {
         fields.line("calls", &format!("{} of {calls} used", task.calls_used));
+    }
+    for budget in &task.budgets {
+        fields.line("budget", &used(budget));
+    }
+    for unknown in &task.unknown {
+        let amount = |amount: &Amount| format!("{} {}", amount.amount, amount.meter);
+        let amounts: Vec<String> = unknown.amounts.iter().map(amount).collect();
+        let when = relative(unknown.reserved_unix_ms, now_ms);
+        let said = format!(
+            "{} for {} {when}, use {}",
+            amounts.join(", "),
+            unknown.tool,
+            unknown.use_id
+        );
+        fields.line("unknown", &said);
     }
     if limits.risk > 0 {
         fields.line("risk", &format!("at least {} of {RISK_MAX}", limits.risk));
@@ -134,6 +149,18 @@ pub(super) fn carried(label: &TaskLabel, now_ms: u64) -> String {
         label.enforcer,
         relative(label.added_unix_ms, now_ms),
         label.decision_id
+    )
+}
+
+/// What became of one meter.
+fn used(budget: &Budget) -> String {
+    let of = match &*budget.limit {
+        "" => String::new(),
+        limit => format!(" of {limit}"),
+    };
+    format!(
+        "{}: {} spent, {} reserved, {} unknown{of}",
+        budget.meter, budget.spent, budget.reserved, budget.unknown
     )
 }
 

@@ -16,7 +16,7 @@ fn typed(words: &[&str]) -> Result<StartArgs, clap::Error> {
     else {
         panic!("another verb");
     };
-    Ok(args)
+    Ok(*args)
 }
 
 fn labels(words: &[&str]) -> DataScope {
@@ -85,6 +85,7 @@ fn a_task_shows_what_it_did_and_which_call_brought_what_it_carries() {
     let task = Task {
         ledger: Some(Ledger {
             values_lost: false,
+            spent: Vec::new(),
             revision: 3,
             labels: vec!["pii".to_owned()],
             calls: 3,

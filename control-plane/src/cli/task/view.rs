@@ -1,7 +1,10 @@
 //! A task for scripts. Names are stable.
 
+use std::collections::BTreeMap;
+
 use checkrein_proto::task::v1::{
-    Amendment, Change, Delegation, LabelSource, Ledger, State, Task, TaskLabel, UsedTool,
+    Amendment, Amount, Budget, Change, Delegation, LabelSource, Ledger, State, Task, TaskLabel, UnknownSpend,
+    UsedTool,
 };
 use checkrein_shared::policy::Reversibility;
 use checkrein_shared::wire::reversibility_from_wire;
@@ -24,6 +27,9 @@ pub(super) struct TaskView {
     calls_used: u64,
     risk: u32,
     depth: u32,
+    /// Empty in lists.
+    budgets: Vec<BudgetView>,
+    unknown: Vec<UnknownView>,
     /// None: any.
     data: Option<Vec<String>>,
     named: Vec<String>,
@@ -107,6 +113,8 @@ impl TaskView {
             calls_used: task.calls_used,
             risk: limits.risk,
             depth: limits.depth,
+            budgets: task.budgets.iter().map(BudgetView::of).collect(),
+            unknown: task.unknown.iter().map(UnknownView::of).collect(),
             data: task.data.as_ref().map(|data| data.labels.clone()),
             named: task.named.clone(),
             intent: task.intent.clone(),
@@ -126,6 +134,51 @@ impl TaskView {
                 .ledger
                 .as_ref()
                 .map(|ledger| LedgerView::of(ledger, &task.labels)),
+        }
+    }
+}
+
+/// What became of one meter. Amounts are text: money is exact to four places.
+#[derive(Debug, Serialize)]
+struct BudgetView {
+    meter: String,
+    limit: Option<String>,
+    spent: String,
+    reserved: String,
+    unknown: String,
+}
+
+impl BudgetView {
+    fn of(budget: &Budget) -> Self {
+        Self {
+            meter: budget.meter.clone(),
+            limit: Some(budget.limit.clone()).filter(|limit| !limit.is_empty()),
+            spent: budget.spent.clone(),
+            reserved: budget.reserved.clone(),
+            unknown: budget.unknown.clone(),
+        }
+    }
+}
+
+/// A release whose end nobody knows.
+#[derive(Debug, Serialize)]
+struct UnknownView {
+    use_id: String,
+    tool: String,
+    enforcer: String,
+    reserved_at: Option<String>,
+    amounts: BTreeMap<String, String>,
+}
+
+impl UnknownView {
+    fn of(unknown: &UnknownSpend) -> Self {
+        let amount = |amount: &Amount| (amount.meter.clone(), amount.amount.clone());
+        Self {
+            use_id: unknown.use_id.clone(),
+            tool: unknown.tool.clone(),
+            enforcer: unknown.enforcer.clone(),
+            reserved_at: rfc3339(unknown.reserved_unix_ms),
+            amounts: unknown.amounts.iter().map(amount).collect(),
         }
     }
 }

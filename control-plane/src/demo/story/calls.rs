@@ -112,6 +112,7 @@ impl Story {
             idempotency_key: idempotency_key(&SystemClock),
             scope: String::new(),
             data: None,
+            budgets: Vec::new(),
         };
         let mut client = TaskServiceClient::new(self.stage.operator.clone());
         let started = client.start(request).await?.into_inner();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use checkrein_proto::task::v1 as wire;
 use checkrein_shared::grant::{CHAIN_BYTES_MAX, DataScope, Narrowing, Scope};
+use checkrein_shared::wire::amounts_from_wire;
 use tonic::Status;
 
 use super::{check_named, parse_holder, parse_scope};
@@ -33,6 +34,8 @@ pub(super) fn parse(request: &wire::DelegateRequest) -> Result<Narrowing, Status
         agent,
         scope: scope(request)?,
         calls: request.calls,
+        spend: amounts_from_wire(&request.budgets)
+            .map_err(|error| bad_field("budgets", error.to_string()))?,
         risk: small("risk", request.risk)?,
         depth: small("depth", request.depth)?,
         named,

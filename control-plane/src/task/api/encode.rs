@@ -74,6 +74,8 @@ impl From<&Task> for wire::Task {
             data: task.data.as_ref().map(Into::into),
             ledger: None,
             labels: Vec::new(),
+            budgets: Vec::new(),
+            unknown: Vec::new(),
         }
     }
 }

@@ -3,18 +3,34 @@
 use std::collections::BTreeSet;
 
 use checkrein_proto::task::v1 as wire;
+use checkrein_shared::id::InstanceId;
 use checkrein_shared::label::Label;
 use checkrein_shared::ledger::{ARGUMENT_VALUES_MAX, CameFrom, Fingerprint, LEDGER_LABELS_MAX, Ledger, Seen};
-use checkrein_shared::wire::{fingerprints_from_wire, labels_from_wire};
+use checkrein_shared::wire::{amounts_from_wire, fingerprints_from_wire, labels_from_wire};
 use tonic::Status;
+use uuid::Uuid;
 
 use super::parse_id;
 use crate::api::{bad_field, class_or_worst, proof_id, stored_text, text};
 use crate::task::ledger::TOOL_BYTES_MAX;
-use crate::task::{Carried, Confirm, Counted, Note, Release, Source};
+use crate::task::{Carried, Confirm, Counted, Note, Release, Source, Spending};
 
-pub(super) fn parse_confirm(request: wire::ConfirmRequest) -> Result<Confirm, Status> {
+pub(super) fn parse_confirm(enforcer: &str, request: wire::ConfirmRequest) -> Result<Confirm, Status> {
     stored_text("tool", &request.tool, TOOL_BYTES_MAX)?;
+    let cost = amounts_from_wire(&request.cost).map_err(|error| bad_field("cost", error.to_string()))?;
+    let instance = match &*request.instance_id {
+        "" if cost.is_empty() => InstanceId::from_uuid(Uuid::nil()),
+        id => id
+            .parse()
+            .map_err(|error| bad_field("instance_id", format!("{error}")))?,
+    };
+    let spending = Spending {
+        cost,
+        tool: request.tool.clone(),
+        enforcer: enforcer.to_owned(),
+        instance,
+        incarnation: request.incarnation,
+    };
     let counted = match request.tool {
         tool if tool.is_empty() => None,
         tool => Some(Counted {
@@ -28,6 +44,7 @@ pub(super) fn parse_confirm(request: wire::ConfirmRequest) -> Result<Confirm, St
             id: id.parse().map_err(|_| bad_field("use_id", "not a UUID"))?,
             proof: proof_id(&request.proof_id)?,
             counted,
+            spending,
         }),
     };
     Ok(Confirm {

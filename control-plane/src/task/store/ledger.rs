@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use checkrein_shared::id::{DecisionId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::{LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Use};
+use checkrein_shared::ledger::{Amounts, LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Use};
 use checkrein_shared::policy::Reversibility;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -34,7 +34,10 @@ pub(in crate::task) async fn read(tx: &Transaction, id: TaskId) -> Result<Option
         .query_opt(read, &[&id.uuid(), &labels_max, &tools_max])
         .await
         .map_err(|source| tx.failed(source))?;
-    row.map(|row| decode(&row, id)).transpose()
+    let ledger = row.map(|row| decode(&row, id)).transpose()?;
+    let Some(mut ledger) = ledger else { return Ok(None) };
+    ledger.spent = super::spend::taken(tx, id).await?;
+    Ok(Some(ledger))
 }
 
 /// Names a release and the tool it is counted for; false if it was named before.
@@ -288,5 +291,6 @@ fn decode(row: &Row, id: TaskId) -> Result<Ledger, DatabaseError> {
         used: tools.into_iter().zip(uses).collect(),
         reversibility: of_class(row.get("reversibility"), id)?,
         values_lost: row.get("values_lost"),
+        spent: Amounts::default(),
     })
 }

@@ -59,7 +59,7 @@ async fn a_counted_call_that_was_not_charged_is_denied_by_the_reason() {
         (
             Err(AskError::NotConnected),
             Cause::ControlPlaneUnreachable,
-            "are counted needs the control plane",
+            "charged to a budget needs the control plane",
         ),
         (
             Err(AskError::Refused("no".into())),

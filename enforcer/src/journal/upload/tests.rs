@@ -198,6 +198,7 @@ fn record(n: u64, bytes: usize) -> Record {
         detail: "x".repeat(bytes),
         hold: None,
         task: None,
+        spent: checkrein_shared::ledger::Amounts::default(),
     })
 }
 

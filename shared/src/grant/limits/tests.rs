@@ -10,6 +10,7 @@ use crate::clock::ManualClock;
 use crate::grant::Scope;
 use crate::id::{GrantId, TaskId};
 use crate::key::SigningKey;
+use crate::ledger::Meter;
 
 type Widening = fn(&mut Grant);
 
@@ -33,6 +34,7 @@ fn grant() -> Grant {
             calls: Some(60),
             risk: 50,
             depth: 2,
+            spend: Amounts::default().with(Meter::Money, 5_000_000),
         },
         data: Some(DataScope::parse(["pii", "public"]).unwrap()),
         named: vec!["GB29".into(), "US13".into()],
@@ -46,8 +48,22 @@ fn grant() -> Grant {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    let calls = prop::option::of(1..4_u64);
-    (calls, 0..4_u8, 0..4_u8).prop_map(|(calls, risk, depth)| Limits { calls, risk, depth })
+    let calls = || prop::option::of(1..4_u64);
+    let limits = |(calls, money, tokens, risk, depth): (_, Option<u64>, Option<u64>, _, _)| {
+        let mut spend = Amounts::default();
+        for (meter, amount) in [(Meter::Money, money), (Meter::Tokens, tokens)] {
+            if let Some(amount) = amount {
+                spend.set(meter, amount);
+            }
+        }
+        Limits {
+            calls,
+            risk,
+            depth,
+            spend,
+        }
+    };
+    (calls(), calls(), calls(), 0..4_u8, 0..4_u8).prop_map(limits)
 }
 
 /// Scopes that are near enough to each other to be inside one another often.
@@ -97,9 +113,15 @@ fn calls() -> Vec<(&'static str, Arguments)> {
     calls
 }
 
-/// What somebody with these limits can do: make so many calls, under rules that want such a risk, and pass on so often.
-fn can(limits: &Limits, (calls, risk, depth): (u64, u8, u8)) -> bool {
-    limits.calls.is_none_or(|max| calls <= max) && limits.risk <= risk && depth <= limits.depth
+/// What somebody with these limits can do: make so many calls, use up so much of either meter, under rules that want such a risk,
+/// and pass on so often.
+fn can(limits: &Limits, (calls, used, risk, depth): (u64, (u64, u64), u8, u8)) -> bool {
+    let may = |meter, used| limits.spend.get(meter).is_none_or(|max| used <= max);
+    limits.calls.is_none_or(|max| calls <= max)
+        && may(Meter::Money, used.0)
+        && may(Meter::Tokens, used.1)
+        && limits.risk <= risk
+        && depth <= limits.depth
 }
 
 proptest! {
@@ -113,13 +135,15 @@ proptest! {
 
     #[test]
     fn narrower_limits_allow_nothing_that_the_wider_do_not(
-        a in limits(), b in limits(), what in (0..5_u64, 0..5_u8, 0..5_u8),
+        a in limits(), b in limits(), what in (0..5_u64, (0..5_u64, 0..5_u64), 0..5_u8, 0..5_u8),
     ) {
         if a.narrows(&b).is_ok() {
             prop_assert!(!can(&a, what) || can(&b, what));
         } else {
             let all = (0..5_u64).flat_map(|calls| (0..5).flat_map(move |risk| (0..5).map(move |depth| (calls, risk, depth))));
-            prop_assert!(all.into_iter().any(|what| can(&a, what) && !can(&b, what)), "it was narrower");
+            let used = [(0, 0), (0, 4), (4, 0), (0, 1), (1, 0), (0, 2), (2, 0), (0, 3), (3, 0)];
+            let mut all = all.flat_map(|(calls, risk, depth)| used.map(|used| (calls, used, risk, depth)));
+            prop_assert!(all.any(|what| can(&a, what) && !can(&b, what)), "it was narrower");
         }
     }
 

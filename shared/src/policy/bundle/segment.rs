@@ -13,9 +13,9 @@ use prost::Message;
 
 use crate::action::Sha256;
 use crate::label::{InvalidLabel, Label};
-use crate::ledger::Trust;
+use crate::ledger::{AMOUNT_MAX, Meter, Trust};
 use crate::policy::argument::{ArgumentType, EnumType, Member, RecordType, Scalar};
-use crate::policy::catalog::{Effect, ResourceSpec, Reversibility, Tool, YIELDS_MAX};
+use crate::policy::catalog::{Cost, Effect, Price, ResourceSpec, Reversibility, Tool, YIELDS_MAX};
 use crate::policy::entity;
 use crate::policy::pack::Pack;
 use crate::policy::rule::{Origin, Rule};
@@ -135,6 +135,8 @@ fn encode_tool(tool: &Tool) -> wire::Tool {
         }),
         yields: tool.yields.iter().map(ToString::to_string).collect(),
         trust: wire_trust(tool.trust).into(),
+        cost: tool.cost.iter().map(encode_price).collect(),
+        fails_without_effect: tool.fails_without_effect,
     }
 }
 
@@ -171,6 +173,8 @@ fn decode_tool(tool: wire::Tool) -> Result<Tool, String> {
         arguments,
         yields: decode_yields(&tool.id, &tool.yields)?,
         trust,
+        cost: decode_cost(&tool.id, tool.cost)?,
+        fails_without_effect: tool.fails_without_effect,
         id: tool.id,
     })
 }
@@ -184,6 +188,37 @@ fn decode_yields(tool: &str, words: &[String]) -> Result<BTreeSet<Label>, String
     labels
         .collect::<Result<_, _>>()
         .map_err(|error: InvalidLabel| error.to_string())
+}
+
+fn encode_price((meter, price): (&Meter, &Price)) -> wire::Price {
+    wire::Price {
+        meter: meter.as_str().to_owned(),
+        argument: price.argument.clone().unwrap_or_default(),
+        amount: price.amount,
+    }
+}
+
+/// Strictly: a price that was lost would let a call through that nobody charges.
+fn decode_cost(tool: &str, prices: Vec<wire::Price>) -> Result<Cost, String> {
+    let mut cost = Cost::new();
+    for price in prices {
+        let meter: Meter = price
+            .meter
+            .parse()
+            .map_err(|error| format!("`{tool}`: {error}"))?;
+        let decoded = Price {
+            argument: Some(price.argument).filter(|name| !name.is_empty()),
+            amount: price.amount,
+        };
+        let is_price = decoded.argument.is_some() || decoded.amount.is_some();
+        let is_small = decoded.amount.is_none_or(|amount| amount <= AMOUNT_MAX);
+        let is_next = cost.last_key_value().is_none_or(|(last, _)| *last < meter);
+        if !(is_price && is_small && is_next) {
+            return Err(format!("the cost of `{tool}` is no cost, or not in order"));
+        }
+        cost.insert(meter, decoded);
+    }
+    Ok(cost)
 }
 
 fn encode_type(ty: &ArgumentType) -> wire::ArgumentType {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::Scalar;
 use crate::label::Label;
-use crate::ledger::{LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Pedigree, Use, Values};
+use crate::ledger::{Amounts, LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Pedigree, Use, Values};
 use crate::policy::Reversibility;
 use crate::policy::duration::DurationMs;
 
@@ -29,6 +29,9 @@ pub(super) struct Done {
     /// Values that stood in untrusted content.
     #[serde(default)]
     untrusted: Vec<Scalar>,
+    /// By meter, as people write amounts: `money: "12.50"`.
+    #[serde(default)]
+    spent: BTreeMap<String, String>,
 }
 
 /// Once, so long ago; or how often, and how long ago the last time.
@@ -74,6 +77,8 @@ impl Done {
         if self.used.len() > LEDGER_TOOLS_MAX {
             return Err(format!("a ledger remembers at most {LEDGER_TOOLS_MAX} tools"));
         }
+        let spent = Amounts::parse(self.spent.iter().map(|(meter, amount)| (&**meter, &**amount)));
+        let spent = spent.map_err(|error| error.to_string())?;
         let used: BTreeMap<String, Use> = self
             .used
             .into_iter()
@@ -89,6 +94,7 @@ impl Done {
             used,
             reversibility: self.reversibility,
             values_lost: false,
+            spent,
         })
     }
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::cost::{Cost, Written};
 use super::definition::{Definition, definitions};
 use super::{Effect, ResourceSpec, Reversibility, Tool, YIELDS_MAX};
-use crate::ledger::Trust;
+use crate::ledger::{Meter, Trust};
 use crate::policy::UNTRUSTED_CONTENT;
 use crate::policy::argument::{ArgumentType, Scalar};
 use crate::policy::finding::{Finding, Place};
@@ -32,6 +33,10 @@ struct Entry {
     #[serde(default)]
     yields: Vec<Spanned<String>>,
     trust: Option<Spanned<Trust>>,
+    #[serde(default)]
+    cost: BTreeMap<Spanned<String>, Spanned<Written>>,
+    #[serde(default)]
+    fails_without_effect: bool,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +95,7 @@ impl Reader<'_> {
             Ok(entries) => Some(entries),
             Err(error) => {
                 let at = error.span().unwrap_or_default();
-                let help = "a tool needs `effects` and `reversibility`, and may have `resource = { type, id }`, `secret`, `yields` and `trust`";
+                let help = "a tool needs `effects` and `reversibility`, and may have `resource = { type, id }`, `secret`, `yields`, `trust`, `cost` and `fails_without_effect`";
                 self.errors
                     .push(self.toml.error(at, error.message().trim_end(), help));
                 None
@@ -141,6 +146,8 @@ impl Reader<'_> {
             secret: Vec::new(),
             yields: BTreeSet::new(),
             trust: None,
+            cost: Cost::new(),
+            fails_without_effect: entry.fails_without_effect,
             definition: definition.sha256,
             arguments,
         };
@@ -149,6 +156,7 @@ impl Reader<'_> {
         self.set_secret(&mut tool, entry.secret);
         self.set_yields(&mut tool, entry.yields);
         self.set_trust(&mut tool, entry.trust);
+        self.set_cost(&mut tool, entry.cost);
         Some(tool)
     }
 
@@ -256,6 +264,38 @@ impl Reader<'_> {
             self.errors.push(self.toml.error(trust.span(), message, help));
         }
         tool.trust = Some(*trust.get_ref());
+    }
+
+    fn set_cost(&mut self, tool: &mut Tool, cost: BTreeMap<Spanned<String>, Spanned<Written>>) {
+        for (word, written) in cost {
+            let (word_at, at) = (word.span(), written.span());
+            let meter: Meter = match word.get_ref().parse() {
+                Ok(meter) => meter,
+                Err(error) => {
+                    let message = format!("{error}");
+                    self.errors.push(self.toml.error(word_at, message, ""));
+                    continue;
+                }
+            };
+            let price = match written.into_inner().price(meter) {
+                Ok(price) => price,
+                Err(message) => {
+                    let help = "write `{ argument = \"max_tokens\", default = 4000 }`, or an amount";
+                    self.errors.push(self.toml.error(at, message, help));
+                    continue;
+                }
+            };
+            if let Some((message, help)) = tool.refuse_price(&price) {
+                self.errors.push(self.toml.error(at, message, help));
+                continue;
+            }
+            if tool.may_lack(&price) {
+                let message = format!("calls of `{}` that leave its price out will be denied", tool.id);
+                let help = "name a `default`, or a required argument";
+                self.warnings.push(self.toml.warning(at, message, help));
+            }
+            tool.cost.insert(meter, price);
+        }
     }
 
     fn warn_of_uncatalogued(&mut self, definitions: &BTreeMap<String, Definition<'_>>, tools: &[Tool]) {

@@ -17,6 +17,8 @@ fn tool(effects: &BTreeSet<Effect>, reversibility: Reversibility) -> Tool {
         secret: Vec::new(),
         yields: BTreeSet::new(),
         trust: None,
+        cost: crate::policy::catalog::Cost::new(),
+        fails_without_effect: false,
         definition: Sha256::default(),
         arguments: RecordType::default(),
     }

@@ -18,6 +18,7 @@ fn outcome() -> Vec<u8> {
         detail: String::new(),
         hold: None,
         task: None,
+        spent: checkrein_shared::ledger::Amounts::default(),
     };
     Record::Outcome(outcome).encode()
 }

@@ -26,6 +26,7 @@ fn record(text: &str) -> Vec<u8> {
         ledger: None,
         yields: BTreeSet::new(),
         reversibility: None,
+        release: None,
         id: DecisionId::new(&SystemClock),
         decided_ms: 1,
         agent: AGENT.parse().unwrap(),

@@ -40,6 +40,7 @@ fn done(hold: &Hold) -> Vec<u8> {
         detail: String::new(),
         hold: Some(hold.hold_id.parse().unwrap()),
         task: None,
+        spent: checkrein_shared::ledger::Amounts::default(),
     };
     Record::Outcome(outcome).encode()
 }

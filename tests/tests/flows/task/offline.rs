@@ -106,6 +106,7 @@ fn started(holder: VerifyingKey) -> Grant {
             calls: Some(60),
             risk: 25,
             depth: 2,
+            ..Limits::default()
         },
         data: None,
         named: Vec::new(),

@@ -11,6 +11,7 @@ async fn a_key_that_started_a_task_is_refused_for_one_with_other_values() {
     let world = World::start().await.unwrap();
     let operator = world.operator().await.unwrap();
     let start = || StartRequest {
+        budgets: Vec::new(),
         holder_key: String::new(),
         user: "alice".to_owned(),
         agent: AGENT.to_owned(),

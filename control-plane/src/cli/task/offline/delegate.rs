@@ -10,6 +10,8 @@ use checkrein_shared::grant::{
 };
 use checkrein_shared::identity::{Role, SpiffeId};
 use checkrein_shared::key::VerifyingKey;
+use checkrein_shared::ledger::{Amounts, Meter};
+use checkrein_shared::wire::amounts_to_wire;
 use serde_json::{Value, json};
 
 use super::hop::{self, HopView, card};
@@ -72,6 +74,9 @@ struct Less {
     /// One call and no more
     #[arg(long, conflicts_with = "calls")]
     single_use: bool,
+    /// How much it may use up, `<meter>=<amount>`, such as money=50; repeat for more
+    #[arg(long = "budget", value_name = "METER=AMOUNT", value_parser = values::budget)]
+    budgets: Vec<(Meter, u64)>,
     /// At least so risky is what it does: low, medium, high, critical, or 0 to 100
     #[arg(long, value_name = "RISK", value_parser = values::risk)]
     risk: Option<u8>,
@@ -117,6 +122,7 @@ async fn ask(grant: &str, narrowing: Narrowing, invocation: &Invocation) -> Resu
             .map(|scope| scope.to_json().to_string())
             .unwrap_or_default(),
         calls: narrowing.calls,
+        budgets: amounts_to_wire(&narrowing.spend),
         risk: narrowing.risk.map(u32::from),
         depth: narrowing.depth.map(u32::from),
         named: narrowing.named.map(|values| Named { values }),
@@ -161,6 +167,7 @@ impl Less {
                 .then(|| DataScope::parse(&self.data))
                 .transpose()?,
             calls: self.calls.or(self.single_use.then_some(1)),
+            spend: spend(&self.budgets),
             risk: self.risk,
             depth: Some(depth(self.depth, parent)?),
             named: (!self.named.is_empty()).then_some(self.named),
@@ -177,6 +184,16 @@ impl Less {
             None => Some(tools),
         })
     }
+}
+
+/// The least that was said of each meter.
+fn spend(budgets: &[(Meter, u64)]) -> Amounts {
+    let mut spend = Amounts::default();
+    for (meter, amount) in budgets {
+        let least = spend.get(*meter).map_or(*amount, |said| said.min(*amount));
+        spend.set(*meter, least);
+    }
+    spend
 }
 
 /// How deep the last grant below the child may be, which is how grants say it.
@@ -217,7 +234,7 @@ fn wider(wider: Widened, parent: &Grant, now_ms: u64) -> GrantError {
                 .to_owned()
         }
         Widened::Data => format!("the grant has {}", hop::data(parent)),
-        Widened::Budget => format!("the grant has {} calls", parent.limits.calls.unwrap_or_default()),
+        Widened::Budget => format!("the grant has {}", hop::budget(parent)),
         Widened::Risk => format!("the grant has {}", parent.limits.risk),
         Widened::Depth => match parent.limits.depth.saturating_sub(parent.depth()) {
             0 => "the grant may not be passed on; `checkrein task start --depth` says how often one may"

@@ -1,5 +1,7 @@
 //! One grant of a chain, for people and for scripts.
 
+use std::collections::BTreeMap;
+
 use checkrein_shared::grant::{Grant, RISK_MAX, Signer};
 use checkrein_shared::key::VerifyingKey;
 use serde::Serialize;
@@ -23,6 +25,8 @@ pub(super) struct HopView {
     scope: Value,
     /// None: calls are not counted.
     calls: Option<u64>,
+    /// Absent: without bound.
+    budgets: BTreeMap<&'static str, String>,
     risk: u8,
     /// None: any.
     data: Option<Vec<String>>,
@@ -53,6 +57,12 @@ impl HopView {
             tools: grant.scope.tools().map(ToOwned::to_owned).collect(),
             scope: grant.scope.to_json(),
             calls: grant.limits.calls,
+            budgets: grant
+                .limits
+                .spend
+                .iter()
+                .map(|(meter, amount)| (meter.as_str(), meter.text(amount)))
+                .collect(),
             risk: grant.limits.risk,
             data: grant
                 .data
@@ -70,6 +80,16 @@ impl HopView {
     }
 }
 
+/// How much it may use.
+pub(super) fn budget(grant: &Grant) -> String {
+    let calls = grant.limits.calls.map(|calls| format!("{calls} calls"));
+    let spend = grant.limits.spend;
+    let amounts = spend
+        .iter()
+        .map(|(meter, amount)| format!("{} {}", meter.text(amount), meter.as_str()));
+    calls.into_iter().chain(amounts).collect::<Vec<_>>().join(", ")
+}
+
 /// One grant, whole.
 pub(super) fn card(grant: &Grant, now_ms: u64, paint: Paint) -> String {
     let mut fields = Fields::default();
@@ -78,6 +98,10 @@ pub(super) fn card(grant: &Grant, now_ms: u64, paint: Paint) -> String {
     fields.line("may touch", &data(grant));
     let calls = grant.limits.calls.map(|calls| format!("at most {calls}"));
     fields.line("calls", &calls.unwrap_or_else(|| "not counted".to_owned()));
+    for (meter, amount) in grant.limits.spend.iter() {
+        let most = format!("at most {} {}", meter.text(amount), meter.as_str());
+        fields.line("budget", &most);
+    }
     if grant.limits.risk > 0 {
         fields.line("risk", &format!("at least {} of {RISK_MAX}", grant.limits.risk));
     }

@@ -92,6 +92,7 @@ impl Home {
                 calls: Some(60),
                 risk: 75,
                 depth: 2,
+                ..Limits::default()
             },
             data: Some(DataScope::parse(["pii", "public"]).unwrap()),
             named: vec!["GB29NWBK60161331926819".into()],

@@ -59,6 +59,7 @@ impl Point {
         let ledger = Ledger {
             revision: 0,
             values_lost: false,
+            spent: crate::ledger::Amounts::default(),
             labels: self.labels.clone(),
             calls: self.used.map_or(0, |(times, _)| times),
             used: self

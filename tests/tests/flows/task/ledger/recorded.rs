@@ -16,6 +16,7 @@ use crate::flows::asking::{AGENT, Asking};
 /// A light-tier call that was let through, as its record says.
 fn call(task: &str, tool: &str) -> Decision {
     Decision {
+        release: None,
         id: DecisionId::new(&SystemClock),
         decided_ms: u64::MAX / 2_000_000,
         agent: AGENT.parse().unwrap(),

@@ -1,0 +1,59 @@
+//! What became of the budgets of a task, as it goes out.
+
+use checkrein_proto::task::v1 as wire;
+use checkrein_shared::ledger::{Amounts, Meter};
+use checkrein_shared::wire::amounts_to_wire;
+
+use crate::database::{DatabaseError, Transaction};
+use crate::task::spend::account::Account;
+use crate::task::store::spend::{self, Reservation};
+use crate::task::{Task, spend::key_of_task};
+
+/// Adds to a task what it may use up, what it has, and what nobody knows.
+pub(super) async fn show(tx: &Transaction, task: &Task, shown: &mut wire::Task) -> Result<(), DatabaseError> {
+    let used = spend::of_task(tx, task.id).await?;
+    for meter in Meter::ALL {
+        let account = used
+            .iter()
+            .find(|(of, _)| *of == meter)
+            .map(|(_, account)| *account);
+        let limit = task.limits.spend.get(meter);
+        if account.is_some() || limit.is_some() {
+            shown
+                .budgets
+                .push(budget(meter, limit, account.unwrap_or_default()));
+        }
+    }
+    for reservation in spend::unknown(tx, task.id).await? {
+        // Every release is held in the budget of its task, and in others beside.
+        if reservation.key == key_of_task(task.id, reservation.meter) {
+            add(&mut shown.unknown, &reservation);
+        }
+    }
+    Ok(())
+}
+
+fn budget(meter: Meter, limit: Option<u64>, account: Account) -> wire::Budget {
+    wire::Budget {
+        meter: meter.as_str().to_owned(),
+        limit: limit.map(|limit| meter.text(limit)).unwrap_or_default(),
+        spent: meter.text(account.spent),
+        reserved: meter.text(account.reserved),
+        unknown: meter.text(account.unknown),
+    }
+}
+
+fn add(unknown: &mut Vec<wire::UnknownSpend>, reservation: &Reservation) {
+    let use_id = reservation.use_id.to_string();
+    let amount = amounts_to_wire(&Amounts::default().with(reservation.meter, reservation.amount));
+    match unknown.iter_mut().find(|known| known.use_id == use_id) {
+        Some(known) => known.amounts.extend(amount),
+        None => unknown.push(wire::UnknownSpend {
+            use_id,
+            tool: reservation.tool.clone(),
+            enforcer: reservation.enforcer.clone(),
+            reserved_unix_ms: reservation.reserved_ms,
+            amounts: amount,
+        }),
+    }
+}
