@@ -37,6 +37,7 @@ CREATE TABLE reservation (
     incarnation bigint NOT NULL,
     reserved_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     closed_at timestamptz,
+    was_unknown boolean NOT NULL DEFAULT false,
     settled_by text,
     reason text NOT NULL DEFAULT '',
     PRIMARY KEY (task_id, use_id, key, window_start)
@@ -59,6 +60,7 @@ COMMENT ON COLUMN reservation.instance_id IS 'From which directory.';
 COMMENT ON COLUMN reservation.incarnation IS 'Of which opening; the journal of that says how the call ended.';
 COMMENT ON COLUMN reservation.reserved_at IS 'When.';
 COMMENT ON COLUMN reservation.closed_at IS 'When it stopped being under way; if a person settled it, when they did.';
+COMMENT ON COLUMN reservation.was_unknown IS 'Whether nobody knew its end at some time.';
 COMMENT ON COLUMN reservation.settled_by IS 'SPIFFE ID of the person who said what became of it; none: the journal did.';
 COMMENT ON COLUMN reservation.reason IS 'Why, if a person did.';
 

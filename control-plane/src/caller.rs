@@ -81,6 +81,7 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ("/checkrein.task.v1.TaskService/Confirm", &[Enforcer]),
     ("/checkrein.task.v1.TaskService/Note", &[Enforcer]),
     ("/checkrein.task.v1.TaskService/Declassify", &[Operator, Approver]),
+    ("/checkrein.task.v1.TaskService/Settle", &[Operator]),
     ("/checkrein.fleet.v1.FleetService/Session", &[Enforcer]),
     ("/checkrein.fleet.v1.FleetService/Register", &[Operator]),
     ("/checkrein.fleet.v1.FleetService/Certify", &[Operator]),

@@ -33,6 +33,7 @@ use checkrein_shared::identity::{Role, SpiffeId};
 use checkrein_shared::key::VerifyingKey;
 use checkrein_shared::label::Label;
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::database::{Database, DatabaseError, Transaction};
@@ -43,6 +44,7 @@ pub use declassify::Declassified;
 pub use ledger::{Carried, Counted, Note, Recorded, Source, count_recorded, known};
 pub use presented::{BelieveError, Objection, believe, forget_proofs};
 pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
+pub use spend::settle::Settle;
 pub use spend::{Ending, Spending, give_up, queue::Waiting, settle};
 
 /// A task may live at most this long; an agent that needs more starts another.
@@ -187,6 +189,9 @@ pub enum TaskError {
     /// There is nothing to lift.
     #[error("task `{0}` carries no label `{1}`; `checkrein task show {0}` says what it carries")]
     NotCarried(TaskId, Label),
+    /// Nothing of it is unknown.
+    #[error("nothing that is held for `{0}` is unknown; `checkrein task show` lists what is")]
+    NotUnknown(Uuid),
     /// Its authority is gone.
     #[error("task `{0}` is over and can't be amended; start another one")]
     Over(TaskId),

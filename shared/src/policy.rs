@@ -25,6 +25,7 @@
 //! is asked. Nothing here reads a clock, a file or a socket.
 
 mod argument;
+mod budget;
 mod bundle;
 mod cases;
 mod catalog;
@@ -58,6 +59,7 @@ mod value;
 mod world;
 
 pub use argument::{ArgumentType, EnumType, Member, RecordType, Scalar};
+pub use budget::{Budget, Per};
 pub use bundle::{
     BUNDLE_FORMAT, Bundle, BundleError, ComposeError, Composition, MANIFEST_BYTES_MAX, Manifest,
     SEGMENT_BYTES_MAX, SEGMENTS_MAX, Segment, SegmentKind, SegmentRef, Stage, compose,

@@ -4,6 +4,7 @@ mod amend;
 mod declassify;
 mod offline;
 mod revoke;
+mod settle;
 mod show;
 mod view;
 
@@ -76,6 +77,9 @@ enum Command {
     /// Stop a task that should not go on, one grant that was passed on in it, or whatever a key holds
     #[command(after_help = revoke::EXAMPLE)]
     Revoke(revoke::Args),
+    /// Say what became of a call whose end nobody knew: what was held for it is settled, or free again
+    #[command(after_help = settle::EXAMPLE)]
+    Settle(settle::Args),
 }
 
 const START_EXAMPLE: &str = "\
@@ -207,6 +211,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
                 .task
         }
         Command::Revoke(args) => return revoke::run(client, args, invocation).await,
+        Command::Settle(args) => return settle::run(client, args, invocation).await,
     };
     let task = task.ok_or(Error::Incomplete("task"))?;
     let now_ms = invocation.now_ms();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use checkrein_shared::identity::SpiffeId;
-use checkrein_shared::policy::{self, Bundle, Composition, Finding, Pack, PackSource, Severity};
+use checkrein_shared::policy::{self, Budget, Bundle, Composition, Finding, Pack, PackSource, Severity};
 
 use super::{Heads, PolicyError};
 
@@ -20,6 +20,8 @@ pub(super) struct Prepared {
     pub(super) audiences: Vec<(Labels, String)>,
     /// The approver groups of all packs: name, pack, members.
     pub(super) groups: Vec<(String, String, Vec<SpiffeId>)>,
+    /// The budgets of all packs, each with its pack.
+    pub(super) budgets: Vec<(String, Budget)>,
     /// What was found in the pushed pack that does not refuse it.
     pub(super) findings: Vec<Finding>,
     /// Rules and tools of the pushed pack.
@@ -84,6 +86,7 @@ pub(super) fn prepare(
         compositions,
         audiences,
         groups: groups(&all),
+        budgets: budgets(&all),
         findings,
         counts,
     })
@@ -231,6 +234,15 @@ fn parse_all(heads: &Heads, pushed: Option<&PackSource>) -> Result<BTreeMap<Stri
             .map_err(PolicyError::Refused)
     };
     sources.into_iter().map(parse).collect()
+}
+
+fn budgets(all: &[&Pack]) -> Vec<(String, Budget)> {
+    let of_pack = |pack: &&Pack| {
+        let name = pack.name().to_owned();
+        let budget = |budget: &Budget| (name.clone(), budget.clone());
+        pack.budgets().iter().map(budget).collect::<Vec<_>>()
+    };
+    all.iter().flat_map(of_pack).collect()
 }
 
 fn groups(all: &[&Pack]) -> Vec<(String, String, Vec<SpiffeId>)> {

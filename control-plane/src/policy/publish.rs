@@ -85,6 +85,7 @@ impl Policies {
             store::insert_pack(&tx, &revision, &push.source).await?;
             self.store_bundles(&tx, &prepared).await?;
             store::replace_groups(&tx, &prepared.groups).await?;
+            store::replace_budgets(&tx, &prepared.budgets).await?;
             store::remember(&tx, &push.by, &push.key, &push.request, &revision).await?;
         }
         let enforcers = store::count_audience(&tx, &push.source.name).await?;

@@ -7,7 +7,7 @@ use checkrein_proto::policy::v1 as wire;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::id::Generation;
 use checkrein_shared::identity::SpiffeId;
-use checkrein_shared::policy::{PackSource, Segment};
+use checkrein_shared::policy::{Budget, PackSource, Segment};
 use prost::Message;
 use tokio_postgres::Row;
 
@@ -189,6 +189,27 @@ pub(super) async fn replace_groups(
     for (name, pack, members) in groups {
         let members: Vec<&str> = members.iter().map(SpiffeId::as_str).collect();
         tx.change_one(insert, &[name, pack, &members]).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn replace_budgets(
+    tx: &Transaction,
+    budgets: &[(String, Budget)],
+) -> Result<(), DatabaseError> {
+    tx.execute("-- policy.clear_budgets\nDELETE FROM pack_budget", &[])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let insert = "-- policy.insert_budget
+        INSERT INTO pack_budget (pack, name, per, meter, amount, window_ms, tools) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    for (pack, budget) in budgets {
+        let (per, meter) = (budget.per.as_str(), budget.meter.as_str());
+        let (limit, window) = (signed(budget.limit), budget.window_ms.map(signed));
+        tx.change_one(
+            insert,
+            &[pack, &budget.name, &per, &meter, &limit, &window, &budget.tools],
+        )
+        .await?;
     }
     Ok(())
 }

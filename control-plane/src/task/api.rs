@@ -231,6 +231,21 @@ impl TaskService for Tasks {
             lifted: done.lifted.iter().map(Into::into).collect(),
         }))
     }
+
+    async fn settle(
+        &self,
+        request: Request<wire::SettleRequest>,
+    ) -> Result<Response<wire::SettleResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let settle = spend::parse_settle(request.into_inner())?;
+        let task = self.settle_unknown(&caller.id, &settle).await?;
+        let tx = self.read().await.map_err(|error| database_trouble(&error))?;
+        let mut shown = whole(&task);
+        spend::show(&tx, &task, &mut shown)
+            .await
+            .map_err(|error| database_trouble(&error))?;
+        Ok(Response::new(wire::SettleResponse { task: Some(shown) }))
+    }
 }
 
 impl From<TaskError> for Status {
@@ -243,6 +258,7 @@ impl From<TaskError> for Status {
                 Self::permission_denied(error.to_string())
             }
             TaskError::NotCarried(..) => precondition("NOT_CARRIED", error.to_string()),
+            TaskError::NotUnknown(_) => precondition("NOT_UNKNOWN", error.to_string()),
             TaskError::OwnGrant(_) => bad_field("grant_id", error.to_string()),
             TaskError::Over(_) => precondition("TASK_OVER", error.to_string()),
             TaskError::AmendedTooOften(_) => precondition("AMENDED_TOO_OFTEN", error.to_string()),

@@ -11,11 +11,13 @@
 
 pub(super) mod account;
 pub(super) mod queue;
+pub(super) mod settle;
 
 use checkrein_shared::decision::{Cause, OutcomeResult};
 use checkrein_shared::grant::{Chain, Grant};
 use checkrein_shared::id::{InstanceId, TaskId};
 use checkrein_shared::ledger::{Amounts, Meter};
+use checkrein_shared::policy::{self, Per};
 use uuid::Uuid;
 
 use self::account::{Account, End, Held, Room};
@@ -78,10 +80,17 @@ pub(super) async fn reserve(
     if spending.cost.is_empty() {
         return Ok(Reserved::Whole);
     }
-    let budgets = budgets(task, chain, &spending.cost);
     if !is_new {
-        return again(tx, (task.id, release), &budgets, spending).await;
+        return again(tx, (task.id, release), spending).await;
     }
+    let mut budgets = budgets(task, chain, &spending.cost);
+    let (of_packs, now_ms) = store::spend::of_packs(tx).await?;
+    budgets.extend(
+        of_packs
+            .iter()
+            .filter_map(|set| of_pack(set, chain, spending, now_ms)),
+    );
+    budgets.sort_by_key(Budget::line);
     let lines: Vec<Line> = budgets.iter().map(Budget::line).collect();
     let mut accounts = store::spend::lock(tx, &lines).await?;
     let ahead = store::spend::waits_ahead(tx, release, &lines).await?;
@@ -124,18 +133,15 @@ const BUSY: &str =
 async fn again(
     tx: &Transaction,
     (task, release): (TaskId, Uuid),
-    budgets: &[Budget],
     spending: &Spending,
 ) -> Result<Reserved, DatabaseError> {
     let held = store::spend::of_use(tx, task, release).await?;
-    let is_held = |budget: &Budget| {
-        held.iter().any(|held| {
-            held.key == budget.key
-                && held.held == Some(Held::Reserved)
-                && Some(held.amount) == spending.cost.get(budget.meter)
-        })
+    let is_held = |meter: Meter, amount: u64| {
+        let mut of_meter = held.iter().filter(|held| held.meter == meter).peekable();
+        of_meter.peek().is_some()
+            && of_meter.all(|held| held.held == Some(Held::Reserved) && held.amount == amount)
     };
-    if budgets.iter().all(is_held) {
+    if spending.cost.iter().all(|(meter, amount)| is_held(meter, amount)) {
         return Ok(Reserved::Whole);
     }
     let reason = "what this release takes is not held for it any more; present the call again";
@@ -221,8 +227,35 @@ fn budgets(task: &Task, chain: &Chain, cost: &Amounts) -> Vec<Budget> {
             }
         }
     }
-    budgets.sort_by_key(Budget::line);
     budgets
+}
+
+/// A budget that a pack sets, if it bounds this release.
+fn of_pack(
+    (pack, set): &(String, policy::Budget),
+    chain: &Chain,
+    spending: &Spending,
+    now_ms: u64,
+) -> Option<Budget> {
+    spending.cost.get(set.meter)?;
+    let (root, leaf) = (chain.root(), chain.leaf());
+    let subject = match set.per {
+        Per::User => root.user.clone(),
+        Per::Agent => leaf.agent.to_string(),
+        Per::Tool => spending.tool.clone(),
+        Per::Task => root.task.to_string(),
+    };
+    set.counts(&spending.tool).then(|| Budget {
+        key: format!("pack {pack}/{} {} {subject}", set.name, set.meter.as_str()),
+        window_start: set.window_start(now_ms),
+        meter: set.meter,
+        limit: Some(set.limit),
+        whose: format!(
+            "by budget `{}` of pack `{pack}`, {} `{subject}`",
+            set.name,
+            set.per.as_str()
+        ),
+    })
 }
 
 /// The budget of a task.

@@ -39,6 +39,7 @@ fn confirm() -> Confirm {
         reversibility: None,
         asked: Vec::new(),
         cost: Amounts::none(),
+        cost_tool: String::new(),
         instance: InstanceId::new(&clock),
         incarnation: 1,
     }

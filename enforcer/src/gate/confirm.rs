@@ -62,6 +62,7 @@ impl Core {
             reversibility: weighed.reversibility,
             asked: self.asked(case, weighed),
             cost: weighed.cost,
+            cost_tool: case.action.tool.clone(),
             instance: self.instance,
             incarnation: self.journal.incarnation(),
         };

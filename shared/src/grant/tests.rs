@@ -81,7 +81,7 @@ fn a_token_says_its_limits_and_leaves_none_out() {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims = String::from_utf8(claims).unwrap();
     for member in [
-        r#""budgets":{"bytes":null,"calls":null,"model_calls":null,"money":null,"rows":null,"tokens":null}"#,
+        r#""budgets":{"calls":null,"money":null,"rows":null,"bytes":null,"tokens":null,"model_calls":null}"#,
         r#""data":null"#,
         r#""risk":0"#,
         r#""del_max_depth":0"#,
@@ -177,11 +177,11 @@ fn a_claim_that_stands_twice_is_unknown_or_is_missing_is_refused() {
         (r#""money":5000000"#, r#""money":1000000000000000001"#),
         (r#""money":5000000"#, r#""money":1.5"#),
         (
-            r#""budgets":{"bytes":null,"calls":60,"model_calls":null,"money":5000000,"rows":null,"tokens":null},"#,
+            r#""budgets":{"calls":60,"money":5000000,"rows":null,"bytes":null,"tokens":null,"model_calls":null},"#,
             "",
         ),
         (
-            r#""budgets":{"bytes":null,"calls":60,"model_calls":null,"money":5000000,"rows":null,"tokens":null}"#,
+            r#""budgets":{"calls":60,"money":5000000,"rows":null,"bytes":null,"tokens":null,"model_calls":null}"#,
             r#""budgets":60"#,
         ),
         (r#""data":["pii","public"],"#, ""),

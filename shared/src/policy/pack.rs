@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::budget::{self, Budget};
 use super::cases::Case;
 use super::catalog::{CatalogFile, Tool};
 use super::duration::DurationMs;
@@ -37,6 +38,7 @@ pub struct Pack {
     pub(super) full_bound_ms: Option<u64>,
     pub(super) light_bound_ms: Option<u64>,
     pub(super) groups: BTreeMap<String, Vec<SpiffeId>>,
+    pub(super) budgets: Vec<Budget>,
     pub(super) rules: Vec<Rule>,
     pub(super) tools: Vec<Tool>,
     pub(super) cases: Vec<Case>,
@@ -60,6 +62,8 @@ struct Settings {
     bounds: BoundSettings,
     #[serde(default)]
     groups: BTreeMap<Spanned<String>, Vec<Spanned<SpiffeId>>>,
+    #[serde(default, rename = "budget")]
+    budgets: Vec<budget::Written>,
 }
 
 #[derive(Deserialize, Default)]
@@ -142,6 +146,11 @@ impl Pack {
         &self.groups
     }
 
+    /// What it lets users, agents, tools and tasks use up.
+    pub fn budgets(&self) -> &[Budget] {
+        &self.budgets
+    }
+
     /// The labels an enforcer must have to run this pack.
     pub const fn selectors(&self) -> &BTreeMap<String, String> {
         &self.selectors
@@ -161,6 +170,7 @@ impl Pack {
             full_bound_ms: None,
             light_bound_ms: None,
             groups: BTreeMap::new(),
+            budgets: Vec::new(),
             rules: Vec::new(),
             tools: Vec::new(),
             cases: Vec::new(),
@@ -191,7 +201,7 @@ impl Reader<'_> {
             Ok(settings) => settings,
             Err(error) => {
                 let at = error.span().unwrap_or_default();
-                let help = "it may hold `namespace`, `[selectors]`, `[bounds]` and `[groups]`";
+                let help = "it may hold `namespace`, `[selectors]`, `[bounds]`, `[groups]` and `[[budget]]`";
                 self.errors
                     .push(place.error(at, error.message().trim_end(), help));
                 return;
@@ -208,6 +218,9 @@ impl Reader<'_> {
         for (name, people) in settings.groups {
             self.group(place, name, people);
         }
+        let (budgets, findings) = budget::read(place, settings.budgets);
+        self.pack.budgets = budgets;
+        self.errors.extend(findings);
     }
 
     /// A bound that the pack sets. One that would loosen the default is shown: it will not do what it says.

@@ -2,12 +2,15 @@
 
 use checkrein_proto::task::v1 as wire;
 use checkrein_shared::ledger::{Amounts, Meter};
-use checkrein_shared::wire::amounts_to_wire;
+use checkrein_shared::wire::{amounts_from_wire, amounts_to_wire};
+use tonic::Status;
 
+use super::parse_id;
+use crate::api::{bad_field, text};
 use crate::database::{DatabaseError, Transaction};
 use crate::task::spend::account::Account;
 use crate::task::store::spend::{self, Reservation};
-use crate::task::{Task, spend::key_of_task};
+use crate::task::{Settle, Task, spend::key_of_task};
 
 /// Adds to a task what it may use up, what it has, and what nobody knows.
 pub(super) async fn show(tx: &Transaction, task: &Task, shown: &mut wire::Task) -> Result<(), DatabaseError> {
@@ -31,6 +34,27 @@ pub(super) async fn show(tx: &Transaction, task: &Task, shown: &mut wire::Task) 
         }
     }
     Ok(())
+}
+
+/// What a person says of a release.
+pub(super) fn parse_settle(request: wire::SettleRequest) -> Result<Settle, Status> {
+    let spent = amounts_from_wire(&request.spent).map_err(|error| bad_field("spent", error.to_string()))?;
+    if request.returned && !spent.is_empty() {
+        return Err(bad_field(
+            "returned",
+            "what was not made has used nothing; say one of the two",
+        ));
+    }
+    if text("reason", &request.reason)?.is_empty() {
+        return Err(bad_field("reason", "how is it known what became of the call?"));
+    }
+    let release = request.use_id.parse();
+    Ok(Settle {
+        task: parse_id(&request.task_id)?,
+        release: release.map_err(|_| bad_field("use_id", "not a UUID; `checkrein task show` lists them"))?,
+        spent: (!request.returned).then_some(spent),
+        reason: request.reason,
+    })
 }
 
 fn budget(meter: Meter, limit: Option<u64>, account: Account) -> wire::Budget {

@@ -4,6 +4,7 @@
 
 use checkrein_shared::id::{InstanceId, TaskId};
 use checkrein_shared::ledger::{Amounts, Meter};
+use checkrein_shared::policy::{Budget, Per};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -21,6 +22,31 @@ pub(in crate::task) struct Line {
     pub(in crate::task) key: String,
     pub(in crate::task) window_start: u64,
     pub(in crate::task) meter: Meter,
+}
+
+/// The budgets that the packs in force set, each with its pack, and the time.
+pub(in crate::task) async fn of_packs(
+    tx: &Transaction,
+) -> Result<(Vec<(String, Budget)>, u64), DatabaseError> {
+    let read = "-- budget.of_packs
+        SELECT * FROM pack_budget ORDER BY pack, name";
+    let rows = tx.query(read, &[]).await.map_err(|source| tx.failed(source))?;
+    let decode = |row: &Row| {
+        let name: String = row.get("name");
+        let per = Per::named(row.get("per")).ok_or_else(|| inconsistent("pack_budget", &name))?;
+        let meter = row.get::<_, &str>("meter").parse();
+        let budget = Budget {
+            per,
+            meter: meter.map_err(|_| inconsistent("pack_budget", &name))?,
+            limit: unsigned(row.get("amount")),
+            window_ms: row.get::<_, Option<i64>>("window_ms").map(unsigned),
+            tools: row.get("tools"),
+            name,
+        };
+        Ok((row.get("pack"), budget))
+    };
+    let budgets = rows.iter().map(decode).collect::<Result<_, DatabaseError>>()?;
+    Ok((budgets, super::now_ms(tx).await?))
 }
 
 /// What is held in one budget for one release.
@@ -294,7 +320,8 @@ pub(in crate::task) async fn end(
     ended: &[(Reservation, End)],
 ) -> Result<(), DatabaseError> {
     let end = "-- reservation.end
-        UPDATE reservation SET state = ended.state, actual = ended.actual, closed_at = clock_timestamp()
+        UPDATE reservation SET state = ended.state, actual = ended.actual, closed_at = clock_timestamp(),
+               was_unknown = was_unknown OR ended.state = 'unknown'
         FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::bigint[])
              AS ended (task_id, use_id, key, window_start, state, actual)
         WHERE reservation.task_id = ended.task_id AND reservation.use_id = ended.use_id
@@ -308,6 +335,22 @@ pub(in crate::task) async fn end(
         .await
         .map_err(|source| tx.failed(source))?;
     Ok(())
+}
+
+/// Writes who settled what was unknown of a release; false if nothing was.
+pub(in crate::task) async fn sign(
+    tx: &Transaction,
+    (task, release): (TaskId, Uuid),
+    (by, reason): (&str, &str),
+) -> Result<bool, DatabaseError> {
+    let sign = "-- reservation.sign
+        UPDATE reservation SET settled_by = $3, reason = $4
+        WHERE task_id = $1 AND use_id = $2 AND settled_by IS NULL AND state IN ('settled', 'returned') AND was_unknown";
+    let signed = tx
+        .execute(sign, &[&task.uuid(), &release, &by, &reason])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(signed > 0)
 }
 
 fn words(end: End) -> (&'static str, Option<i64>) {

@@ -16,6 +16,7 @@ use tonic::{Code, Status};
 use crate::flows::asking::until;
 
 mod crashed;
+mod shared;
 
 const AGENT: &str = "spiffe://acme.example/agent/billing";
 const PAY: &str = "bank/pay";
@@ -24,8 +25,14 @@ const ASK: &str = "model/ask";
 
 /// Payments that cost what they say, reads that cost nothing, and a model that is asked.
 fn bank() -> PackSource {
+    bank_with("")
+}
+
+/// The same with budgets.
+fn bank_with(budgets: &str) -> PackSource {
+    let settings = format!("namespace = \"org\"\n{budgets}");
     let files = [
-        ("checkrein.toml", "namespace = \"org\"\n"),
+        ("checkrein.toml", &*settings),
         (
             "catalog/bank.json",
             r#"[{"name": "pay", "inputSchema": {"type": "object", "properties": {"amount": {"type": "number"}}}},
@@ -71,8 +78,12 @@ struct Scene {
 
 impl Scene {
     async fn set(names: &[&str]) -> Self {
+        Self::under(&bank(), names).await
+    }
+
+    async fn under(pack: &PackSource, names: &[&str]) -> Self {
         let world = World::start().await.unwrap();
-        let generation = Generation(world.push(&bank()).await.unwrap());
+        let generation = Generation(world.push(pack).await.unwrap());
         let mut enforcers = Vec::new();
         for name in names {
             let enforcer = world.enforcer(name, AGENT).await.unwrap();
@@ -89,12 +100,16 @@ impl Scene {
     }
 
     async fn start(&self, budgets: &[(&str, &str)]) -> Result<StartResponse, Status> {
+        self.start_for("alice", budgets).await
+    }
+
+    async fn start_for(&self, user: &str, budgets: &[(&str, &str)]) -> Result<StartResponse, Status> {
         let amount = |(meter, amount): &(&str, &str)| Amount {
             meter: (*meter).to_owned(),
             amount: (*amount).to_owned(),
         };
         let request = StartRequest {
-            user: "alice".to_owned(),
+            user: user.to_owned(),
             agent: AGENT.to_owned(),
             tools: vec!["bank/*".to_owned(), "model/*".to_owned()],
             environment: "production".to_owned(),
