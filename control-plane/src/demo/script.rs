@@ -34,6 +34,30 @@ const PACK: &[(&str, &[u8])] = &[
     ),
 ];
 
+/// The pack of the scene in which steps add up.
+const DESK: &[(&str, &[u8])] = &[
+    (
+        "checkrein.toml",
+        include_bytes!("../../../deploy/packs/desk/checkrein.toml"),
+    ),
+    (
+        "catalog/desk.json",
+        include_bytes!("../../../deploy/packs/desk/catalog/desk.json"),
+    ),
+    (
+        "catalog/desk.toml",
+        include_bytes!("../../../deploy/packs/desk/catalog/desk.toml"),
+    ),
+    (
+        "rules.cedar",
+        include_bytes!("../../../deploy/packs/desk/rules.cedar"),
+    ),
+    (
+        "tests/desk.yaml",
+        include_bytes!("../../../deploy/packs/desk/tests/desk.yaml"),
+    ),
+];
+
 /// The id of the rule that is pushed in the middle of it all.
 pub(super) const FREEZE_RULE: &str = "payments-frozen";
 /// That rule.
@@ -67,6 +91,7 @@ pub(super) struct InjectionTask {
 /// One call of one tool.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Call {
+    /// Of the suite, unless it names another catalog.
     tool: String,
     arguments: Value,
 }
@@ -93,6 +118,15 @@ impl Suite {
 }
 
 impl UserTask {
+    /// One that no suite has.
+    pub(super) fn made_up(prompt: &str) -> Self {
+        Self {
+            id: String::new(),
+            prompt: prompt.to_owned(),
+            calls: Vec::new(),
+        }
+    }
+
     /// The values the user named: the words of the prompt and short runs of them, as they stand there; the words first.
     pub(super) fn named(&self) -> Vec<String> {
         let edge = |c: char| !c.is_alphanumeric();
@@ -109,7 +143,18 @@ impl UserTask {
 impl Call {
     /// As the catalog names it.
     pub(super) fn tool(&self) -> String {
+        if self.tool.contains('/') {
+            return self.tool.clone();
+        }
         format!("banking/{}", self.tool)
+    }
+
+    /// One that no suite has.
+    pub(super) fn made_up(tool: &str, arguments: &Value) -> Self {
+        Self {
+            tool: tool.to_owned(),
+            arguments: arguments.clone(),
+        }
     }
 
     /// Whether it only looks.
@@ -128,6 +173,17 @@ impl Call {
     /// The bytes that would be sent.
     pub(super) fn arguments(&self) -> String {
         self.arguments.to_string()
+    }
+}
+
+/// The pack of the scene in which steps add up.
+pub(super) fn desk() -> PackSource {
+    let files = DESK
+        .iter()
+        .map(|(path, content)| ((*path).to_owned(), content.to_vec()));
+    PackSource {
+        name: "desk".to_owned(),
+        files: files.collect(),
     }
 }
 

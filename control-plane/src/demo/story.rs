@@ -2,6 +2,7 @@
 
 mod calls;
 mod delegation;
+mod outcome;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub(super) struct Story {
     /// Calls that an approver has released.
     approved: BTreeSet<String>,
     calls: u64,
+    /// What the next call gives, as far as the story says.
+    gives: &'static str,
 }
 
 /// A task with the grant that carries it.
@@ -56,6 +59,7 @@ impl Story {
             tally: Tally::default(),
             approved: BTreeSet::new(),
             calls: 0,
+            gives: "",
         }
     }
 
@@ -71,6 +75,7 @@ impl Story {
         self.ask_a_person(&suite).await?;
         self.resist(&suite).await?;
         self.delegate(&suite).await?;
+        self.add_up().await?;
         self.flip(&suite).await?;
         self.absence(&suite).await?;
         self.count().await

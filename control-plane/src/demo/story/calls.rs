@@ -20,6 +20,7 @@ use checkrein_shared::action::ActionIdentity;
 use checkrein_shared::clock::SystemClock;
 use checkrein_shared::decision::Cause;
 use checkrein_shared::key::SigningKey;
+use checkrein_shared::policy::PackSource;
 use tokio::time::{sleep, timeout};
 
 use super::{Call, LOOK_INTERVAL, Story, UserTask, WAIT_MAX, Work, unexpected};
@@ -34,7 +35,15 @@ const RELEASE_WAIT_MS: u64 = 10_000;
 impl Story {
     /// Pushes the pack; returns its generation.
     pub(super) async fn push(&self, frozen: bool) -> Result<u64, DemoError> {
-        let source = script::pack(frozen);
+        self.push_pack(
+            script::pack(frozen),
+            if frozen { "freeze payments" } else { "banking" },
+        )
+        .await
+    }
+
+    /// Pushes any pack; returns its generation.
+    pub(super) async fn push_pack(&self, source: PackSource, note: &str) -> Result<u64, DemoError> {
         let file = |(path, content): (String, Vec<u8>)| PackFile {
             path,
             content: content.into(),
@@ -42,7 +51,7 @@ impl Story {
         let request = PushRequest {
             pack: source.name,
             files: source.files.into_iter().map(file).collect(),
-            note: if frozen { "freeze payments" } else { "banking" }.to_owned(),
+            note: note.to_owned(),
             idempotency_key: idempotency_key(&SystemClock),
             validate_only: false,
         };
@@ -148,6 +157,20 @@ impl Story {
         self.expect_as(at, work, call, &call_id, expected).await
     }
 
+    /// Presents a call that must be permitted, and says that it gave this.
+    pub(super) async fn expect_giving(
+        &mut self,
+        at: usize,
+        work: &Work,
+        call: &Call,
+        content: &'static str,
+    ) -> Result<(), DemoError> {
+        self.gives = content;
+        let presented = self.expect(at, work, call, Verdict::Permit).await;
+        self.gives = "";
+        presented
+    }
+
     /// Presents a call that must be denied, and for this cause.
     pub(super) async fn expect_denied(
         &mut self,
@@ -249,7 +272,7 @@ impl Story {
             let done = CompleteRequest {
                 decision_id: answer.decision_id.clone(),
                 result: OutcomeResult::Done.into(),
-                detail: String::new(),
+                content: self.gives.into(),
                 ..CompleteRequest::default()
             };
             gate.complete(done).await?;

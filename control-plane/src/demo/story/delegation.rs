@@ -35,7 +35,10 @@ impl Work {
     }
 
     /// Narrows it, offline, for whoever has that key.
-    fn pass_on(&self, (narrowing, key): (Narrowing, Arc<SigningKey>)) -> Result<Self, NotNarrowed> {
+    pub(super) fn pass_on(
+        &self,
+        (narrowing, key): (Narrowing, Arc<SigningKey>),
+    ) -> Result<Self, NotNarrowed> {
         let own_key = self.key.as_ref().ok_or(NotNarrowed::Key)?;
         let grant = OwnGrant::read(&self.grant)?.pass_on(narrowing, own_key, &SystemClock)?;
         Ok(Self {
@@ -120,7 +123,7 @@ impl Story {
 }
 
 /// A call's tool and nothing else, for a while, with a key of the clerk's own.
-fn for_clerk(call: &Call) -> Result<(Narrowing, Arc<SigningKey>), DemoError> {
+pub(super) fn for_clerk(call: &Call) -> Result<(Narrowing, Arc<SigningKey>), DemoError> {
     let clerk = CLERK.parse().map_err(|error| unexpected("an agent", &error))?;
     let scope = Scope::parse([call.tool()]).map_err(|error| unexpected("a scope", &error))?;
     let key = new_key()?;
@@ -133,7 +136,7 @@ fn for_clerk(call: &Call) -> Result<(Narrowing, Arc<SigningKey>), DemoError> {
     Ok((narrowing, key))
 }
 
-fn new_key() -> Result<Arc<SigningKey>, DemoError> {
+pub(super) fn new_key() -> Result<Arc<SigningKey>, DemoError> {
     let key = SigningKey::generate().and_then(|key| SigningKey::from_pkcs8(&key));
     key.map(Arc::new).map_err(|error| unexpected("a key", &error))
 }
