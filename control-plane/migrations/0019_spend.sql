@@ -7,6 +7,12 @@ ALTER TABLE task
 COMMENT ON COLUMN task.spend_meters IS 'The meters that are bounded, each once.';
 COMMENT ON COLUMN task.spend_max IS 'How much of each of them may be used up in the whole fleet; money in ten-thousandths.';
 
+ALTER TABLE task_use
+    ADD COLUMN enforcer text,
+    ADD COLUMN returned_at timestamptz;
+COMMENT ON COLUMN task_use.enforcer IS 'The enforcer that asked for it, which alone may give it back.';
+COMMENT ON COLUMN task_use.returned_at IS 'When it was given back, because it did not go ahead: it is not counted any more.';
+
 CREATE TABLE budget_use (
     key text NOT NULL,
     window_start bigint NOT NULL,

@@ -14,10 +14,12 @@ mod api;
 mod partition;
 mod store;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::{Chain, Decision, Mode, Outcome, Record, Tier, Verdict};
-use checkrein_shared::id::{HoldId, InstanceId};
+use checkrein_shared::id::{HoldId, InstanceId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::policy::Reversibility;
 use checkrein_shared::wire::InvalidMessage;
@@ -195,7 +197,13 @@ impl Decisions {
         let tx = self.database.begin("decision.append").await?;
         if store::advance_cursor(&tx, journal, batch.before, after).await? {
             store::insert(&tx, journal, &placed).await?;
-            count_calls(&tx, &placed).await?;
+            // Tasks before holds, and holds before budgets, like everybody.
+            let calls: Vec<_> = placed.iter().filter_map(call).collect();
+            let not_made = not_made(&placed);
+            let tasks = calls.iter().map(|call| call.task);
+            task::lock_all(&tx, tasks.chain(not_made.iter().map(|(task, _)| *task)).collect()).await?;
+            task::count_recorded(&tx, &calls).await?;
+            task::take_back(&tx, &journal.enforcer, &not_made).await?;
             settle_holds(&tx, journal, &placed).await?;
             task::settle(&tx, journal.key(), &endings(&placed)).await?;
             tx.commit().await?;
@@ -249,12 +257,6 @@ fn place(batch: &Batch) -> Result<Vec<Placed>, AppendError> {
     Ok(placed)
 }
 
-/// Calls that were let through without asking count in the ledgers of their tasks, in the transaction that stores them.
-async fn count_calls(tx: &Transaction, placed: &[Placed]) -> Result<(), DatabaseError> {
-    let calls: Vec<_> = placed.iter().filter_map(call).collect();
-    task::count_recorded(tx, &calls).await
-}
-
 /// The call that a record lets through on its own. A full-tier release was counted when it was confirmed or its approval used.
 fn call(placed: &Placed) -> Option<Recorded<'_>> {
     let Record::Decision(decision) = &placed.record else {
@@ -282,6 +284,17 @@ async fn settle_holds(tx: &Transaction, journal: &Journal, placed: &[Placed]) ->
         return Ok(());
     }
     hold::settle(tx, &journal.enforcer, &outcomes).await
+}
+
+/// Releases that were confirmed and did not go ahead.
+fn not_made(placed: &[Placed]) -> BTreeSet<(TaskId, Uuid)> {
+    let release = |placed: &Placed| match &placed.record {
+        Record::Decision(decision) if decision.verdict != Verdict::Permit => {
+            Some((decision.task?, decision.release?.uuid()))
+        }
+        _ => None,
+    };
+    placed.iter().filter_map(release).collect()
 }
 
 /// How releases ended, as far as these records say it.

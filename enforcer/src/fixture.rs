@@ -39,12 +39,17 @@ pub(crate) const AGENT: &str = "spiffe://acme.example/agent/billing";
 pub(crate) const NOW_MS: u64 = 1_750_000_000_000;
 
 const CATALOG: &str = r#"{"tools":[
+  {"name":"ask","inputSchema":{"type":"object","properties":{"tokens":{"type":"integer"}}}},
   {"name":"look","inputSchema":{"type":"object","properties":{"account":{"type":"string"}}}},
   {"name":"mail","inputSchema":{"type":"object","properties":{"query":{"type":"string"}}}},
   {"name":"note","inputSchema":{"type":"object","properties":{"text":{"type":"string"},"pin":{"type":"string"}}}},
   {"name":"pay","inputSchema":{"type":"object","properties":{"to":{"type":"string"},"amount":{"type":"integer"}},"required":["to","amount"]}}
 ]}"#;
 const CATALOG_NOTES: &str = r#"
+[ask]
+effects = ["read"]
+reversibility = "read_only"
+cost = { tokens = "tokens" }
 [look]
 effects = ["read"]
 reversibility = "read_only"

@@ -173,7 +173,12 @@ pub async fn release(
     release: &Release,
 ) -> Result<Released, DatabaseError> {
     let tool = release.counted.as_ref().map(|counted| &*counted.tool);
-    let is_new = store::ledger::insert_use(tx, task.id, release.id, tool).await?;
+    let named = (release.id, &*release.spending.enforcer);
+    let is_new = store::ledger::insert_use(tx, task.id, named, tool).await?;
+    if !is_new && store::ledger::was_returned(tx, task.id, release.id).await? {
+        let reason = "this release was given back; present the call again".to_owned();
+        return Ok(Released::Refused((Cause::Budget, reason)));
+    }
     let charge = charge(tx, (task, chain), is_new).await?;
     if charge == Charge::Exhausted {
         return Ok(Released::Exhausted);

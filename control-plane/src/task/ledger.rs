@@ -201,16 +201,35 @@ pub(super) async fn count(
     Ok(Ok(ledger))
 }
 
-/// Counts calls that were let through without asking, when their records come home; those of tasks that nobody knows count
-/// nowhere. Locks the tasks until the transaction ends.
-pub async fn count_recorded(tx: &Transaction, recorded: &[Recorded<'_>]) -> Result<(), DatabaseError> {
-    let tasks: BTreeSet<Uuid> = recorded.iter().map(|call| call.task.uuid()).collect();
+/// Locks the tasks of records that come home, all at once and in the order of their ids, until the transaction ends: like everybody who
+/// locks several.
+pub async fn lock_all(tx: &Transaction, tasks: BTreeSet<TaskId>) -> Result<(), DatabaseError> {
+    let tasks: Vec<Uuid> = tasks.into_iter().map(TaskId::uuid).collect();
     if tasks.is_empty() {
         return Ok(());
     }
-    let tasks: Vec<Uuid> = tasks.into_iter().collect();
-    store::ledger::lock_all(tx, &tasks).await?;
+    store::ledger::lock_all(tx, &tasks).await
+}
+
+/// Counts calls that were let through without asking, when their records come home; those of tasks that nobody knows count
+/// nowhere. Whoever asks has locked the tasks.
+pub async fn count_recorded(tx: &Transaction, recorded: &[Recorded<'_>]) -> Result<(), DatabaseError> {
+    if recorded.is_empty() {
+        return Ok(());
+    }
     store::ledger::count_recorded(tx, recorded).await
+}
+
+/// Takes out of the ledgers again what an enforcer was let through with and did not let through. Whoever asks has locked the tasks.
+pub async fn take_back(
+    tx: &Transaction,
+    enforcer: &str,
+    releases: &BTreeSet<(TaskId, Uuid)>,
+) -> Result<(), DatabaseError> {
+    for release in releases {
+        store::ledger::take_back(tx, enforcer, *release).await?;
+    }
+    Ok(())
 }
 
 /// What stands against going on in this task.

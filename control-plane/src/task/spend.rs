@@ -159,7 +159,7 @@ pub async fn settle(
     }
     let uses: Vec<Uuid> = endings.iter().map(|(id, _)| *id).collect();
     let open = store::spend::open_of(tx, journal, &uses).await?;
-    close(tx, open, |reservation| {
+    close(tx, (open, Held::Reserved), |reservation| {
         let ending = endings.iter().find(|(id, _)| *id == reservation.use_id);
         match ending.map(|(_, ending)| ending) {
             Some(Ending::NotMade) => End::Returned,
@@ -175,13 +175,13 @@ pub async fn settle(
 /// What is held for releases of earlier openings of a directory, whose journals are home: no word of them will come.
 pub async fn give_up(tx: &Transaction, journal: (&str, InstanceId, u64)) -> Result<(), DatabaseError> {
     let open = store::spend::open_before(tx, journal).await?;
-    close(tx, open, |_| End::Unknown).await
+    close(tx, (open, Held::Reserved), |_| End::Unknown).await
 }
 
-/// Ends reservations that are held, each once: they are looked at again when their budgets are locked.
+/// Ends reservations that are held like this, each once: they are looked at again when their budgets are locked.
 pub(super) async fn close(
     tx: &Transaction,
-    found: Vec<Reservation>,
+    (found, expected): (Vec<Reservation>, Held),
     end: impl Fn(&Reservation) -> End,
 ) -> Result<(), DatabaseError> {
     let mut lines: Vec<Line> = found.iter().map(|reservation| reservation.line.clone()).collect();
@@ -196,6 +196,9 @@ pub(super) async fn close(
         let (Some(held), Ok(at)) = (reservation.held, lines.binary_search(&reservation.line)) else {
             continue;
         };
+        if held != expected {
+            continue;
+        }
         let end = end(&reservation);
         accounts[at].close(held, reservation.amount, end);
         ended.push((reservation, end));

@@ -7,7 +7,7 @@
 use thiserror::Error;
 
 use super::{DataScope, Grant};
-use crate::ledger::Amounts;
+use crate::ledger::{Amounts, Meter};
 
 /// A task may make at most this many calls, if they are counted at all.
 pub const CALLS_MAX: u64 = 1_000_000_000;
@@ -44,6 +44,9 @@ pub enum InvalidLimits {
     /// Deeper than is ever needed.
     #[error("a grant can be passed on at most {DEPTH_MAX} times in a row")]
     Depth,
+    /// Said elsewhere.
+    #[error("how many calls a task may make stands in `calls`, and not among its other budgets")]
+    CallsTwice,
     /// Not an amount.
     #[error("{0}")]
     Spend(String),
@@ -90,6 +93,9 @@ impl Limits {
             Some(0) => return Err(InvalidLimits::Calls),
             Some(calls) if calls > CALLS_MAX => return Err(InvalidLimits::Calls),
             _ => {}
+        }
+        if self.spend.get(Meter::Calls).is_some() {
+            return Err(InvalidLimits::CallsTwice);
         }
         if self.risk > RISK_MAX {
             return Err(InvalidLimits::Risk);

@@ -178,12 +178,12 @@ impl Grant {
 fn budgets(limits: &Limits) -> Value {
     let of_meter = |meter: Meter| (meter.as_str().to_owned(), json!(limits.spend.get(meter)));
     let calls = [("calls".to_owned(), json!(limits.calls))];
-    Value::Object(calls.into_iter().chain(Meter::ALL.map(of_meter)).collect())
+    Value::Object(calls.into_iter().chain(Meter::OF_TASKS.map(of_meter)).collect())
 }
 
 fn spend(budgets: &mut Claims<'_>) -> Result<Amounts, String> {
     let mut spend = Amounts::default();
-    for meter in Meter::ALL {
+    for meter in Meter::OF_TASKS {
         let Some(amount) = budgets.whole_or_null(meter.as_str())? else {
             continue;
         };

@@ -29,6 +29,8 @@ pub enum Meter {
     Tokens,
     /// Calls of models.
     ModelCalls,
+    /// Calls, over tasks; those of one task are [limited](crate::grant::Limits) by themselves.
+    Calls,
 }
 
 /// Amounts by meter; of a meter that is absent nothing is said.
@@ -39,7 +41,7 @@ pub struct Amounts([Option<u64>; Meter::ALL.len()]);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InvalidAmount {
     /// No such meter.
-    #[error("`{0}` is not counted; expected `money`, `rows`, `bytes`, `tokens` or `model_calls`")]
+    #[error("`{0}` is not counted; expected `money`, `rows`, `bytes`, `tokens`, `model_calls` or `calls`")]
     Meter(String),
     /// Not an amount of it.
     #[error(
@@ -62,7 +64,17 @@ pub enum InvalidAmount {
 
 impl Meter {
     /// Every one of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self::Money,
+        Self::Rows,
+        Self::Bytes,
+        Self::Tokens,
+        Self::ModelCalls,
+        Self::Calls,
+    ];
+
+    /// Those of which a task and its grants have budgets, and rules read what is spent.
+    pub const OF_TASKS: [Self; 5] = [
         Self::Money,
         Self::Rows,
         Self::Bytes,
@@ -78,6 +90,7 @@ impl Meter {
             Self::Bytes => "bytes",
             Self::Tokens => "tokens",
             Self::ModelCalls => "model_calls",
+            Self::Calls => "calls",
         }
     }
 

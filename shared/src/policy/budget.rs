@@ -10,6 +10,8 @@
 //! tools = ["bank/*"]
 //! ```
 //!
+//! A call counts with what the catalog says it costs: one that says nothing of a meter is not counted in it.
+//!
 //! A window is fixed: windows of a day begin at midnight UTC, and in general at whole multiples since 1970.
 
 use serde::Deserialize;

@@ -176,7 +176,7 @@ fn spent(spent: &Amounts) -> Value {
         };
         (meter.as_str(), value)
     };
-    Value::record(present(Meter::ALL.map(member)), None)
+    Value::record(present(Meter::OF_TASKS.map(member)), None)
 }
 
 /// How much a call gave, as far as it is known.

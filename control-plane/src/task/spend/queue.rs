@@ -14,9 +14,11 @@ use crate::database::{Database, DatabaseError};
 use crate::task::store;
 
 /// Longer than this nobody waits: an enforcer gives up on an answer after three seconds.
-const WAIT_MAX: Duration = Duration::from_millis(2_400);
-/// So often whoever waits looks whether it is its turn.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+/// So often whoever is first looks whether something came free; whoever has others before it waits for each of them as long, up to
+/// ten.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const AHEAD_MAX: u32 = 9;
 /// A place that is older is nobody's any more.
 pub(in crate::task) const PLACE_KEPT: Duration = Duration::from_secs(5);
 /// So many wait for one budget; one more is refused at once.
@@ -53,11 +55,12 @@ impl<'a> Waiting<'a> {
         }
         while self.is_in_line && Instant::now() < self.until {
             let tx = self.database.begin("budget.look").await?;
-            if store::spend::is_first(&tx, self.release).await? {
+            let ahead = store::spend::ahead(&tx, self.release).await?;
+            drop(tx);
+            if ahead == 0 {
                 return Ok(true);
             }
-            drop(tx);
-            sleep(LOOK_INTERVAL).await;
+            sleep(LOOK_INTERVAL * (1 + ahead.min(AHEAD_MAX))).await;
         }
         self.leave().await?;
         Ok(false)

@@ -42,7 +42,7 @@ impl Tasks {
             Some(spent) => End::Settled(spent.get(held.meter).unwrap_or(held.amount)),
             None => End::Returned,
         };
-        close(&tx, held, end).await?;
+        close(&tx, (held, Held::Unknown), end).await?;
         let by = (caller.as_str(), settle.reason.as_str());
         // Somebody else may have said it meanwhile.
         if !store::spend::sign(&tx, (task.id, settle.release), by).await? {

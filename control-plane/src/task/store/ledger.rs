@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use checkrein_shared::id::{DecisionId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::{Amounts, LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Use};
+use checkrein_shared::ledger::{
+    AMOUNT_MAX, Amounts, LEDGER_LABELS_MAX, LEDGER_TOOLS_MAX, Ledger, Meter, Use,
+};
 use checkrein_shared::policy::Reversibility;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -16,12 +18,16 @@ use crate::database::{
     unsigned,
 };
 use crate::task::ledger::{Carried, Counted, Note, Recorded, Source, TOOL_BYTES_MAX};
+use crate::task::spend::key_of_task;
 
 /// The ledger as one snapshot has it, with at most one tool more than it may have; none: there is no such task.
 pub(in crate::task) async fn read(tx: &Transaction, id: TaskId) -> Result<Option<Ledger>, DatabaseError> {
     let read = "-- ledger.read
         SELECT task.ledger_revision, task.values_lost,
                ARRAY(SELECT label FROM task_label WHERE task_id = $1 ORDER BY label LIMIT $2) AS labels,
+               ARRAY(SELECT (SELECT spent + reserved + unknown FROM budget_use
+                             WHERE budget_use.key = meter.key AND window_start = 0)
+                     FROM unnest($4::text[]) WITH ORDINALITY AS meter (key, place) ORDER BY place) AS spent,
                used.tools, used.times, used.moments, used.reversibility
         FROM task, LATERAL (
             SELECT array_agg(tool) AS tools, array_agg(times) AS times, array_agg(last_used_at) AS moments,
@@ -29,31 +35,74 @@ pub(in crate::task) async fn read(tx: &Transaction, id: TaskId) -> Result<Option
             FROM (SELECT * FROM task_tool WHERE task_id = $1 ORDER BY tool LIMIT $3) tool) used
         WHERE task.id = $1";
     let labels_max = i64::try_from(LEDGER_LABELS_MAX).unwrap_or(i64::MAX);
+    let meters = Meter::OF_TASKS.map(|meter| key_of_task(id, meter));
     let tools_max = i64::try_from(LEDGER_TOOLS_MAX + 1).unwrap_or(i64::MAX);
     let row = tx
-        .query_opt(read, &[&id.uuid(), &labels_max, &tools_max])
+        .query_opt(read, &[&id.uuid(), &labels_max, &tools_max, &&meters[..]])
         .await
         .map_err(|source| tx.failed(source))?;
-    let ledger = row.map(|row| decode(&row, id)).transpose()?;
-    let Some(mut ledger) = ledger else { return Ok(None) };
-    ledger.spent = super::spend::taken(tx, id).await?;
-    Ok(Some(ledger))
+    row.map(|row| decode(&row, id)).transpose()
 }
 
 /// Names a release and the tool it is counted for; false if it was named before.
 pub(in crate::task) async fn insert_use(
     tx: &Transaction,
     id: TaskId,
-    release: Uuid,
+    (release, enforcer): (Uuid, &str),
     tool: Option<&str>,
 ) -> Result<bool, DatabaseError> {
     let insert = "-- ledger.insert_use
-        INSERT INTO task_use (task_id, use_id, charged_at, tool, tool_used_at)
-        VALUES ($1, $2, date_trunc('milliseconds', clock_timestamp()), $3,
+        INSERT INTO task_use (task_id, use_id, charged_at, tool, enforcer, tool_used_at)
+        VALUES ($1, $2, date_trunc('milliseconds', clock_timestamp()), $3, $4,
                 (SELECT last_used_at FROM task_tool WHERE task_id = $1 AND tool = $3))
         ON CONFLICT DO NOTHING";
-    let inserted = tx.execute(insert, &[&id.uuid(), &release, &tool]).await;
+    let inserted = tx
+        .execute(insert, &[&id.uuid(), &release, &tool, &enforcer])
+        .await;
     Ok(inserted.map_err(|source| tx.failed(source))? == 1)
+}
+
+/// Whether a release was given back.
+pub(in crate::task) async fn was_returned(
+    tx: &Transaction,
+    id: TaskId,
+    release: Uuid,
+) -> Result<bool, DatabaseError> {
+    let look = "-- ledger.was_returned
+        SELECT EXISTS (SELECT FROM task_use WHERE task_id = $1 AND use_id = $2 AND returned_at IS NOT NULL)";
+    let row = tx
+        .query_one(look, &[&id.uuid(), &release])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.get(0))
+}
+
+/// Gives a release back that this enforcer asked for: its call and its use of a tool are not counted any more. What a grant that
+/// was passed on was charged for it stays charged.
+pub(in crate::task) async fn take_back(
+    tx: &Transaction,
+    enforcer: &str,
+    (id, release): (TaskId, Uuid),
+) -> Result<(), DatabaseError> {
+    let take = "-- ledger.take_back
+        WITH taken AS (
+            UPDATE task_use SET returned_at = clock_timestamp()
+            WHERE task_id = $1 AND use_id = $2 AND enforcer = $3 AND returned_at IS NULL
+            RETURNING tool, charged_at, tool_used_at),
+        uncharged AS (
+            UPDATE task SET calls_used = greatest(calls_used - 1, 0), ledger_revision = ledger_revision + 1
+            FROM taken WHERE id = $1),
+        gone AS (
+            DELETE FROM task_tool used USING taken WHERE used.task_id = $1 AND used.tool = taken.tool AND times = 1)
+        UPDATE task_tool used
+        SET times = times - 1,
+            last_used_at = CASE WHEN last_used_at = taken.charged_at THEN coalesce(taken.tool_used_at, last_used_at)
+                                ELSE last_used_at END
+        FROM taken WHERE used.task_id = $1 AND used.tool = taken.tool AND times > 1";
+    tx.execute(take, &[&id.uuid(), &release, &enforcer])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(())
 }
 
 /// Counts a release that was just named.
@@ -84,7 +133,7 @@ pub(in crate::task) async fn without(
     let read = "-- ledger.use
         SELECT task_use.tool, charged_at, tool_used_at,
                (SELECT max(reversibility) FROM task_tool WHERE task_id = $1 AND tool <> task_use.tool) AS others
-        FROM task_use WHERE task_id = $1 AND use_id = $2 AND tool IS NOT NULL";
+        FROM task_use WHERE task_id = $1 AND use_id = $2 AND tool IS NOT NULL AND returned_at IS NULL";
     let row = tx
         .query_opt(read, &[&id.uuid(), &release])
         .await
@@ -284,6 +333,14 @@ fn decode(row: &Row, id: TaskId) -> Result<Ledger, DatabaseError> {
         times: unsigned(times),
         last_ms: to_ms(moment),
     });
+    let taken: Vec<Option<i64>> = row.get("spent");
+    let mut spent = Amounts::default();
+    for (meter, taken) in Meter::OF_TASKS.into_iter().zip(taken) {
+        if let Some(taken) = taken {
+            // Each of the three is small enough; together they may be more than is ever counted.
+            spent.set(meter, unsigned(taken).min(AMOUNT_MAX));
+        }
+    }
     Ok(Ledger {
         revision: unsigned(row.get("ledger_revision")),
         labels: labels.map_err(|_| inconsistent("task_label", &id))?,
@@ -291,6 +348,6 @@ fn decode(row: &Row, id: TaskId) -> Result<Ledger, DatabaseError> {
         used: tools.into_iter().zip(uses).collect(),
         reversibility: of_class(row.get("reversibility"), id)?,
         values_lost: row.get("values_lost"),
-        spent: Amounts::default(),
+        spent,
     })
 }

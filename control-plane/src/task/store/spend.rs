@@ -3,7 +3,7 @@
 //! **Invariant**: whoever changes a budget, or ends what is held in it, has locked its row, and locks several in one order.
 
 use checkrein_shared::id::{InstanceId, TaskId};
-use checkrein_shared::ledger::{Amounts, Meter};
+use checkrein_shared::ledger::Meter;
 use checkrein_shared::policy::{Budget, Per};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -185,19 +185,19 @@ async fn is_in_line(tx: &Transaction, release: Uuid) -> Result<bool, DatabaseErr
     Ok(row.get(0))
 }
 
-/// Whether nobody is before this release in any line.
-pub(in crate::task) async fn is_first(tx: &Transaction, release: Uuid) -> Result<bool, DatabaseError> {
-    let look = "-- budget.is_first
-        SELECT NOT EXISTS (
-            SELECT FROM budget_wait own JOIN budget_wait other ON other.key = own.key AND other.place < own.place
-            WHERE own.use_id = $1 AND other.use_id <> $1
-              AND other.since + $2::bigint * interval '1 millisecond' > clock_timestamp())";
+/// How many are before this release in its lines; at most as many as wait for one budget.
+pub(in crate::task) async fn ahead(tx: &Transaction, release: Uuid) -> Result<u32, DatabaseError> {
+    let look = "-- budget.ahead
+        SELECT count(DISTINCT other.use_id)
+        FROM budget_wait own JOIN budget_wait other ON other.key = own.key AND other.place < own.place
+        WHERE own.use_id = $1 AND other.use_id <> $1
+          AND other.since + $2::bigint * interval '1 millisecond' > clock_timestamp()";
     let kept_ms = signed(u64::try_from(PLACE_KEPT.as_millis()).unwrap_or(u64::MAX));
     let row = tx
         .query_one(look, &[&release, &kept_ms])
         .await
         .map_err(|source| tx.failed(source))?;
-    Ok(row.get(0))
+    Ok(u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX))
 }
 
 /// Leaves every line.
@@ -378,15 +378,6 @@ pub(in crate::task) async fn of_task(
         Some((meter, account(row)))
     };
     Ok(Meter::ALL.into_iter().zip(&keys).filter_map(of_meter).collect())
-}
-
-/// What a task has taken of each meter.
-pub(in crate::task) async fn taken(tx: &Transaction, id: TaskId) -> Result<Amounts, DatabaseError> {
-    let mut taken = Amounts::default();
-    for (meter, account) in of_task(tx, id).await? {
-        taken.set(meter, account.taken());
-    }
-    Ok(taken)
 }
 
 /// What nobody knows the end of in a task, the oldest first.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use checkrein_shared::decision::{Cause, Verdict};
+use checkrein_shared::decision::{Cause, Record, Verdict};
 use checkrein_shared::grant::Limits;
 use checkrein_shared::id::Generation;
+use checkrein_shared::ledger::{Amounts, Meter};
 
 use crate::control_plane::{AskError, Charge, Confirmation};
 use crate::fixture::{AGENT, Bench};
@@ -59,7 +60,7 @@ async fn a_counted_call_that_was_not_charged_is_denied_by_the_reason() {
         (
             Err(AskError::NotConnected),
             Cause::ControlPlaneUnreachable,
-            "charged to a budget needs the control plane",
+            "is charged to a budget needs the control plane",
         ),
         (
             Err(AskError::Refused("no".into())),
@@ -114,4 +115,56 @@ async fn a_call_that_is_judged_again_under_newer_policy_is_one_release() {
         first[0],
         "another call is another release"
     );
+}
+
+/// A read that costs so many tokens.
+fn ask(bench: &Bench, tokens: u64) -> Request {
+    let arguments = format!("{{\"tokens\":{tokens}}}");
+    Request::new(bench.grant(), "bank/ask", arguments.as_bytes())
+}
+
+#[tokio::test]
+async fn a_light_call_that_costs_something_goes_ahead_only_if_that_was_charged() {
+    let bench = Bench::new();
+    for (charge, verdict) in [
+        (Charge::Charged, Verdict::Permit),
+        (Charge::None, Verdict::Deny),
+        (Charge::Exhausted, Verdict::Deny),
+    ] {
+        bench.authority.on_confirm(move |ask| {
+            assert_eq!(ask.cost, Amounts::none().with(Meter::Tokens, 7));
+            assert_eq!(
+                (&*ask.tool, &*ask.cost_tool),
+                ("", "bank/ask"),
+                "it is counted when it is home"
+            );
+            Ok(said(ask.generation, charge))
+        });
+        let answer = bench.gate.authorize(ask(&bench, 7)).await.unwrap();
+        assert_eq!(answer.verdict(), verdict, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_deny_that_leaves_something_held_names_the_release() {
+    let bench = Bench::new();
+    let asked = Arc::new(Mutex::new(None));
+    for (answer, is_named) in [
+        (Ok(Charge::Charged), false),
+        (Ok(Charge::None), false),
+        (Err(AskError::Deadline), true),
+    ] {
+        let seen = Arc::clone(&asked);
+        bench.authority.on_confirm(move |ask| {
+            *seen.lock().unwrap() = Some(ask.release);
+            answer.clone().map(|charge| said(ask.generation, charge))
+        });
+        drop(bench.gate.authorize(ask(&bench, 7)).await.unwrap());
+        let decisions = bench.records().into_iter().filter_map(|record| match record {
+            Record::Decision(decision) => Some(decision),
+            Record::Outcome(_) => None,
+        });
+        let named = decisions.last().unwrap().release;
+        assert_eq!(named, asked.lock().unwrap().filter(|_| is_named));
+    }
 }

@@ -51,7 +51,7 @@ fn bank_with(budgets: &str) -> PackSource {
         (
             "catalog/model.toml",
             "[ask]\neffects = [\"read\"]\nreversibility = \"read_only\"\n\
-             cost = { model_calls = 1, tokens = { argument = \"max_tokens\", default = 4000 } }\n",
+             cost = { calls = 1, model_calls = 1, tokens = { argument = \"max_tokens\", default = 4000 } }\n",
         ),
         (
             "rules.cedar",
@@ -313,6 +313,7 @@ async fn an_amount_that_is_not_exact_or_below_nothing_is_refused() {
     }
     assert_eq!(scene.money(&task).await, ["0", "0", "0"]);
     for bad in [
+        ("calls", "1"),
         ("gold", "1"),
         ("money", "-1"),
         ("money", "1.00001"),
@@ -349,7 +350,11 @@ async fn a_read_that_costs_something_is_charged_online_and_one_that_costs_nothin
         |meter: &str, limit: &str, spent: &str| (meter.to_owned(), limit.to_owned(), spent.to_owned());
     assert_eq!(
         budgets,
-        [budget("tokens", "5000", "5000"), budget("model_calls", "", "2")]
+        [
+            budget("tokens", "5000", "5000"),
+            budget("model_calls", "", "2"),
+            budget("calls", "", "2")
+        ]
     );
     scene.world.stop_replica(0).await;
     let away = scene.call(0, &grant, ASK, r#"{"max_tokens":0}"#).await;
@@ -369,6 +374,9 @@ async fn rules_read_what_a_task_has_spent_before_the_call() {
         (Cause::Forbidden, &["dear".to_owned()][..])
     );
     scene.home().await;
-    // What was held for the call that a rule then denied is free again.
+    // What was held for the call that a rule then denied is free again, and it is counted nowhere.
     assert_eq!(scene.money(&task).await, ["1000", "0", "0"]);
+    let sql = scene.world.sql().await.unwrap();
+    let used = sql.query_one("SELECT times FROM task_tool", &[]).await.unwrap();
+    assert_eq!(used.get::<_, i64>(0), 2);
 }

@@ -39,6 +39,21 @@ async fn two_tasks_of_one_user_have_one_budget_and_another_user_has_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn calls_are_bounded_over_all_tasks_of_a_user() {
+    let budget =
+        "[[budget]]\nname = \"asks\"\nper = \"user\"\nmeter = \"calls\"\nlimit = \"2\"\nwindow = \"1h\"\n";
+    let scene = Scene::under(&bank_with(budget), &["edge"]).await;
+    for _ in 0..2 {
+        let grant = free(&scene, "alice").await;
+        done(permitted(scene.call(0, &grant, ASK, "{}").await)).await;
+    }
+    scene.home().await;
+    let grant = free(&scene, "alice").await;
+    assert_eq!(denied(&scene.call(0, &grant, ASK, "{}").await), Cause::Budget);
+    done(permitted(scene.call(0, &grant, LOOK, "{}").await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_and_a_tool_have_budgets_over_all_users() {
     for per in ["agent", "tool"] {
         let scene = Scene::under(&daily(per), &["edge"]).await;
