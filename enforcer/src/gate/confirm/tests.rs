@@ -160,11 +160,15 @@ async fn only_a_deny_that_leaves_something_held_names_the_release() {
             answer.clone().map(|charge| said(ask.generation, charge))
         });
         drop(bench.gate.authorize(ask(&bench, 7)).await.unwrap());
-        let decisions = bench.records().into_iter().filter_map(|record| match record {
-            Record::Decision(decision) => Some(decision),
-            Record::Outcome(_) => None,
-        });
-        let named = decisions.last().unwrap().release;
+        let mut decisions = bench
+            .records()
+            .into_iter()
+            .rev()
+            .filter_map(|record| match record {
+                Record::Decision(decision) => Some(decision),
+                Record::Outcome(_) => None,
+            });
+        let named = decisions.next().unwrap().release;
         assert_eq!(named, asked.lock().unwrap().filter(|_| is_named));
     }
 }
