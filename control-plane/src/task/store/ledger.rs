@@ -123,7 +123,8 @@ pub(in crate::task) async fn count(
     raise(tx, id).await
 }
 
-/// Takes a release that was counted out of the ledger again.
+/// Takes a release that was counted out of the ledger again. What is left is a change behind what is written, as it was when the
+/// release was first asked for: whoever adds the release to it has what is written, under its number.
 pub(in crate::task) async fn without(
     tx: &Transaction,
     id: TaskId,
@@ -145,6 +146,7 @@ pub(in crate::task) async fn without(
         .used
         .get_mut(tool)
         .ok_or_else(|| inconsistent("task_tool", &id))?;
+    ledger.revision = ledger.revision.saturating_sub(1);
     ledger.calls = ledger.calls.saturating_sub(1);
     used.times = used.times.saturating_sub(1);
     if Some(used.last_ms) == moment_ms_opt(&row, "charged_at") {
