@@ -386,9 +386,9 @@ impl Core {
                     return self.let_through(&case, weighed, (id, release)).await;
                 }
                 (Verdict::Permit, _) => match self.confirm(&case, &weighed, id).await {
-                    Confirmed::Yes(ledger) => {
+                    Confirmed::Yes(known, asked_boot_ms) => {
                         let cost = weighed.cost;
-                        let mut weighed = self.weigh_confirmed(&case, weighed, ledger);
+                        let mut weighed = self.weigh_confirmed(&case, weighed, (known, asked_boot_ms));
                         weighed.confirmed = Some(id);
                         if weighed.verdict == Verdict::Permit && weighed.cost != cost {
                             return self.deny(&case, weighed.repriced());

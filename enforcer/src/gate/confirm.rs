@@ -23,8 +23,8 @@ const ROOM_BYTES: u64 = 64 << 10;
 
 /// What the control plane says.
 pub(super) enum Confirmed {
-    /// With what was known of the task before.
-    Yes(Option<Known>),
+    /// With what was known of the task before, and when that was asked for, on the boot clock.
+    Yes(Option<Known>, u64),
     No(Refusal),
     /// Nobody knows what it says: it may have charged the call.
     Unheard(Refusal),
@@ -66,6 +66,8 @@ impl Core {
             instance: self.instance,
             incarnation: self.journal.incarnation(),
         };
+        // Before it is asked: an answer may be long on its way, and what it says is as old as the question at most.
+        let asked_boot_ms = self.clock.boot_ms();
         match self.authority.confirm(ask).await {
             Err(error) => {
                 debug!(
@@ -91,8 +93,8 @@ impl Core {
                 Confirmed::NewerPolicy(confirmation.generation)
             }
             Ok(confirmation) => match confirmation.charge {
-                _ if !is_charged => Confirmed::Yes(confirmation.known),
-                Charge::Charged => Confirmed::Yes(confirmation.known),
+                _ if !is_charged => Confirmed::Yes(confirmation.known, asked_boot_ms),
+                Charge::Charged => Confirmed::Yes(confirmation.known, asked_boot_ms),
                 Charge::Exhausted => Confirmed::No(Refusal::new(Cause::Budget, chain.used_up())),
                 Charge::None => Confirmed::No(Refusal::new(
                     Cause::Budget,

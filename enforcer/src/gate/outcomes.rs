@@ -208,40 +208,39 @@ impl Core {
         }
     }
 
-    /// Takes in what the control plane has just said of the task of this call.
-    pub(crate) fn learn(&self, weighed: &Weighed, ledger: Option<Arc<Ledger>>) {
+    /// Takes in what the control plane said of the task of this call when it was asked at this moment.
+    pub(crate) fn learn(&self, weighed: &Weighed, ledger: Option<Arc<Ledger>>, asked_boot_ms: u64) {
         if let (Some(chain), Some(ledger)) = (&weighed.chain, ledger) {
-            let (root, now_ms) = (chain.root(), self.clock.boot_ms());
-            self.ledgers.learn(root.task, root.epoch, ledger, now_ms);
+            let root = chain.root();
+            self.ledgers.learn(root.task, root.epoch, ledger, asked_boot_ms);
         }
     }
 
     /// Judges a confirmed release by what came with its confirmation.
-    pub(super) fn weigh_confirmed(&self, case: &Case, weighed: Weighed, known: Option<Known>) -> Weighed {
+    pub(super) fn weigh_confirmed(
+        &self,
+        case: &Case,
+        weighed: Weighed,
+        (known, asked_boot_ms): (Option<Known>, u64),
+    ) -> Weighed {
         let looks = weighed.reads_ledger || weighed.reads_pedigree;
-        let (Some(chain), true) = (weighed.chain.clone(), looks) else {
+        if weighed.chain.is_none() || !looks {
             return weighed;
-        };
+        }
         let Some(known) = known else {
             let reason = "the control plane did not say what this task has done, and a rule asks for it";
             return weighed.denied(Refusal::new(Cause::LedgerUnknown, reason));
         };
         let again = self.weigh_known(case, &weighed, &known);
-        // The release itself is counted already: whoever comes next here is judged by it, too.
-        if let (Some(class), Tier::Full) = (again.reversibility, again.tier) {
-            self.count(&chain, (&case.action.tool, class, &again.cost), &known.ledger);
+        // The release itself is counted already, as what it was confirmed as: whoever comes next here is judged by it, too.
+        if let (Some(class), Tier::Full) = (weighed.reversibility, weighed.tier) {
+            let mut after = Ledger::clone(&known.ledger);
+            after.count(&case.action.tool, class, self.clock.wall_ms());
+            after.spent = after.spent.plus(&weighed.cost);
+            after.revision += 1;
+            self.learn(&weighed, Some(Arc::new(after)), asked_boot_ms);
         }
         again
-    }
-
-    fn count(&self, chain: &Chain, (tool, class, cost): (&str, Reversibility, &Amounts), before: &Ledger) {
-        let (root, asked_boot_ms) = (chain.root(), self.clock.boot_ms());
-        let mut after = before.clone();
-        after.count(tool, class, self.clock.wall_ms());
-        after.spent = after.spent.plus(cost);
-        after.revision += 1;
-        self.ledgers
-            .learn(root.task, root.epoch, Arc::new(after), asked_boot_ms);
     }
 
     /// What was found in the result of a call is in the ledger when this returns.

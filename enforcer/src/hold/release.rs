@@ -32,6 +32,7 @@ pub(crate) async fn release(core: Arc<Core>, case: Arc<Case>, hold: HoldId, appr
         if let Err(refusal) = core.pay_owed(&case, &weighed, id).await {
             return core.deny_held(&case, weighed.denied(refusal), Some(hold));
         }
+        let asked_boot_ms = core.clock.boot_ms();
         match core.authority.consume(ask).await {
             Ok(Consumption::Consumed { approvers }) => {
                 return core
@@ -39,7 +40,7 @@ pub(crate) async fn release(core: Arc<Core>, case: Arc<Case>, hold: HoldId, appr
                     .await;
             }
             Ok(Consumption::Refresh(generation, ledger)) => {
-                core.learn(&weighed, ledger);
+                core.learn(&weighed, ledger, asked_boot_ms);
                 core.reach(generation).await;
             }
             Ok(Consumption::Refused(refusal)) => {
