@@ -260,7 +260,11 @@ impl Core {
             labels.extend(by_size.unwrap_or_else(|| outstanding.may_yield.clone()));
         }
         let root = chain.root();
-        let labels = self.ledgers.lacks(root.task, root.epoch, &labels);
+        // What the task was known to carry may have been lifted since its grant was over.
+        let is_over = self.snapshots.pin().revocations.stops(chain.grants()).is_some();
+        if !is_over {
+            labels = self.ledgers.lacks(root.task, root.epoch, &labels);
+        }
         let seen = self.seen(outstanding, chain, found);
         if labels.is_empty() && seen.is_none() {
             return Ok(());
