@@ -353,4 +353,6 @@ impl Weighed {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
