@@ -322,6 +322,11 @@ impl Core {
         let policy = snapshot.policy.as_ref()?;
         let root = chain.root();
         let view = self.ledgers.view(root.task, root.epoch);
+        // Where its arguments came from was asked before it was let through; whatever labels by that is to label.
+        let worst = Pedigree {
+            lost: true,
+            ..Pedigree::default()
+        };
         let judgement = policy.judge(&Situation {
             action: &case.action,
             grant: chain.leaf(),
@@ -329,7 +334,7 @@ impl Core {
             now_ms: self.clock.wall_ms(),
             policy_age_ms: self.freshness.age_ms(),
             ledger: view.as_ref().map(|view| &*view.ledger),
-            pedigree: None,
+            pedigree: Some(&worst),
             result: Some(found.size.unwrap_or(ResultSize::MAX)),
         });
         judgement.labels().cloned()

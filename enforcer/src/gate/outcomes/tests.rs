@@ -244,10 +244,26 @@ async fn what_a_caller_finds_in_a_result_is_in_the_ledger_when_its_outcome_is_ta
 
 #[tokio::test]
 async fn a_result_is_labelled_by_its_size_and_one_whose_size_nobody_tells_as_if_it_were_the_largest() {
+    is_labelled_by_its_size(RULES).await;
+}
+
+#[tokio::test]
+async fn a_result_is_labelled_by_its_size_too_if_a_rule_asks_where_the_arguments_came_from() {
+    let rules = format!(
+        r#"{RULES} @id("steered") @reason("a stranger named it") forbid (principal, action == Action::"bank/look", resource)
+        when {{ context.arguments_from.untrusted.contains("account") }};"#
+    );
+    is_labelled_by_its_size(&rules).await;
+}
+
+async fn is_labelled_by_its_size(rules: &str) {
     let bench = Bench::new();
     let labels = r#"@id("large") @yields("bulk") permit (principal, action == Action::"bank/look", resource)
         when { context has result && context.result.bytes > 100 };"#;
-    bench.install(&Offer::labelling(RULES, labels, 2, &bench.keys.bundle));
+    bench.install(&Offer::labelling(rules, labels, 2, &bench.keys.bundle));
+    bench
+        .snapshots
+        .install(|next| next.masking = Some(checkrein_shared::action::MaskingKey::new(b"key")));
     let kept = Kept::default();
     kept.answer(&bench);
     for (bytes, expected) in [(Some(100), 0), (Some(101), 1), (None, 1)] {
