@@ -15,10 +15,13 @@
 //! Corpus --converse--> Judgements --friction--> Friction
 //! ```
 //!
+//! Chains, in [`chains`], have several agents, and what tools gave them.
+//!
 //! **Invariant**: planning and tallying are pure and never look at verdicts and calls the wrong way round: what the user
 //! named is read off the prompt alone, and a verdict comes from whoever decides, here or behind a real gate.
 
 mod catalog;
+pub mod chains;
 mod conversation;
 mod drive;
 mod friction;

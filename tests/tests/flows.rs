@@ -5,6 +5,7 @@
 mod flows {
     mod absence;
     mod asking;
+    mod chains;
     mod conversations;
     mod decision;
     mod demo;

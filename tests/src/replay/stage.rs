@@ -3,10 +3,8 @@
 //! **Invariant**: a verdict that policy did not give (a control plane out of reach, a full journal) ends the replay: it would
 //! count as an attack stopped.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
-use checkrein_enforcer::{Answer, Decided, Enforcer, Request};
+use checkrein_enforcer::{Answer, Enforcer, Request};
 use checkrein_proto::task::v1::{AmendRequest, Named, StartRequest};
 use checkrein_shared::action::Arguments;
 use checkrein_shared::decision::{Cause, OutcomeResult, Verdict};
@@ -62,17 +60,7 @@ impl Stage {
     /// Starts every part, pushes the pack, and waits until the enforcer decides by it for `agent`.
     pub async fn set(source: &PackSource, pack: &Pack, agent: &str) -> Result<Self> {
         let world = World::start().await?;
-        let labels: Vec<String> = pack
-            .selectors()
-            .iter()
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-        let directory = world
-            .register("replay", &labels, &[agent])
-            .await
-            .context("registering the enforcer")?;
-        let enforcer = start(&world, &directory, agent).await?;
+        let enforcer = seat(&world, "replay", &labels(pack), agent).await?;
         let generation = Generation(world.push(source).await.context("pushing the pack")?);
         enforcer
             .wait_until(|status| status.decides_by(generation), WAIT_MAX)
@@ -202,13 +190,7 @@ impl Actor {
     ) -> Result<Judgement> {
         let request = Request::typed(grant, tool.clone(), arguments).call_id(number.to_string());
         let answer = self.gate.authorize(request).await?;
-        let judgement = Judgement::of(answer.verdict(), answer.decided());
-        ensure!(
-            is_from_policy(judgement.cause),
-            "`{tool}` was not decided by policy: {} ({:?})",
-            answer.decided().reason,
-            judgement.cause
-        );
+        let judgement = Judgement::by_policy(&answer, &tool)?;
         if let Answer::Permit(permit) = answer {
             permit.complete(OutcomeResult::Done, "replayed").await?;
         }
@@ -239,12 +221,20 @@ impl Actor {
 }
 
 impl Judgement {
-    fn of(verdict: Verdict, decided: &Decided) -> Self {
-        Self {
-            verdict,
+    /// What policy decided about a call of this tool; an error, if something else did.
+    pub(super) fn by_policy(answer: &Answer, tool: &str) -> Result<Self> {
+        let decided = answer.decided();
+        ensure!(
+            is_from_policy(decided.cause),
+            "`{tool}` was not decided by policy: {} ({:?})",
+            decided.reason,
+            decided.cause
+        );
+        Ok(Self {
+            verdict: answer.verdict(),
             cause: decided.cause,
             rules: decided.rules.clone(),
-        }
+        })
     }
 }
 
@@ -254,9 +244,19 @@ fn latest(said: &str) -> &str {
     &said[said.ceil_char_boundary(over)..]
 }
 
-async fn start(world: &World, directory: &Path, agent: &str) -> Result<Enforcer> {
+/// The labels that an enforcer must carry to run the pack.
+pub(super) fn labels(pack: &Pack) -> Vec<String> {
+    let selectors = pack.selectors().iter();
+    selectors.map(|(key, value)| format!("{key}={value}")).collect()
+}
+
+/// Registers an enforcer that carries these labels and starts it for an agent.
+pub(super) async fn seat(world: &World, name: &str, labels: &[String], agent: &str) -> Result<Enforcer> {
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    let directory = world.register(name, &labels, &[agent]).await;
+    let directory = directory.context("registering the enforcer")?;
     world
-        .start_enforcer(directory, agent, &[world.address(0)])
+        .start_enforcer(&directory, agent, &[world.address(0)])
         .await
         .context("starting the enforcer")
 }

@@ -46,7 +46,7 @@ pub struct Injection {
 }
 
 /// One call of one tool.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "WrittenCall")]
 pub struct Call {
     /// Without the catalog's name.
