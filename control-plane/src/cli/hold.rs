@@ -21,6 +21,7 @@ use super::values::LIMIT_DEFAULT;
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
 use view::HoldView;
+pub(super) use view::state_word;
 pub(super) use vote::VoteError;
 
 /// `checkrein hold`

@@ -18,9 +18,10 @@ pub(super) use times::{relative, rfc3339, span};
 pub struct Paint(bool);
 
 /// What a colour means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Style {
     /// Nothing special.
+    #[default]
     Plain,
     /// Look here.
     Strong,

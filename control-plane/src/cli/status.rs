@@ -39,6 +39,11 @@ impl Refusal {
         self.cut || matches!(self.code, Code::Unavailable)
     }
 
+    /// Whether it was refused because of who asked.
+    pub const fn is_forbidden(&self) -> bool {
+        !self.cut && matches!(self.code, Code::PermissionDenied)
+    }
+
     /// What to do next.
     pub fn next_step(&self) -> Option<&'static str> {
         if self.message.contains("alert") || self.code == Code::Unauthenticated {

@@ -6,14 +6,13 @@ mod offline;
 mod revoke;
 mod settle;
 mod show;
+mod story;
 mod view;
 
 use std::time::Duration;
 
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
-use checkrein_proto::task::v1::{
-    Amount, DataScope, EndRequest, Limits, ListRequest, ShowRequest, StartRequest, State, Task,
-};
+use checkrein_proto::task::v1::{Amount, DataScope, EndRequest, Limits, ListRequest, StartRequest, State, Task};
 use checkrein_shared::grant::{CALLS_MAX, DEPTH_MAX};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::VerifyingKey;
@@ -56,12 +55,9 @@ enum Command {
     /// Tasks, newest first
     #[command(after_help = "Example:\n  checkrein task list --state live")]
     List(ListArgs),
-    /// One task: who may do what, for whom, until when, and what it has done
-    #[command(after_help = "Example:\n  checkrein task show task_0193f1c2a4b87d3e9f00a1b2c3d4e5f6")]
-    Show {
-        /// The task, as `task start` printed it
-        id: String,
-    },
+    /// One task: who may do what, for whom, until when; its agents, and what happened in it
+    #[command(after_help = story::EXAMPLE)]
+    Show(story::Args),
     /// Change what a live task is for: prints the grant that takes the place of those before, which stop everywhere
     #[command(after_help = amend::EXAMPLE)]
     Amend(amend::Args),
@@ -199,7 +195,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         Command::Amend(args) => return amend::run(client, args, invocation).await,
         Command::Declassify(args) => return declassify::run(client, args, invocation).await,
         Command::List(args) => return list(client, args, invocation).await,
-        Command::Show { id } => client.show(ShowRequest { task_id: id }).await?.into_inner().task,
+        Command::Show(args) => return story::run(args, invocation).await,
         Command::End { id } => {
             client
                 .end(EndRequest {

@@ -106,7 +106,7 @@ impl OutcomeView {
 const UNRECOGNISED: &str = "unrecognised";
 
 /// A verdict in one word.
-pub(super) fn verdict_word(decision: &wire::Decision) -> &'static str {
+pub(in crate::cli) fn verdict_word(decision: &wire::Decision) -> &'static str {
     Verdict::try_from(decision.verdict()).map_or(UNRECOGNISED, Verdict::as_str)
 }
 
@@ -116,6 +116,6 @@ pub(super) fn tier_word(decision: &wire::Decision) -> &'static str {
 }
 
 /// An outcome in one word.
-pub(super) fn outcome_word(outcome: &wire::Outcome) -> &'static str {
+pub(in crate::cli) fn outcome_word(outcome: &wire::Outcome) -> &'static str {
     OutcomeResult::try_from(outcome.result()).map_or(UNRECOGNISED, OutcomeResult::as_str)
 }

@@ -119,6 +119,6 @@ impl VoteView {
 }
 
 /// A hold's state in one word.
-pub(super) fn state_word(hold: &wire::Hold) -> &'static str {
+pub(in crate::cli) fn state_word(hold: &wire::Hold) -> &'static str {
     State::try_from(hold.state()).map_or("unrecognised", State::as_str)
 }

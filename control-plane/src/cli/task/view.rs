@@ -74,21 +74,21 @@ struct UsedView {
 /// A label with the call that brought it.
 #[derive(Debug, Serialize)]
 pub(super) struct LabelView {
-    label: String,
+    pub label: String,
     source: &'static str,
     decision_id: String,
-    tool: String,
-    agent: String,
+    pub tool: String,
+    pub agent: String,
     enforcer: String,
     added_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct AmendmentView {
+pub(super) struct AmendmentView {
     epoch: u64,
-    amended_by: String,
+    pub amended_by: String,
     amended_at: Option<String>,
-    reason: String,
+    pub reason: String,
     changes: Vec<ChangeView>,
 }
 
@@ -185,17 +185,17 @@ impl UnknownView {
 
 /// A grant that the control plane passed on.
 #[derive(Debug, Serialize)]
-struct DelegationView {
+pub(super) struct DelegationView {
     grant_id: String,
     parent_grant_id: String,
-    agent: String,
-    delegated_by: String,
+    pub agent: String,
+    pub delegated_by: String,
     delegated_at: Option<String>,
     expires_at: Option<String>,
 }
 
 impl DelegationView {
-    fn of(delegation: &Delegation) -> Self {
+    pub(super) fn of(delegation: &Delegation) -> Self {
         Self {
             grant_id: delegation.grant_id.clone(),
             parent_grant_id: delegation.parent_grant_id.clone(),
@@ -208,7 +208,17 @@ impl DelegationView {
 }
 
 impl AmendmentView {
-    fn of(amendment: &Amendment) -> Self {
+    /// What is not as it was, in short.
+    pub(super) fn told(&self) -> String {
+        let changes: Vec<String> = self
+            .changes
+            .iter()
+            .map(|change| format!("{} to `{}`", change.what, change.to))
+            .collect();
+        changes.join("; ")
+    }
+
+    pub(super) fn of(amendment: &Amendment) -> Self {
         let change = |change: &Change| ChangeView {
             what: change.what.clone(),
             from: change.from.clone(),
