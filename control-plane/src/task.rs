@@ -41,7 +41,9 @@ use crate::{fleet, hold};
 pub use amend::{AMENDMENTS_MAX, Amend, Change, PastEpoch, Terms};
 pub use confirm::{Charge, Confirm, Confirmation, Release, Released, is_used_up, release};
 pub use declassify::Declassified;
-pub use ledger::{Carried, Counted, Note, Recorded, Source, count_recorded, known, lock_all, take_back};
+pub use ledger::{
+    Carried, Counted, Note, Recorded, Source, carried, count_recorded, known, lock_all, take_back,
+};
 pub use presented::{BelieveError, Objection, believe, forget_proofs};
 pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
 pub use spend::settle::Settle;

@@ -9,6 +9,7 @@ mod vote;
 
 use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
 use checkrein_proto::hold::v1::{self as wire, ListRequest, ShowRequest};
+use checkrein_proto::task::v1::TaskLabel;
 use checkrein_shared::hold::State;
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -100,9 +101,10 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     match args.command {
         Command::List(args) => list(client, args, invocation).await,
         Command::Show { id } => {
-            let hold = find(client, id).await?;
+            let (hold, labels) = find(client, id).await?;
             let now_ms = invocation.now_ms();
-            invocation.answer(&HoldView::of(&hold), |paint| show::card(&hold, now_ms, paint))?;
+            let document = HoldView::of(&hold).in_task_with(&labels);
+            invocation.answer(&document, |paint| show::page(&hold, &labels, now_ms, paint))?;
             Ok(Outcome::Done)
         }
         Command::Approve(args) => {
@@ -121,9 +123,14 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     }
 }
 
-async fn find(mut client: HoldServiceClient<Connection>, hold_id: String) -> Result<wire::Hold, Error> {
+/// The hold, and what its task carries.
+async fn find(
+    mut client: HoldServiceClient<Connection>,
+    hold_id: String,
+) -> Result<(wire::Hold, Vec<TaskLabel>), Error> {
     let shown = client.show(ShowRequest { hold_id }).await?.into_inner();
-    shown.hold.ok_or(Error::Incomplete("hold"))
+    let hold = shown.hold.ok_or(Error::Incomplete("hold"))?;
+    Ok((hold, shown.labels))
 }
 
 async fn list(

@@ -12,7 +12,9 @@ mod view;
 use std::time::Duration;
 
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
-use checkrein_proto::task::v1::{Amount, DataScope, EndRequest, Limits, ListRequest, StartRequest, State, Task};
+use checkrein_proto::task::v1::{
+    Amount, DataScope, EndRequest, Limits, ListRequest, StartRequest, State, Task,
+};
 use checkrein_shared::grant::{CALLS_MAX, DEPTH_MAX};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::VerifyingKey;
@@ -26,8 +28,10 @@ use super::pages::Rows;
 use super::values::{self, LIMIT_DEFAULT};
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
+pub(super) use show::carried;
 use show::{card, table};
 use view::TaskView;
+pub(super) use view::{LabelView, reversibility_word};
 
 pub(super) use offline::GrantError;
 

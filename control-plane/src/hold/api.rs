@@ -18,7 +18,7 @@ use crate::api::{
 };
 use crate::caller::Caller;
 use crate::database::{DatabaseError, Transaction};
-use crate::task::BelieveError;
+use crate::task::{self, BelieveError};
 
 /// A reason has at most this many bytes.
 const REASON_BYTES_MAX: usize = 1 << 10;
@@ -141,8 +141,12 @@ impl HoldService for Holds {
             .await
             .map_err(|error| database_trouble(&error))?;
         let hold = hold.ok_or_else(|| not_found("hold", &id.to_string()))?;
+        let carried = task::carried(&tx, hold.action.task)
+            .await
+            .map_err(|error| database_trouble(&error))?;
         Ok(Response::new(wire::ShowResponse {
             hold: Some((&hold).into()),
+            labels: carried.iter().map(Into::into).collect(),
         }))
     }
 

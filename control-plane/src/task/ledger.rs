@@ -173,6 +173,11 @@ pub(super) async fn read(tx: &Transaction, id: TaskId) -> Result<Ledger, Databas
     Ok(store::ledger::read(tx, id).await?.unwrap_or_default())
 }
 
+/// What a task carries, and because of which calls.
+pub async fn carried(tx: &Transaction, id: TaskId) -> Result<Vec<Carried>, DatabaseError> {
+    store::ledger::labels(tx, id).await
+}
+
 /// The ledger of a task, if it holds all that was done.
 pub async fn known(tx: &Transaction, id: TaskId) -> Result<Result<Ledger, Objection>, DatabaseError> {
     Ok(whole(read(tx, id).await?))

@@ -17,7 +17,7 @@ use checkrein_shared::decision::{Cause, Tier, Verdict};
 use checkrein_shared::grant::Chain;
 use checkrein_shared::id::DecisionId;
 use checkrein_shared::label::Label;
-use checkrein_shared::ledger::{Amounts, Fingerprint, Ledger, Pedigree, Seen, Trust, Values};
+use checkrein_shared::ledger::{Fingerprint, Ledger, Pedigree, Seen, Trust, Values};
 use checkrein_shared::policy::{BOUNDS_DEFAULT, ResultSize, Reversibility, Situation, UNTRUSTED_CONTENT};
 use tracing::debug;
 

@@ -5,6 +5,7 @@ use checkrein_shared::action::Sha256;
 
 use super::view::{outcome_word, tier_word, verdict_word};
 use crate::cli::output::{Cell, Fields, Paint, Style, Table, relative, rfc3339, span, style_of, visible};
+use crate::cli::task::reversibility_word;
 
 /// Rows.
 pub(super) fn table(decisions: &[StoredDecision], now_ms: u64, paint: Paint) -> String {
@@ -57,6 +58,12 @@ pub(super) fn card(stored: &StoredDecision, now_ms: u64, paint: Paint) -> String
         .line("in", &decision.environment)
         .line("asked to", &decision.intent)
         .line("task", &decision.task_id)
+        .line("task carried", &seen(&decision))
+        .line("brings", &decision.yields.join(", "))
+        .line(
+            "reversibility",
+            reversibility_word(decision.reversibility).unwrap_or_default(),
+        )
         .line("hold", &decision.hold_id)
         .line("outcome", &outcome(stored, now_ms));
     let id = paint.apply(Style::Strong, &visible(&decision.decision_id));
@@ -121,6 +128,19 @@ fn outcome(stored: &StoredDecision, now_ms: u64) -> String {
     )
 }
 
+/// The labels that the task carried when it was decided; nothing, if no rule looked.
+fn seen(decision: &Decision) -> String {
+    let Some(ledger) = &decision.ledger else {
+        return String::new();
+    };
+    let labels = if ledger.labels.is_empty() {
+        "no labels".to_owned()
+    } else {
+        ledger.labels.join(", ")
+    };
+    format!("{labels} (revision {} of its ledger)", ledger.revision)
+}
+
 fn agent(decision: &Decision) -> String {
     let asserted = if decision.agent_asserted {
         " (asserted by the service that embeds the enforcer)"
@@ -134,3 +154,6 @@ fn agent(decision: &Decision) -> String {
 fn agent_name(agent: &str) -> &str {
     agent.split_once("/agent/").map_or(agent, |(_, name)| name)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::cli::output::{raw_json, rfc3339};
+use crate::cli::task::reversibility_word;
 
 #[derive(Debug, Serialize)]
 pub(super) struct DecisionView {
@@ -42,6 +43,18 @@ pub(super) struct DecisionView {
     sequence: u64,
     chain_sha256: Option<String>,
     outcome: Option<OutcomeView>,
+    /// None: no rule looked at what the task had done.
+    ledger: Option<LedgerView>,
+    yields: Vec<String>,
+    /// None: the tool is not known.
+    reversibility: Option<&'static str>,
+}
+
+/// What the task had done, as it was seen.
+#[derive(Debug, Serialize)]
+struct LedgerView {
+    revision: u64,
+    labels: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,6 +75,12 @@ impl DecisionView {
             arguments: raw_json(&decision.arguments),
             action_sha256: digest(&decision.action_sha256),
             decided_at: rfc3339(decision.decided_unix_ms),
+            ledger: decision.ledger.map(|seen| LedgerView {
+                revision: seen.revision,
+                labels: seen.labels,
+            }),
+            yields: decision.yields,
+            reversibility: reversibility_word(decision.reversibility),
             id: decision.decision_id,
             cause: decision.cause,
             reason: decision.reason,

@@ -1,11 +1,26 @@
 //! A hold as a page for the person who must answer it.
 
 use checkrein_proto::hold::v1 as wire;
+use checkrein_proto::task::v1::TaskLabel;
 use checkrein_shared::identity::SpiffeId;
 
 use super::action::ShownAction;
 use super::view;
 use crate::cli::output::{Fields, Paint, Style, relative, span, style_of, visible};
+use crate::cli::task::carried;
+
+/// The hold, and what its task carries: whoever lets the action happen lets it happen with that.
+pub(super) fn page(hold: &wire::Hold, labels: &[TaskLabel], now_ms: u64, paint: Paint) -> String {
+    let mut fields = Fields::default();
+    for label in labels {
+        let said = format!("{}, which {}", label.label, carried(label, now_ms));
+        fields.line("task carries", &said);
+    }
+    if labels.is_empty() {
+        fields.line("task carries", "no labels");
+    }
+    format!("{}\n{}", card(hold, now_ms, paint), fields.render(paint))
+}
 
 /// The whole hold: who wants what for whom, why it waits, and the very bytes an approval is bound to.
 pub(super) fn card(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {

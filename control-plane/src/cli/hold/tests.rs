@@ -1,6 +1,7 @@
 //! Nobody votes on something other than what was shown.
 
 use checkrein_proto::hold::v1 as wire;
+use checkrein_proto::task::v1::{LabelSource, TaskLabel};
 use checkrein_shared::action::{ActionIdentity, Arguments, Sha256};
 use checkrein_shared::id::TaskId;
 use checkrein_shared::{ManualClock, action::MaskingKey};
@@ -138,4 +139,26 @@ fn scripts_get_the_arguments_as_they_are_hashed() {
         json.contains(r#""decide_by":"2026-01-01T00:12:00.000Z""#),
         "{json}"
     );
+}
+
+#[test]
+fn whoever_is_asked_sees_what_the_task_carries_and_because_of_which_call() {
+    let label = TaskLabel {
+        label: "pii".to_owned(),
+        source: LabelSource::Call.into(),
+        decision_id: "dec_7".to_owned(),
+        tool: "crm/look".to_owned(),
+        agent: "spiffe://acme.example/agent/reader".to_owned(),
+        enforcer: "edge".to_owned(),
+        added_unix_ms: NOW_MS - 60_000,
+    };
+    let hold = held(b"{}");
+    let page = show::page(&hold, std::slice::from_ref(&label), NOW_MS, PLAIN);
+    assert!(
+        page.contains("pii, which a call of crm/look by spiffe://acme.example/agent/reader through edge brought 60 s ago (dec_7)"),
+        "{page}"
+    );
+    let json = serde_json::to_value(HoldView::of(&hold).in_task_with(&[label])).unwrap();
+    assert_eq!(json["task_carries"][0]["decision_id"], "dec_7");
+    assert!(show::page(&hold, &[], NOW_MS, PLAIN).contains("task carries  no labels"));
 }

@@ -1,6 +1,7 @@
 //! A hold for scripts. Names are stable.
 
 use checkrein_proto::hold::v1 as wire;
+use checkrein_proto::task::v1::TaskLabel;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::hold::State;
 use serde::Serialize;
@@ -8,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::action::ShownAction;
 use crate::cli::output::{raw_json, rfc3339};
+use crate::cli::task::LabelView;
 
 #[derive(Debug, Serialize)]
 pub(super) struct HoldView {
@@ -39,6 +41,9 @@ pub(super) struct HoldView {
     decide_by: Option<String>,
     use_by: Option<String>,
     version: u64,
+    /// Only where one hold is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_carries: Option<Vec<LabelView>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -90,7 +95,14 @@ impl HoldView {
             decide_by: rfc3339(hold.decide_by_unix_ms),
             use_by: rfc3339(hold.use_by_unix_ms),
             version: hold.version,
+            task_carries: None,
         }
+    }
+
+    /// With what its task carries.
+    pub(super) fn in_task_with(mut self, labels: &[TaskLabel]) -> Self {
+        self.task_carries = Some(labels.iter().map(LabelView::of).collect());
+        self
     }
 }
 

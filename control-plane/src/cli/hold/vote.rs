@@ -67,10 +67,11 @@ pub(super) async fn cast(
     yes: bool,
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {
-    let hold = find(client.clone(), id).await?;
+    let (hold, labels) = find(client.clone(), id).await?;
     let action = ShownAction::verify(&hold)?;
     if !invocation.json() || !yes {
-        invocation.note(&show::card(&hold, invocation.now_ms(), invocation.paint_notes()));
+        let page = show::page(&hold, &labels, invocation.now_ms(), invocation.paint_notes());
+        invocation.note(&page);
     }
     if !yes {
         match invocation.confirm(word.question())? {

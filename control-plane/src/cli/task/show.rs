@@ -137,7 +137,7 @@ fn done(fields: &mut Fields, ledger: &Ledger, now_ms: u64) {
 }
 
 /// Since when a label is carried, and because of what.
-pub(super) fn carried(label: &TaskLabel, now_ms: u64) -> String {
+pub(in crate::cli) fn carried(label: &TaskLabel, now_ms: u64) -> String {
     let told = match label.source() {
         LabelSource::Result => "the result of a call",
         LabelSource::Call | LabelSource::Unspecified => "a call",

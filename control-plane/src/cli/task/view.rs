@@ -73,7 +73,7 @@ struct UsedView {
 
 /// A label with the call that brought it.
 #[derive(Debug, Serialize)]
-pub(super) struct LabelView {
+pub(in crate::cli) struct LabelView {
     pub label: String,
     source: &'static str,
     decision_id: String,
@@ -252,7 +252,7 @@ impl LedgerView {
 }
 
 impl LabelView {
-    pub(super) fn of(label: &TaskLabel) -> Self {
+    pub(in crate::cli) fn of(label: &TaskLabel) -> Self {
         let source = match label.source() {
             LabelSource::Unspecified => "unrecognised",
             LabelSource::Call => "call",
@@ -271,7 +271,7 @@ impl LabelView {
 }
 
 /// The class of this number in one word; none: there was no call.
-pub(super) fn reversibility_word(class: u32) -> Option<&'static str> {
+pub(in crate::cli) fn reversibility_word(class: u32) -> Option<&'static str> {
     match reversibility_from_wire(class) {
         Ok(class) => class.map(Reversibility::as_str),
         Err(_) => Some("unrecognised"),

@@ -150,7 +150,10 @@ impl HoldService for State {
         if request.into_inner().hold_id != hold.hold_id {
             return Err(Status::not_found("there is no such hold"));
         }
-        Ok(Response::new(hold::ShowResponse { hold: Some(hold) }))
+        Ok(Response::new(hold::ShowResponse {
+            hold: Some(hold),
+            labels: Vec::new(),
+        }))
     }
 
     async fn vote(
