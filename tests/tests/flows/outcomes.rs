@@ -3,6 +3,7 @@
 mod labels;
 mod parallel;
 mod pedigree;
+mod story;
 
 use std::collections::BTreeMap;
 

@@ -3,10 +3,13 @@
 //! In the order of the transactions that stored it, and only below the oldest that is still running: ids and clocks commit
 //! out of order, this does not, so whoever follows the record skips nothing.
 
+use std::collections::BTreeMap;
+
 use checkrein_shared::action::Sha256;
-use checkrein_shared::decision::Record;
+use checkrein_shared::decision::{Outcome, Record};
 use checkrein_shared::id::{DecisionId, InstanceId, TaskId};
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::super::{Journal, Position, Search, StoredDecision};
 use super::record_bytes;
@@ -58,6 +61,28 @@ pub(in super::super) async fn search(
         )
         .await
         .map_err(|source| tx.failed(source))?;
+    let mut found = rows.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+    let ids: Vec<Uuid> = found.iter().map(|stored| stored.decision.id.uuid()).collect();
+    let mut outcomes = outcomes(tx, &ids).await?;
+    for stored in &mut found {
+        stored.outcome = outcomes.remove(&stored.decision.id);
+    }
+    Ok(found)
+}
+
+/// What is known of how these ended.
+async fn outcomes(tx: &Transaction, ids: &[Uuid]) -> Result<BTreeMap<DecisionId, Outcome>, DatabaseError> {
+    let read = "-- decision.outcomes
+        SELECT decision_id, record FROM outcome WHERE decision_id = ANY ($1)";
+    let rows = tx.query(read, &[&ids]).await;
+    let rows = rows.map_err(|source| tx.failed(source))?;
+    let decode = |row: &Row| {
+        let id = DecisionId::from_uuid(row.get("decision_id"));
+        match Record::decode(&record_bytes(row)) {
+            Ok(Record::Outcome(outcome)) => Ok((id, outcome)),
+            _ => Err(inconsistent("outcome", &id)),
+        }
+    };
     rows.iter().map(decode).collect()
 }
 
@@ -73,18 +98,7 @@ pub(in super::super) async fn find(
         .map_err(|source| tx.failed(source))?;
     let Some(row) = row else { return Ok(None) };
     let mut stored = decode(&row)?;
-    let outcome = "-- decision.find_outcome
-        SELECT record FROM outcome WHERE decision_id = $1 LIMIT 1";
-    if let Some(row) = tx
-        .query_opt(outcome, &[&id.uuid()])
-        .await
-        .map_err(|source| tx.failed(source))?
-    {
-        match Record::decode(&record_bytes(&row)) {
-            Ok(Record::Outcome(outcome)) => stored.outcome = Some(outcome),
-            _ => return Err(inconsistent("outcome", &id)),
-        }
-    }
+    stored.outcome = outcomes(tx, &[id.uuid()]).await?.remove(&id);
     Ok(Some(stored))
 }
 

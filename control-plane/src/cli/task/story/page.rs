@@ -98,13 +98,13 @@ fn given_by(given_by: GivenBy, above: &str) -> String {
     }
 }
 
-/// The first, and how many more.
+/// The latest, which is the greatest, and how many more.
 fn grants(agent: &Actor) -> String {
-    let first = agent.grants.first().map_or("", |grant| tail(grant));
+    let latest = agent.grants.last().map_or("", |grant| tail(grant));
     match agent.grants.len() {
         0 => String::new(),
-        1 => format!("…{first}"),
-        more => format!("…{first} +{}", more - 1),
+        1 => format!("…{latest}"),
+        more => format!("…{latest} +{}", more - 1),
     }
 }
 
