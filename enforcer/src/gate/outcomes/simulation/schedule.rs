@@ -151,33 +151,37 @@ impl Op {
 struct Theme {
     deeds: Vec<Deed>,
     troubles: Vec<fn(u8) -> Op>,
-    /// Of so many things a step names one.
-    width: u64,
+    /// Of a hundred steps, so many are trouble.
+    troubled: u64,
+    /// So many enforcers are in it.
+    enforcers: u64,
 }
 
 impl Theme {
     fn drawn(dice: &mut Dice) -> Self {
-        let deeds = 2 + dice.below(4);
-        let troubles = dice.below(6);
+        let (deeds, troubles) = (2 + dice.below(3), 1 + dice.below(4));
         Self {
             deeds: (0..deeds).map(|_| dice.of(&DEEDS)).collect(),
             troubles: (0..troubles).map(|_| dice.of(&TROUBLES)).collect(),
-            width: 1 + dice.below(4),
+            troubled: dice.below(30),
+            enforcers: 1 + dice.below(ENFORCERS as u64),
         }
     }
 
     fn step(&self, dice: &mut Dice) -> Op {
-        let at = u8::try_from(dice.below(self.width)).unwrap_or_default();
+        let enforcer = u8::try_from(dice.below(self.enforcers)).unwrap_or_default();
+        let at = u8::try_from(dice.below(8)).unwrap_or_default();
+        if dice.below(100) < self.troubled {
+            return dice.of(&self.troubles)(if dice.below(2) == 0 { at } else { enforcer });
+        }
         match dice.below(100) {
-            0..35 => Op::Present(at, dice.of(&self.deeds)),
-            35..43 => Op::Complete(at, dice.of(&[Told::Content, Told::Nothing, Told::Steering])),
-            43..52 => Op::Serve(at),
-            52..76 => Op::Answer(at),
-            76..80 => Op::Advance(dice.of(&[1, 600, 1_001, 5_000, 40_000, 901_000])),
-            80..84 => Op::Again(at),
-            84..87 => Op::Approve,
-            _ if self.troubles.is_empty() => Op::Answer(at),
-            _ => dice.of(&self.troubles)(at),
+            0..30 => Op::Present(enforcer, dice.of(&self.deeds)),
+            30..38 => Op::Complete(at, dice.of(&[Told::Content, Told::Nothing, Told::Steering])),
+            38..52 => Op::Serve(at),
+            52..84 => Op::Answer(at),
+            84..88 => Op::Advance(dice.of(&[1, 600, 1_001, 5_000, 40_000, 901_000])),
+            88..94 => Op::Again(at),
+            _ => Op::Approve,
         }
     }
 }
