@@ -1,5 +1,7 @@
 //! Many calls at once, on several enforcers: nothing is sent after it was read, and nothing is refused that would have been right.
 
+mod seeded;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
