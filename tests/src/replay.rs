@@ -33,7 +33,7 @@ mod suite;
 mod tally;
 
 pub use catalog::Catalog;
-pub use conversation::{Conversation, Corpus, LeftOut, Turn};
+pub use conversation::{Conversation, Corpus, LeftOut, OtherResults, Results, Turn};
 pub use drive::drive;
 pub use friction::{Friction, friction};
 pub use named::{NAMED_BYTES_MAX, NAMED_MAX, named_values};

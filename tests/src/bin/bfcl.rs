@@ -15,16 +15,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use checkrein_tests::open_pack;
-use checkrein_tests::replay::{Conversation, Corpus, Friction, Judgement, Stage, friction};
+use checkrein_tests::replay::{Conversation, Corpus, Friction, Judgement, Results, Stage, friction};
 use clap::Parser;
 
 const EXAMPLES: &str = "\
 Examples:
   bfcl --pack deploy/packs/bfcl deploy/bfcl/base.json
-  bfcl --pack deploy/packs/bfcl --json deploy/bfcl/*.json
+  bfcl --pack deploy/packs/bfcl --results deploy/bfcl/results --json deploy/bfcl/*.json
 
 Each conversation is one task, with the tools of its own calls in scope. Before the calls of a turn the task is amended with
 what the user has said by then: that is its intent, and the values that stand literally in it are what the user named.
+With --results what each call gave is told to the gate, so that rules can ask where a value came from.
 Nobody answers holds: a held call did not run. \"held of 100\" is how many of a hundred such calls wait for people.";
 
 /// Replays BFCL's multi-turn conversations under a pack, and counts what it holds and denies of benign work.
@@ -37,6 +38,9 @@ struct Options {
     /// Files of conversations, as in `deploy/bfcl`. Of more than one, all together are counted too.
     #[arg(required = true, value_name = "FILE")]
     corpora: Vec<PathBuf>,
+    /// A directory with what the calls of each set gave, as `deploy/bfcl/results`; without it the gate is told nothing of it.
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
     /// Print one JSON object instead of tables: what is printed of each set, by its name.
     #[arg(long)]
     json: bool,
@@ -64,7 +68,7 @@ async fn replay(options: &Options) -> Result<()> {
     let corpora: Vec<Corpus> = options
         .corpora
         .iter()
-        .map(|file| read_corpus(file))
+        .map(|file| read_corpus(file, options.results.as_deref()))
         .collect::<Result<_>>()?;
     let (source, pack) = open_pack(&options.pack)?;
     eprintln!("starting a private Postgres, a control plane and an enforcer");
@@ -120,7 +124,16 @@ fn print(options: &Options, report: &BTreeMap<String, Friction>) -> Result<()> {
     Ok(())
 }
 
-fn read_corpus(file: &Path) -> Result<Corpus> {
+fn read_corpus(file: &Path, results: Option<&Path>) -> Result<Corpus> {
     let json = std::fs::read(file).with_context(|| format!("reading `{}`", file.display()))?;
-    Corpus::parse(&json).with_context(|| format!("`{}` is not a file of conversations", file.display()))
+    let mut corpus = Corpus::parse(&json)
+        .with_context(|| format!("`{}` is not a file of conversations", file.display()))?;
+    if let Some(directory) = results {
+        let file = directory.join(&corpus.set).with_extension("json");
+        let json = std::fs::read(&file).with_context(|| format!("reading `{}`", file.display()))?;
+        let results = Results::parse(&json)
+            .with_context(|| format!("`{}` is not a file of results", file.display()))?;
+        corpus.give(results)?;
+    }
+    Ok(corpus)
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::Value;
+use thiserror::Error;
 
 use super::suite::Call;
 
@@ -43,12 +45,62 @@ pub struct Turn {
     pub user: String,
     /// The calls that answer them, with the names of their catalogs.
     pub calls: Vec<Call>,
+    /// What each of them gave, as far as it is known; [`Corpus::give`] fills it.
+    #[serde(skip)]
+    pub results: Vec<Option<Value>>,
+}
+
+/// A file of what the calls of a corpus gave.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Results {
+    /// The name of its set.
+    pub set: String,
+    /// In the order of the corpus.
+    conversations: Vec<Given>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Given {
+    id: String,
+    turns: Vec<Vec<Option<Value>>>,
+}
+
+/// Results that are of other conversations.
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("the results are not those of the conversations in `{0}`; make both from the same package")]
+pub struct OtherResults(String);
+
+impl Results {
+    /// Reads a file of results.
+    pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
 }
 
 impl Corpus {
     /// Reads a file of conversations.
     pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(json)
+    }
+
+    /// Gives each call its result.
+    pub fn give(&mut self, results: Results) -> Result<(), OtherResults> {
+        let other = || OtherResults(self.set.clone());
+        if results.set != self.set || results.conversations.len() != self.conversations.len() {
+            return Err(other());
+        }
+        for (conversation, given) in self.conversations.iter().zip(&results.conversations) {
+            let calls = conversation.turns.iter().map(|turn| turn.calls.len());
+            if conversation.id != given.id || !calls.eq(given.turns.iter().map(Vec::len)) {
+                return Err(other());
+            }
+        }
+        for (conversation, given) in self.conversations.iter_mut().zip(results.conversations) {
+            for (turn, results) in conversation.turns.iter_mut().zip(given.turns) {
+                turn.results = results;
+            }
+        }
+        Ok(())
     }
 }
 

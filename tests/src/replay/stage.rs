@@ -4,12 +4,13 @@
 //! count as an attack stopped.
 
 use anyhow::{Context, Result, ensure};
-use checkrein_enforcer::{Answer, Enforcer, Request};
+use checkrein_enforcer::{Answer, Enforcer, Found, Request};
 use checkrein_proto::task::v1::{AmendRequest, Named, StartRequest};
 use checkrein_shared::action::Arguments;
 use checkrein_shared::decision::{Cause, OutcomeResult, Verdict};
 use checkrein_shared::id::Generation;
 use checkrein_shared::policy::{Pack, PackSource};
+use serde_json::Value;
 
 use super::conversation::Conversation;
 use super::named::named_values;
@@ -123,7 +124,7 @@ impl Actor {
         let mut verdicts = Vec::with_capacity(run.steps.len());
         for (number, step) in run.steps.into_iter().enumerate() {
             let judgement = self
-                .call(&started.grant, number, step.tool, step.arguments)
+                .call(&started.grant, number, (step.tool, step.arguments), None)
                 .await?;
             verdicts.push(judgement.verdict);
         }
@@ -155,9 +156,11 @@ impl Actor {
             if number > 0 {
                 grant = self.amend(&task, &conversation.said_by(number)).await?;
             }
-            for call in &turn.calls {
-                let (tool, arguments) = (call.tool.clone(), call.arguments.clone());
-                judgements.push(self.call(&grant, judgements.len(), tool, arguments).await?);
+            for (at, call) in turn.calls.iter().enumerate() {
+                let found = turn.results.get(at).and_then(Option::as_ref).map(shown);
+                let call = (call.tool.clone(), call.arguments.clone());
+                let judgement = self.call(&grant, judgements.len(), call, found).await?;
+                judgements.push(judgement);
             }
         }
         self.operator.end(&task).await.context("ending its task")?;
@@ -181,18 +184,22 @@ impl Actor {
         Ok(amended.context("amending its task")?.into_inner().grant)
     }
 
+    /// What was decided; if it was let through, what it gave has been told when this returns, if that is known.
     async fn call(
         &self,
         grant: &str,
         number: usize,
-        tool: String,
-        arguments: Arguments,
+        (tool, arguments): (String, Arguments),
+        found: Option<Found>,
     ) -> Result<Judgement> {
         let request = Request::typed(grant, tool.clone(), arguments).call_id(number.to_string());
         let answer = self.gate.authorize(request).await?;
         let judgement = Judgement::by_policy(&answer, &tool)?;
         if let Answer::Permit(permit) = answer {
-            permit.complete(OutcomeResult::Done, "replayed").await?;
+            let found = found.unwrap_or_default();
+            permit
+                .complete_with(OutcomeResult::Done, "replayed", &found)
+                .await?;
         }
         Ok(judgement)
     }
@@ -235,6 +242,14 @@ impl Judgement {
             cause: decided.cause,
             rules: decided.rules.clone(),
         })
+    }
+}
+
+/// What a tool gave, as its caller shows it.
+fn shown(result: &Value) -> Found {
+    Found {
+        content: Some(result.to_string().into_bytes()),
+        ..Found::default()
     }
 }
 

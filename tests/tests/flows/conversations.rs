@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use checkrein_shared::decision::Tier;
 use checkrein_shared::policy::{Pack, PackSource};
 use checkrein_tests::open_pack;
-use checkrein_tests::replay::{Conversation, Corpus, Friction, Stage, friction};
+use checkrein_tests::replay::{Conversation, Corpus, Friction, Results, Stage, friction};
 
 const AGENT: &str = "spiffe://acme.example/agent/assistant";
 const SETS: [&str; 5] = ["base", "miss_func", "miss_param", "long_context", "composite"];
 /// Of so many conversations one is replayed; `bfcl` replays them all.
 const SAMPLE: usize = 8;
 /// At most so many of a hundred calls may wait for a person.
-const HELD_PERCENT_MAX: usize = 8;
+const HELD_PERCENT_MAX: usize = 5;
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
@@ -21,7 +21,16 @@ fn deploy() -> PathBuf {
 
 fn corpora() -> Vec<Corpus> {
     let read = |set: &str| std::fs::read(deploy().join("bfcl").join(set).with_extension("json")).unwrap();
-    SETS.map(|set| Corpus::parse(&read(set)).unwrap()).into()
+    let given = |set: &str| {
+        let file = deploy().join("bfcl/results").join(set).with_extension("json");
+        Results::parse(&std::fs::read(file).unwrap()).unwrap()
+    };
+    let whole = |set: &str| {
+        let mut corpus = Corpus::parse(&read(set)).unwrap();
+        corpus.give(given(set)).unwrap();
+        corpus
+    };
+    SETS.map(whole).into()
 }
 
 fn pack() -> (PackSource, Pack) {
@@ -85,4 +94,25 @@ fn every_call_of_the_package_is_replayed_or_counted_as_left_out_and_its_tool_is_
     let conversations = corpora.iter().flat_map(|corpus| &corpus.conversations);
     let used: BTreeSet<&str> = conversations.flat_map(Conversation::scope).collect();
     assert_eq!(used.difference(&known).collect::<Vec<_>>(), [&""; 0]);
+}
+
+#[test]
+fn what_a_call_gave_is_known_only_of_services_that_keep_records() {
+    let corpora = corpora();
+    let turns = corpora
+        .iter()
+        .flat_map(|corpus| &corpus.conversations)
+        .flat_map(|conversation| &conversation.turns);
+    let given = turns.flat_map(|turn| turn.calls.iter().zip(&turn.results));
+    let known: Vec<_> = given.filter(|(_, result)| result.is_some()).collect();
+    assert!(known.len() > 2_000, "{}", known.len());
+    let services: BTreeSet<&str> = known
+        .iter()
+        .filter_map(|(call, _)| call.tool.split('/').next())
+        .collect();
+    assert!(
+        services
+            .into_iter()
+            .eq(["messages", "posts", "tickets", "trading", "travel"])
+    );
 }

@@ -4,7 +4,7 @@ use checkrein_shared::decision::Cause;
 use checkrein_shared::policy::PackSource;
 
 use super::*;
-use crate::replay::Corpus;
+use crate::replay::{Corpus, Results};
 
 const CORPUS: &str = r#"{"set": "desk", "left_out": [{"id": "odd", "calls": 3, "why": "not a call"}], "conversations": [
     {"id": "one", "turns": [
@@ -92,4 +92,32 @@ fn each_call_counts_once_and_a_conversation_is_as_good_as_its_worst_call() {
         ),
         (2, 1)
     );
+}
+
+#[test]
+fn calls_are_given_the_results_of_their_own_conversations_and_of_no_others() {
+    let results = |set: &str, one: &str| {
+        let text = format!(
+            r#"{{"set": "{set}", "conversations": [{{"id": "one", "turns": {one}}},
+               {{"id": "two", "turns": [[null]]}}, {{"id": "three", "turns": [[{{"id": 7}}]]}}]}}"#
+        );
+        Results::parse(text.as_bytes()).unwrap()
+    };
+    let mut whole = corpus();
+    whole
+        .give(results("desk", r#"[["seen"], [null, "sent"]]"#))
+        .unwrap();
+    let turn = &whole.conversations[0].turns[1];
+    assert_eq!(turn.results, [None, Some("sent".into())]);
+    for (set, one) in [
+        ("other", r#"[["seen"], [null, "sent"]]"#),
+        ("desk", r#"[["seen"], ["sent"]]"#),
+        ("desk", r#"[["seen"]]"#),
+    ] {
+        let refused = corpus().give(results(set, one)).unwrap_err().to_string();
+        assert!(
+            refused.contains("not those of the conversations in `desk`"),
+            "{refused}"
+        );
+    }
 }
