@@ -14,6 +14,7 @@ mod hold;
 pub mod identity;
 mod invocation;
 mod join;
+mod ledger;
 pub(crate) mod output;
 mod pages;
 mod policy;

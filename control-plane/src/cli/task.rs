@@ -28,10 +28,8 @@ use super::pages::Rows;
 use super::values::{self, LIMIT_DEFAULT};
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
-pub(super) use show::carried;
 use show::{card, table};
 use view::TaskView;
-pub(super) use view::{LabelView, reversibility_word};
 
 pub(super) use offline::GrantError;
 

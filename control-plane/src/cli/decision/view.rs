@@ -6,8 +6,8 @@ use checkrein_shared::decision::{Mode, OutcomeResult, Tier, Verdict};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::cli::ledger::reversibility_word;
 use crate::cli::output::{raw_json, rfc3339};
-use crate::cli::task::reversibility_word;
 
 #[derive(Debug, Serialize)]
 pub(super) struct DecisionView {

@@ -6,8 +6,8 @@ use checkrein_shared::identity::SpiffeId;
 
 use super::action::ShownAction;
 use super::view;
+use crate::cli::ledger::carried;
 use crate::cli::output::{Fields, Paint, Style, relative, span, style_of, visible};
-use crate::cli::task::carried;
 
 /// The hold, and what its task carries: whoever lets the action happen lets it happen with that.
 pub(super) fn page(hold: &wire::Hold, labels: &[TaskLabel], now_ms: u64, paint: Paint) -> String {

@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::action::ShownAction;
+use crate::cli::ledger::LabelView;
 use crate::cli::output::{raw_json, rfc3339};
-use crate::cli::task::LabelView;
 
 #[derive(Debug, Serialize)]
 pub(super) struct HoldView {

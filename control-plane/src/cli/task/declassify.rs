@@ -4,9 +4,8 @@ use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
 use checkrein_proto::task::v1::{DeclassifyRequest, TaskLabel};
 use serde_json::json;
 
-use super::show::carried;
-use super::view::LabelView;
 use super::{Connection, Error, Invocation, Outcome, TaskView, card, values};
+use crate::cli::ledger::{LabelView, carried};
 use crate::cli::output::{Fields, Style, visible};
 
 pub(super) const EXAMPLE: &str = "\

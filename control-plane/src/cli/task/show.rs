@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use checkrein_proto::task::v1::{Amendment, Amount, Budget, LabelSource, Ledger, Task, TaskLabel};
+use checkrein_proto::task::v1::{Amendment, Amount, Budget, Ledger, Task};
 use checkrein_shared::grant::RISK_MAX;
 use serde_json::Value;
 
-use super::view::{reversibility_word, state_word};
+use super::view::state_word;
+use crate::cli::ledger::{carried, reversibility_word};
 use crate::cli::output::{Cell, Fields, Paint, Style, Table, relative, style_of, visible};
 
 /// Rows.
@@ -134,22 +135,6 @@ fn done(fields: &mut Fields, ledger: &Ledger, now_ms: u64) {
         let said = format!("{}, {times} {last}", used.tool);
         fields.line("used", &said);
     }
-}
-
-/// Since when a label is carried, and because of what.
-pub(in crate::cli) fn carried(label: &TaskLabel, now_ms: u64) -> String {
-    let told = match label.source() {
-        LabelSource::Result => "the result of a call",
-        LabelSource::Call | LabelSource::Unspecified => "a call",
-    };
-    format!(
-        "{told} of {} by {} through {} brought {} ({})",
-        label.tool,
-        label.agent,
-        label.enforcer,
-        relative(label.added_unix_ms, now_ms),
-        label.decision_id
-    )
 }
 
 /// What became of one meter.

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use checkrein_proto::task::v1::{
-    Amendment, Amount, Budget, Change, Delegation, LabelSource, Ledger, State, Task, TaskLabel, UnknownSpend,
-    UsedTool,
+    Amendment, Amount, Budget, Change, Delegation, Ledger, State, Task, TaskLabel, UnknownSpend, UsedTool,
 };
-use checkrein_shared::policy::Reversibility;
-use checkrein_shared::wire::reversibility_from_wire;
 use serde::Serialize;
 
+use crate::cli::ledger::{LabelView, reversibility_word};
 use crate::cli::output::rfc3339;
 
 #[derive(Debug, Serialize)]
@@ -69,18 +67,6 @@ struct UsedView {
     tool: String,
     times: u64,
     last_used_at: Option<String>,
-}
-
-/// A label with the call that brought it.
-#[derive(Debug, Serialize)]
-pub(in crate::cli) struct LabelView {
-    pub label: String,
-    source: &'static str,
-    decision_id: String,
-    pub tool: String,
-    pub agent: String,
-    enforcer: String,
-    added_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -248,33 +234,6 @@ impl LedgerView {
             reversibility: reversibility_word(ledger.reversibility),
             labels: labels.iter().map(LabelView::of).collect(),
         }
-    }
-}
-
-impl LabelView {
-    pub(in crate::cli) fn of(label: &TaskLabel) -> Self {
-        let source = match label.source() {
-            LabelSource::Unspecified => "unrecognised",
-            LabelSource::Call => "call",
-            LabelSource::Result => "result",
-        };
-        Self {
-            label: label.label.clone(),
-            source,
-            decision_id: label.decision_id.clone(),
-            tool: label.tool.clone(),
-            agent: label.agent.clone(),
-            enforcer: label.enforcer.clone(),
-            added_at: rfc3339(label.added_unix_ms),
-        }
-    }
-}
-
-/// The class of this number in one word; none: there was no call.
-pub(in crate::cli) fn reversibility_word(class: u32) -> Option<&'static str> {
-    match reversibility_from_wire(class) {
-        Ok(class) => class.map(Reversibility::as_str),
-        Err(_) => Some("unrecognised"),
     }
 }
 

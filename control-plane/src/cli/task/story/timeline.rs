@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::Story;
 use crate::cli::decision::{outcome_word, verdict_word};
 use crate::cli::hold::state_word as hold_word;
+use crate::cli::ledger::LabelView;
 use crate::cli::output::rfc3339;
-use crate::cli::task::view::{AmendmentView, DelegationView, LabelView, state_word};
+use crate::cli::task::view::{AmendmentView, DelegationView, state_word};
 
 /// What happened, and when.
 #[derive(Debug, Serialize)]
