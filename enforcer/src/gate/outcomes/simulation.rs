@@ -79,6 +79,7 @@ async fn in_no_schedule_of_parallel_calls_anything_goes_after_what_forbids_it_or
         seen.approved,
         seen.unanswered,
         seen.lifted,
+        seen.used_up,
     ];
     assert!(
         kinds.iter().all(|count| *count > 20),
@@ -114,6 +115,7 @@ async fn a_control_plane_that_breaks_a_promise_is_found_and_the_schedule_that_sh
         Flaw::LosesValues,
         Flaw::ConfirmsByOldLedger,
         Flaw::ConsumesUnseen,
+        Flaw::ChargesByOldBudget,
     ] {
         let found = simulate(flaw, (0..SEEDS_BROKEN).map(drawn)).await;
 

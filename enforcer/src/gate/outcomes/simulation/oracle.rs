@@ -45,6 +45,8 @@ pub(super) struct Place {
     pub(super) at_ms: u64,
     /// The control plane could not be asked.
     pub(super) was_cut: bool,
+    /// Every call of its task is confirmed.
+    pub(super) is_counted: bool,
     /// The epoch of the task that its enforcer had heard of.
     pub(super) heard: u64,
     /// In the order of all that happened.
@@ -68,6 +70,7 @@ pub(super) struct Tally {
     pub(super) approved: u64,
     pub(super) unanswered: u64,
     pub(super) unheard: u64,
+    pub(super) used_up: u64,
     pub(super) lifted: u64,
 }
 
@@ -79,6 +82,7 @@ impl AddAssign for Tally {
         self.approved += other.approved;
         self.unanswered += other.unanswered;
         self.unheard += other.unheard;
+        self.used_up += other.used_up;
         self.lifted += other.lifted;
     }
 }
@@ -89,6 +93,7 @@ pub(super) struct Oracle {
     order: u64,
     released: Vec<Released>,
     lifted: u64,
+    calls: u64,
     sends: u64,
     pays: u64,
     account: Fingerprint,
@@ -112,6 +117,7 @@ impl Oracle {
             order: 0,
             released: Vec::new(),
             lifted: 0,
+            calls: 0,
             sends: 0,
             pays: 0,
             account,
@@ -175,6 +181,15 @@ impl Oracle {
         }
     }
 
+    /// A call was made that may only be made so often.
+    pub(super) fn makes(&mut self, limit: Option<u64>) -> Result<(), String> {
+        self.calls += 1;
+        match limit {
+            Some(limit) if self.calls > limit => Err("the task made more calls than it may".into()),
+            _ => Ok(()),
+        }
+    }
+
     /// A call was permitted.
     pub(super) fn permits(&mut self, judged: &Judged<'_>) -> Result<(), String> {
         self.tally.approved += u64::from(judged.cause == Cause::Approved);
@@ -210,6 +225,10 @@ impl Oracle {
             Cause::LedgerUnknown | Cause::LabelUnwritten | Cause::ControlPlaneUnreachable => {
                 self.tally.unanswered += 1;
                 judged.was_unanswered || place.was_cut
+            }
+            Cause::Budget => {
+                self.tally.used_up += 1;
+                primary.is_used_up()
             }
             Cause::PolicyStale => place.was_cut,
             Cause::AlreadyReleased => match judged.deed {
@@ -254,10 +273,10 @@ fn forbidding(deed: Deed) -> BTreeSet<Taint> {
     taints.iter().copied().collect()
 }
 
-/// Whether what was released had to be known where this call was judged. Only a draft is judged by what was known a moment ago; but what
+/// Whether what was released had to be known where this call was judged. Only a draft that is not confirmed is judged by what was known a moment ago; but what
 /// was released at the same place is known there.
 fn must_know(judged: &Judged<'_>, released: &Released) -> bool {
-    if judged.deed != Deed::Draft {
+    if judged.deed != Deed::Draft || judged.place.is_counted {
         return true;
     }
     let (here, there) = (judged.place, released.place);

@@ -34,8 +34,17 @@ pub(super) enum Flaw {
     ConfirmsByOldLedger,
     /// An approval is used whatever has happened since it was looked at.
     ConsumesUnseen,
+    /// A call is charged if there was one left when it was asked for.
+    ChargesByOldBudget,
     /// A release that is asked for again is said to be the change after the one that counted it.
     MisnumbersRepeats,
+}
+
+/// What there was when something was asked.
+#[derive(Debug, Clone)]
+pub(super) struct Then {
+    ledger: Ledger,
+    is_used_up: bool,
 }
 
 /// What an enforcer asks.
@@ -64,6 +73,9 @@ pub(super) struct Primary {
     pub(super) epoch: u64,
     pub(super) ledger: Ledger,
     pub(super) values: BTreeMap<Fingerprint, CameFrom>,
+    /// So many calls may be made in it; none: as many as one likes.
+    pub(super) limit: Option<u64>,
+    pub(super) charged: u64,
     /// When the tool was last used before each release.
     uses: BTreeMap<String, u64>,
     holds: BTreeMap<HoldId, Held>,
@@ -86,24 +98,33 @@ impl Primary {
             epoch: 0,
             ledger,
             values: BTreeMap::new(),
+            limit: None,
+            charged: 0,
             uses: BTreeMap::new(),
             holds: BTreeMap::new(),
         }
     }
 
     /// Answers what was asked under a grant of this epoch, when the ledger was this.
-    pub(super) fn serve(
-        &mut self,
-        question: &Question,
-        epoch: u64,
-        then: &Ledger,
-    ) -> Result<Answer, AskError> {
+    pub(super) fn serve(&mut self, question: &Question, epoch: u64, then: &Then) -> Result<Answer, AskError> {
         Ok(match question {
             Question::Note(note) => Answer::Noted(self.note(note, epoch)),
             Question::Confirm(ask) => Answer::Confirmed(self.confirm(ask, epoch, then)),
             Question::Open(ask) => Answer::Opened(self.open(ask, epoch)),
             Question::Consume(ask) => Answer::Consumed(self.consume(ask, epoch)?),
         })
+    }
+
+    pub(super) fn now(&self) -> Then {
+        Then {
+            ledger: self.ledger.clone(),
+            is_used_up: self.is_used_up(),
+        }
+    }
+
+    /// Whether no call is left.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.limit.is_some_and(|limit| self.charged >= limit)
     }
 
     /// A person takes every label from the task.
@@ -179,7 +200,7 @@ impl Primary {
         }
     }
 
-    fn confirm(&mut self, ask: &Confirm, epoch: u64, then: &Ledger) -> Confirmation {
+    fn confirm(&mut self, ask: &Confirm, epoch: u64, then: &Then) -> Confirmation {
         let mut confirmation = Confirmation {
             live: true,
             refused: None,
@@ -191,9 +212,21 @@ impl Primary {
             confirmation.refused = Some(amended());
             return confirmation;
         }
-        let before = self.count(ask.release.to_string(), &ask.tool, ask.reversibility);
+        let release = ask.release.to_string();
+        let is_used_up = match self.flaw {
+            Flaw::ChargesByOldBudget => then.is_used_up,
+            _ => self.is_used_up(),
+        };
+        if is_used_up && !self.uses.contains_key(&release) {
+            confirmation.charge = Charge::Exhausted;
+            return confirmation;
+        }
+        if self.limit.is_some() {
+            confirmation.charge = Charge::Charged;
+        }
+        let before = self.count(release, &ask.tool, ask.reversibility);
         let judged_by = match self.flaw {
-            Flaw::ConfirmsByOldLedger => then.clone(),
+            Flaw::ConfirmsByOldLedger => then.ledger.clone(),
             _ => before,
         };
         confirmation.known = Some(self.known(judged_by, &ask.asked));
@@ -205,9 +238,14 @@ impl Primary {
         if let Some(last_ms) = self.uses.get(&release).copied() {
             return self.without(tool, last_ms);
         }
+        self.charged += 1;
         let before = self.ledger.clone();
         let last_ms = before.used.get(tool).map_or(0, |used| used.last_ms);
         self.uses.insert(release, last_ms);
+        if tool.is_empty() {
+            // Charged, and counted when its record comes home.
+            return before;
+        }
         self.ledger.count(
             tool,
             class.unwrap_or(Reversibility::Irreversible),
@@ -219,6 +257,9 @@ impl Primary {
 
     fn without(&self, tool: &str, last_ms: u64) -> Ledger {
         let mut ledger = self.ledger.clone();
+        if tool.is_empty() {
+            return ledger;
+        }
         ledger.calls -= 1;
         if self.flaw != Flaw::MisnumbersRepeats {
             ledger.revision -= 1;
@@ -241,6 +282,9 @@ impl Primary {
             .holds
             .iter()
             .find(|(_, held)| held.call_id == ask.call_id && held.action == action);
+        if found.is_none() && self.is_used_up() {
+            return Opened::Refused(used_up());
+        }
         let id = found.map_or_else(|| HoldId::new(&self.clock), |(id, _)| *id);
         let held = self.holds.entry(id).or_insert_with(|| Held {
             call_id: ask.call_id.clone(),
@@ -279,12 +323,19 @@ impl Primary {
             let ledger = Some(Arc::new(self.ledger.clone()));
             return Ok(Consumption::Refresh(ask.generation, ledger));
         }
+        if self.limit.is_some_and(|limit| self.charged >= limit) {
+            return Ok(Consumption::Refused(used_up()));
+        }
         held.state = State::Consumed;
         let tool = held.tool.clone();
         self.count(ask.hold.to_string(), &tool, ask.reversibility);
         let approvers = vec!["spiffe://acme.example/approver/bob".into()];
         Ok(Consumption::Consumed { approvers })
     }
+}
+
+fn used_up() -> Refusal {
+    Refusal::new(Cause::Budget, "no call is left")
 }
 
 fn amended() -> Refusal {

@@ -75,6 +75,8 @@ pub(super) enum Told {
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
+    /// The task may make so many calls; said before the first.
+    Limit(u8),
     /// A call is presented to this enforcer.
     Present(u8, Deed),
     /// One that is held is presented once more.
@@ -136,7 +138,8 @@ impl Op {
     pub(super) const fn is_calm(self) -> bool {
         matches!(
             self,
-            Self::Present(..)
+            Self::Limit(_)
+                | Self::Present(..)
                 | Self::Complete(..)
                 | Self::Serve(_)
                 | Self::Answer(_)
@@ -191,7 +194,9 @@ pub(super) fn drawn(seed: u64) -> Vec<Op> {
     let mut dice = Dice::new(seed);
     let theme = Theme::drawn(&mut dice);
     let steps = 4 + dice.below(STEPS_MAX - 4);
-    (0..steps).map(|_| theme.step(&mut dice)).collect()
+    let limit = (dice.below(3) == 0).then(|| Op::Limit(dice.of(&[2, 4, 8])));
+    let steps = (0..steps).map(|_| theme.step(&mut dice));
+    limit.into_iter().chain(steps).collect()
 }
 
 /// As it is kept in a test.

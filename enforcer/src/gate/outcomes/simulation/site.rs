@@ -128,7 +128,12 @@ impl Site {
     }
 
     /// A grant of its own for each call, so that whoever asks can be told apart.
-    pub(super) fn grant(&self, task: TaskId, epoch: u64, clock: &ManualClock) -> String {
+    pub(super) fn grant(
+        &self,
+        (task, epoch): (TaskId, u64),
+        calls: Option<u64>,
+        clock: &ManualClock,
+    ) -> String {
         let grant = Grant {
             id: GrantId::new(clock),
             task,
@@ -136,7 +141,10 @@ impl Site {
             agent: AGENT.parse().unwrap(),
             user: "alice".into(),
             scope: Scope::parse(["crm/*", "web/*", "bank/*", "mail/*"].map(str::to_owned)).unwrap(),
-            limits: Limits::default(),
+            limits: Limits {
+                calls,
+                ..Limits::default()
+            },
             data: None,
             named: Vec::new(),
             intent: "answer the mail".into(),

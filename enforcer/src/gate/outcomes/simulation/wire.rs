@@ -6,12 +6,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use checkrein_shared::ledger::Ledger;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::oneshot;
 
-use super::primary::{Answer, Primary, Question};
+use super::primary::{Answer, Primary, Question, Then};
 use super::schedule::ENFORCERS;
 use crate::control_plane::{
     AskError, Authority, Confirm, Confirmation, Consume, Consumption, Note, Noted, OpenHold, Opened,
@@ -35,8 +34,8 @@ struct Ask {
     call: usize,
     epoch: u64,
     question: Question,
-    /// What the ledger was when it was asked.
-    then: Ledger,
+    /// What there was when it was asked.
+    then: Then,
     answer: Option<Result<Answer, AskError>>,
     /// Gone once nobody waits.
     reply: Option<oneshot::Sender<Result<Answer, AskError>>>,
@@ -172,7 +171,7 @@ impl Link {
             return ready(Err(AskError::NotConnected)).boxed();
         }
         let (reply, answer) = oneshot::channel();
-        let then = wire.primary.ledger.clone();
+        let then = wire.primary.now();
         wire.asks.push(Ask {
             enforcer: self.enforcer,
             call,

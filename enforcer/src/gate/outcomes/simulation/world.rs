@@ -87,6 +87,11 @@ impl<'a> World<'a> {
 
     async fn apply(&mut self, op: Op) -> Result<(), String> {
         match op {
+            Op::Limit(calls) => {
+                if self.calls.is_empty() {
+                    self.wire().primary.limit = Some(calls.into());
+                }
+            }
             Op::Present(at, deed) => {
                 let name = format!("call-{}", self.calls.len());
                 return self.present(usize::from(at) % ENFORCERS, deed, name).await;
@@ -175,13 +180,13 @@ impl<'a> World<'a> {
     }
 
     async fn present(&mut self, at: usize, deed: Deed, name: String) -> Result<(), String> {
-        let (epoch, was_cut) = {
+        let (epoch, was_cut, limit) = {
             let wire = self.wire();
-            (wire.primary.epoch, wire.is_cut[at])
+            (wire.primary.epoch, wire.is_cut[at], wire.primary.limit)
         };
         // Whoever acts has heard of the new epoch only when their enforcer has.
         let epoch = epoch.min(self.standing[at].heard);
-        let grant = self.site.grant(self.task, epoch, &self.clock);
+        let grant = self.site.grant((self.task, epoch), limit, &self.clock);
         let call = self.calls.len();
         {
             let mut wire = self.wire();
@@ -194,6 +199,7 @@ impl<'a> World<'a> {
             epoch,
             at_ms: self.clock.boot_ms(),
             was_cut,
+            is_counted: limit.is_some(),
             heard: self.standing[at].heard,
             order: self.oracle.moment(),
         };
@@ -286,10 +292,13 @@ impl<'a> World<'a> {
             Step::Answered(Answer::Deny(denied)) | Step::Ran(Err(RunError::Denied(denied))) => {
                 self.denied(at, &denied.decided)
             }
-            Step::Ran(Ok(())) => match self.calls[at].deed {
-                Deed::RunPage => self.released(at, &[Taint::Value]),
-                _ => self.released(at, &[Taint::Personal]),
-            },
+            Step::Ran(Ok(())) => {
+                self.oracle.makes(self.wire.lock().unwrap().primary.limit)?;
+                match self.calls[at].deed {
+                    Deed::RunPage => self.released(at, &[Taint::Value]),
+                    _ => self.released(at, &[Taint::Personal]),
+                }
+            }
             Step::Ran(Err(RunError::Withheld(_)))
             | Step::Completed(Err(CompleteError::Unlabelled(_) | CompleteError::Twice(_))) => Ok(()),
             Step::Ran(Err(error)) => Err(format!("{error:?}")),
@@ -315,6 +324,7 @@ impl<'a> World<'a> {
 
     fn permitted(&mut self, at: usize, decided: &Decided) -> Result<(), String> {
         let wire = self.wire.lock().unwrap();
+        self.oracle.makes(wire.primary.limit)?;
         self.oracle
             .permits(&self.calls[at].judged(decided, wire.unanswered[at]))
     }
