@@ -80,7 +80,6 @@ pub(crate) struct Confirm {
     pub(crate) asked: Vec<Fingerprint>,
     /// What it uses up at most, and whose journal says how it ended.
     pub(crate) cost: Amounts,
-    pub(crate) cost_tool: String,
     pub(crate) instance: InstanceId,
     pub(crate) incarnation: u64,
 }

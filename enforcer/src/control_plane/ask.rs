@@ -42,7 +42,6 @@ impl Authority for Replicas {
                 reversibility: reversibility_to_wire(ask.reversibility),
                 asked: asked(&ask.asked),
                 cost: amounts_to_wire(&ask.cost),
-                cost_tool: ask.cost_tool,
                 instance_id: ask.instance.to_string(),
                 incarnation: ask.incarnation,
             };

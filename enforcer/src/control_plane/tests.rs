@@ -39,7 +39,6 @@ fn confirm() -> Confirm {
         reversibility: None,
         asked: Vec::new(),
         cost: Amounts::none(),
-        cost_tool: String::new(),
         instance: InstanceId::new(&clock),
         incarnation: 1,
     }

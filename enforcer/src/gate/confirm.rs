@@ -53,16 +53,10 @@ impl Core {
             proof: weighed.proof,
             generation: weighed.running.generation,
             revocation_sequence: weighed.running.revocation_sequence,
-            // Other calls are counted when their records have come home.
-            tool: if weighed.tier == Tier::Full {
-                case.action.tool.clone()
-            } else {
-                String::new()
-            },
+            tool: case.action.tool.clone(),
             reversibility: weighed.reversibility,
             asked: self.asked(case, weighed),
             cost: weighed.cost,
-            cost_tool: case.action.tool.clone(),
             instance: self.instance,
             incarnation: self.journal.incarnation(),
         };

@@ -233,7 +233,7 @@ impl Core {
         };
         let again = self.weigh_known(case, &weighed, &known);
         // The release itself is counted already, as what it was confirmed as: whoever comes next here is judged by it, too.
-        if let (Some(class), Tier::Full) = (weighed.reversibility, weighed.tier) {
+        if let Some(class) = weighed.reversibility {
             let mut after = Ledger::clone(&known.ledger);
             after.count(&case.action.tool, class, self.clock.wall_ms());
             after.spent = after.spent.plus(&weighed.cost);

@@ -24,13 +24,12 @@ pub(super) fn parse_confirm(enforcer: &str, request: wire::ConfirmRequest) -> Re
             .parse()
             .map_err(|error| bad_field("instance_id", format!("{error}")))?,
     };
-    stored_text("cost_tool", &request.cost_tool, TOOL_BYTES_MAX)?;
-    if request.cost_tool.is_empty() && !cost.is_empty() {
-        return Err(bad_field("cost_tool", "say which tool costs it"));
+    if request.tool.is_empty() && !cost.is_empty() {
+        return Err(bad_field("tool", "say which tool costs it"));
     }
     let spending = Spending {
         cost,
-        tool: request.cost_tool,
+        tool: request.tool.clone(),
         enforcer: enforcer.to_owned(),
         instance,
         incarnation: request.incarnation,

@@ -133,11 +133,7 @@ async fn a_light_call_that_costs_something_goes_ahead_only_if_that_was_charged()
     ] {
         bench.authority.on_confirm(move |ask| {
             assert_eq!(ask.cost, Amounts::none().with(Meter::Tokens, 7));
-            assert_eq!(
-                (&*ask.tool, &*ask.cost_tool),
-                ("", "bank/ask"),
-                "it is counted when it is home"
-            );
+            assert_eq!(ask.tool, "bank/ask", "and it is counted with that");
             Ok(said(ask.generation, charge))
         });
         let answer = bench.gate.authorize(ask(&bench, 7)).await.unwrap();

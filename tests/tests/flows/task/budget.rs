@@ -64,9 +64,13 @@ impl Scene {
     }
 
     async fn used(&self, task: &Task) -> u64 {
+        self.shown(task).await.calls_used
+    }
+
+    async fn shown(&self, task: &Task) -> Task {
         let task_id = task.task_id.clone();
         let shown = self.operator.tasks().show(ShowRequest { task_id }).await.unwrap();
-        shown.into_inner().task.unwrap().calls_used
+        shown.into_inner().task.unwrap()
     }
 
     /// Presents as many reads at once, spread over the fleet.
@@ -103,6 +107,22 @@ async fn of_a_hundred_calls_at_once_over_three_enforcers_a_budget_of_sixty_lets_
     assert_eq!(permitted(&scene.look(&grant, 100).await), 60);
     assert_eq!(scene.used(&task).await, 60);
     assert_eq!(permitted(&scene.look(&grant, 3).await), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_was_charged_is_in_the_ledger_at_once_and_not_twice_when_its_record_is_home() {
+    let scene = Scene::set(&["one", "two"]).await;
+    let (grant, task) = scene.counted(9).await;
+    drop(scene.look(&grant, 5).await);
+    assert_eq!(scene.shown(&task).await.ledger.unwrap().calls, 5);
+    for enforcer in &scene.enforcers {
+        enforcer
+            .wait_until(|status| status.journal_pending() == 0, WAIT_MAX)
+            .await
+            .unwrap();
+    }
+    let ledger = scene.shown(&task).await.ledger.unwrap();
+    assert_eq!((ledger.calls, ledger.used[0].times), (5, 5));
 }
 
 #[tokio::test(flavor = "multi_thread")]
