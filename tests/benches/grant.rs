@@ -6,7 +6,6 @@
 //! possession, verified. *Live* asks 100,000 grants in turns, more than are remembered: what they take of memory is bounded, and what
 //! was forgotten is verified anew.
 
-use std::fs;
 use std::hint::black_box;
 
 use anyhow::{Context, Result, ensure};
@@ -19,7 +18,7 @@ use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::key::{KeySet, SigningKey, VerifyingKey};
 use checkrein_shared::{Clock, SystemClock};
 use checkrein_tests::generated::{AGENT, ENVIRONMENT, USER};
-use checkrein_tests::{Conditions, Latency, Stopwatch};
+use checkrein_tests::{Conditions, Latency, Stopwatch, resident_bytes};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -40,6 +39,7 @@ const SCOPE: &str = r#"{
         "memo": {"constraint_type": "wildcard", "optional": true}
     }
 }"#;
+const MIB: f64 = (1 << 20) as f64;
 
 /// What is stored.
 #[derive(Debug, Serialize)]
@@ -234,7 +234,7 @@ fn bare_verify(tokens: &[String]) -> Result<Latency> {
 
 fn live(key: &SigningKey, keys: &KeySet) -> Result<Live> {
     let tokens = (0..LIVE).map(|_| token(key)).collect::<Result<Vec<_>>>()?;
-    let before = resident_mib()?;
+    let before = resident_bytes()?;
     let grants = SeenGrants::default();
     let started = Instant::now();
     for token in tokens.iter().chain(&tokens) {
@@ -244,21 +244,13 @@ fn live(key: &SigningKey, keys: &KeySet) -> Result<Live> {
     Ok(Live {
         grants: LIVE,
         tokens_mib: mib(tokens.iter().map(String::len).sum()),
-        grew_mib: resident_mib()? - before,
+        grew_mib: (resident_bytes()? - before) / MIB,
         in_turn_us: in_turn / count(2 * LIVE),
     })
 }
 
-/// What the process has in memory, as the kernel counts it.
-fn resident_mib() -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    Ok(kib.context("no VmRSS")?.trim().parse::<f64>()? / 1024.0)
-}
-
 fn mib(bytes: usize) -> f64 {
-    count(bytes) / f64::from(1 << 20)
+    count(bytes) / MIB
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]

@@ -6,7 +6,6 @@
 //! is the first decision in a task, for which the control plane is asked. The tool of the last part does nothing but take its time.
 
 use std::convert::Infallible;
-use std::fs;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use checkrein_shared::decision::OutcomeResult;
 use checkrein_shared::id::{Generation, TaskId};
 use checkrein_shared::ledger::Ledger;
 use checkrein_shared::policy::{PackSource, Reversibility};
-use checkrein_tests::{Conditions, Latency, Person, Stopwatch, WAIT_MAX, World, fresh_key};
+use checkrein_tests::{Conditions, Latency, Person, Stopwatch, WAIT_MAX, World, fresh_key, resident_bytes};
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -235,16 +234,9 @@ fn pack() -> PackSource {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn count(number: usize) -> f64 {
-    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
-}
-
-/// What the process has in memory, as the kernel counts it.
-fn resident_bytes() -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    Ok(kib.context("no VmRSS")?.trim().parse::<f64>()? * 1024.0)
+    number as f64
 }
 
 fn print(figures: &Figures) {

@@ -143,6 +143,14 @@ impl Stopwatch {
     }
 }
 
+/// What the process has in memory, in bytes, as the kernel counts it.
+pub fn resident_bytes() -> Result<f64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    Ok(kib.context("no VmRSS")?.trim().parse::<f64>()? * 1024.0)
+}
+
 /// The directory this executable was built into: `target`, wherever that is.
 pub fn target() -> Result<PathBuf> {
     let executable = std::env::current_exe()?;

@@ -11,7 +11,7 @@ pub mod replay;
 mod world;
 
 pub use crash::{Aftermath, Crash};
-pub use figures::{Conditions, Latency, Stopwatch, target};
+pub use figures::{Conditions, Latency, Stopwatch, resident_bytes, target};
 pub use process::{Binaries, Process, gate};
 pub use world::clients::{Person, fresh_key};
 pub use world::packs::{open as open_pack, payments, payments_with, read as read_pack};
