@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use crate::database::{Database, DatabaseError, Transaction};
 use crate::hold;
-use crate::task::{self, Ending, Recorded};
+use crate::task::{self, Draw, Ending, Home, Recorded};
 
 pub use partition::{Retention, keep_partitions};
 
@@ -174,7 +174,8 @@ impl Decisions {
 
     /// Where a journal goes on. An enforcer brings the journals of earlier openings home first: what is missing of them when
     /// this one is opened will never come.
-    pub async fn open(&self, journal: &Journal) -> Result<Chain, AppendError> {
+    /// Since this opening none of them misses anything; none: that is said of no opening.
+    pub async fn open(&self, journal: &Journal, whole_since: Option<u64>) -> Result<Chain, AppendError> {
         let tx = self.database.begin("decision.open").await?;
         if store::is_foreign(&tx, journal).await? {
             error!(
@@ -184,8 +185,9 @@ impl Decisions {
             return Err(AppendError::ForeignInstance(journal.instance));
         }
         let cursor = store::open_cursor(&tx, journal).await?;
+        task::lock_slices_before(&tx, journal.key()).await?;
         hold::give_up(&tx, &journal.enforcer, journal.instance, journal.incarnation).await?;
-        task::give_up(&tx, journal.key()).await?;
+        task::give_up(&tx, journal.key(), whole_since).await?;
         tx.commit().await?;
         Ok(cursor)
     }
@@ -200,12 +202,13 @@ impl Decisions {
             // Tasks before holds, and holds before budgets, like everybody.
             let calls: Vec<_> = placed.iter().filter_map(call).collect();
             let not_made = not_made(&placed);
-            let tasks = calls.iter().map(|call| call.task);
+            let home = home(&placed);
+            let tasks = calls.iter().map(|call| call.task).chain(home.tasks());
             task::lock_all(&tx, tasks.chain(not_made.iter().map(|(task, _)| *task)).collect()).await?;
             task::count_recorded(&tx, &calls).await?;
             task::take_back(&tx, &journal.enforcer, &not_made).await?;
             settle_holds(&tx, journal, &placed).await?;
-            task::settle(&tx, journal.key(), &endings(&placed)).await?;
+            task::take_in(&tx, journal.key(), &home).await?;
             tx.commit().await?;
             return Ok(after);
         }
@@ -277,7 +280,7 @@ fn call(placed: &Placed) -> Option<Recorded<'_>> {
 async fn settle_holds(tx: &Transaction, journal: &Journal, placed: &[Placed]) -> Result<(), DatabaseError> {
     let outcome = |placed: &Placed| match &placed.record {
         Record::Outcome(outcome) => outcome.hold.map(|hold| (hold, outcome.result)),
-        Record::Decision(_) => None,
+        Record::Decision(_) | Record::SliceClosed(_) => None,
     };
     let outcomes: Vec<_> = placed.iter().filter_map(outcome).collect();
     if outcomes.is_empty() {
@@ -297,19 +300,35 @@ fn not_made(placed: &[Placed]) -> BTreeSet<(TaskId, Uuid)> {
     placed.iter().filter_map(release).collect()
 }
 
-/// How releases ended, as far as these records say it.
-fn endings(placed: &[Placed]) -> Vec<(Uuid, Ending)> {
-    let ending = |placed: &Placed| match &placed.record {
-        Record::Outcome(outcome) => {
-            let release = outcome.hold.map_or_else(|| outcome.decision.uuid(), HoldId::uuid);
-            Some((release, Ending::Made(outcome.result, outcome.spent)))
+/// What these records say of budgets.
+fn home(placed: &[Placed]) -> Home<'_> {
+    let mut home = Home::default();
+    for placed in placed {
+        match &placed.record {
+            Record::Outcome(outcome) => {
+                let release = outcome.hold.map_or_else(|| outcome.decision.uuid(), HoldId::uuid);
+                let ending = Ending::Made(outcome.result, outcome.spent);
+                home.endings.push((release, ending));
+            }
+            Record::Decision(decision) if decision.verdict != Verdict::Permit => {
+                let not_made = |release: checkrein_shared::id::DecisionId| (release.uuid(), Ending::NotMade);
+                home.endings.extend(decision.release.map(not_made));
+            }
+            Record::Decision(decision) => home.draws.extend(draw(decision)),
+            Record::SliceClosed(closed) => home.closed.push(*closed),
         }
-        Record::Decision(decision) if decision.verdict != Verdict::Permit => {
-            decision.release.map(|release| (release.uuid(), Ending::NotMade))
-        }
-        Record::Decision(_) => None,
-    };
-    placed.iter().filter_map(ending).collect()
+    }
+    home
+}
+
+/// What a call that was let through took from a slice.
+fn draw(decision: &Decision) -> Option<Draw<'_>> {
+    Some(Draw {
+        task: decision.task?,
+        release: decision.id.uuid(),
+        tool: &decision.tool,
+        drawn: decision.drawn?,
+    })
 }
 
 impl Journal {

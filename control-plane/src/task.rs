@@ -47,7 +47,8 @@ pub use ledger::{
 pub use presented::{BelieveError, Objection, believe, forget_proofs};
 pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
 pub use spend::settle::Settle;
-pub use spend::{Ending, Spending, give_up, queue::Waiting, settle};
+pub use spend::slice::{Draw, Home, take_in};
+pub use spend::{Ending, Spending, give_up, lock_slices_before, queue::Waiting};
 
 /// A task may live at most this long; an agent that needs more starts another.
 pub const TASK_LIFE_MAX: Duration = Duration::from_hours(24);

@@ -16,7 +16,7 @@ use checkrein_shared::Generation;
 use checkrein_shared::action::{ActionIdentity, Sha256};
 use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Requirement, State};
-use checkrein_shared::id::{DecisionId, HoldId, InstanceId, ProofId, TaskId, random_bytes};
+use checkrein_shared::id::{DecisionId, HoldId, InstanceId, ProofId, SliceId, TaskId, random_bytes};
 use checkrein_shared::label::Label;
 use checkrein_shared::ledger::{Amounts, CameFrom, Fingerprint, Ledger, Seen};
 use checkrein_shared::policy::Reversibility;
@@ -31,6 +31,7 @@ pub(crate) use backoff::Backoff;
 
 use crate::config::Config;
 use crate::identity::Source;
+use crate::slices::Given;
 use crate::tls::Tls;
 
 /// Longest wait for a connection, handshake included.
@@ -82,6 +83,8 @@ pub(crate) struct Confirm {
     pub(crate) cost: Amounts,
     pub(crate) instance: InstanceId,
     pub(crate) incarnation: u64,
+    /// A slice that we would like to hold for further calls like it.
+    pub(crate) slice: Option<SliceId>,
 }
 
 /// What a call brings into its task.
@@ -143,6 +146,8 @@ pub(crate) struct Confirmation {
     pub(crate) charge: Charge,
     /// What was known of the task before this release; none: it was not said.
     pub(crate) known: Option<Known>,
+    /// What we hold from now on, if we asked.
+    pub(crate) slice: Option<Given>,
 }
 
 /// What became of the budget of calls.

@@ -1,7 +1,8 @@
 //! The directory an enforcer runs from: locked, named once, and counted at every opening.
 //!
 //! **Invariant**: two processes never share a directory, and an incarnation number is on stable storage before the first
-//! record that carries it. So (instance, incarnation, sequence) names one record for ever.
+//! record that carries it. So (instance, incarnation, sequence) names one record for ever. Which of its openings this machine has
+//! been up for since is known, or taken for none.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,6 +17,8 @@ use thiserror::Error;
 
 const LOCK: &str = "lock";
 const IDENTITY: &str = "identity";
+/// Another after each start of the machine.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// An open directory; dropping it unlocks it.
 #[derive(Debug)]
@@ -23,7 +26,16 @@ pub(crate) struct Directory {
     path: PathBuf,
     instance: InstanceId,
     incarnation: u64,
+    up_since: u64,
     _lock: File,
+}
+
+/// What the identity file says of the openings so far.
+struct Openings {
+    instance: InstanceId,
+    last: u64,
+    /// The start of the machine that the last of them saw, and the first that saw it. None: nobody wrote it down.
+    boot: Option<(String, u64)>,
 }
 
 /// A directory that can't be used.
@@ -58,19 +70,36 @@ impl Directory {
             .create(path)
             .map_err(failed)?;
         let lock = lock(path)?;
-        let (instance, before) = match fs::read_to_string(path.join(IDENTITY)) {
+        let before = match fs::read_to_string(path.join(IDENTITY)) {
             Ok(text) => parse_identity(&text).ok_or_else(|| DirectoryError::Identity(path.join(IDENTITY)))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (InstanceId::new(clock), 0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Openings {
+                instance: InstanceId::new(clock),
+                last: 0,
+                boot: None,
+            },
             Err(error) => return Err(failed(error)),
         };
-        let incarnation = before + 1;
-        write_durably(path, IDENTITY, format!("{instance} {incarnation}\n").as_bytes()).map_err(failed)?;
+        let (instance, incarnation) = (before.instance, before.last + 1);
+        let boot = fs::read_to_string(BOOT_ID).unwrap_or_default();
+        let boot = boot.trim();
+        let up_since = match before.boot {
+            Some((seen, since)) if !boot.is_empty() && seen == boot => since,
+            _ => incarnation,
+        };
+        let identity = format!("{instance} {incarnation} {boot} {up_since}\n");
+        write_durably(path, IDENTITY, identity.as_bytes()).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
             instance,
             incarnation,
+            up_since,
             _lock: lock,
         })
+    }
+
+    /// Since this opening the machine has not gone down: whatever that opening and later ones wrote is there, synced or not.
+    pub(crate) const fn up_since(&self) -> u64 {
+        self.up_since
     }
 
     /// Where it is.
@@ -128,9 +157,16 @@ fn lock(path: &Path) -> Result<File, DirectoryError> {
     }
 }
 
-fn parse_identity(text: &str) -> Option<(InstanceId, u64)> {
-    let (instance, incarnation) = text.trim_end().split_once(' ')?;
-    Some((instance.parse().ok()?, incarnation.parse().ok()?))
+fn parse_identity(text: &str) -> Option<Openings> {
+    let mut words = text.trim_end().split(' ');
+    let (instance, last) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let boot = match (words.next(), words.next(), words.next()) {
+        // A machine without such an id.
+        (None, ..) | (Some(""), Some(_), None) => None,
+        (Some(boot), Some(since), None) => Some((boot.to_owned(), since.parse().ok()?)),
+        _ => return None,
+    };
+    Some(Openings { instance, last, boot })
 }
 
 #[cfg(test)]

@@ -111,7 +111,8 @@ impl Enforcer {
         ));
         let gate = Gate::new(Arc::clone(&core), caller);
         let stop = CancellationToken::new();
-        let mut tasks = start(&parts, endpoints, &connection, &stop);
+        let mut tasks = start((&parts, directory.up_since()), endpoints, &connection, &stop);
+        tasks.push(tokio::spawn(Arc::clone(&core).tend_slices(stop.clone())));
         tasks.push(tokio::spawn(
             identity.clone().follow(parts.status.clone(), stop.clone()),
         ));
@@ -168,6 +169,7 @@ impl Enforcer {
             warn!("calls were still under way; nobody knows how they end");
         }
         self.core.abandon_permits();
+        self.core.end_slices();
     }
 
     /// Stops: calls under way [settle](Self::settle), the last records are offered to the control plane for a moment, and
@@ -199,6 +201,7 @@ impl Drop for Enforcer {
         self.stop.cancel();
         // Nothing was awaited; their outcomes still belong into this run's record.
         self.core.abandon_permits();
+        self.core.end_slices();
         // Before the directory is given up. After a shutdown nothing is waited for here; without one, at most for the one
         // file that is being written: to give up the directory while it is would be to write into what is another's.
         self.parts.close();
@@ -288,7 +291,7 @@ impl Parts {
 }
 
 fn start(
-    parts: &Arc<Parts>,
+    (parts, up_since): (&Arc<Parts>, u64),
     endpoints: Endpoints,
     connection: &Connection,
     stop: &CancellationToken,
@@ -301,6 +304,7 @@ fn start(
     let uploader = Uploader {
         journal: Arc::clone(&parts.journal),
         instance: parts.instance,
+        up_since,
         connection: connection.clone(),
         status: parts.status.clone(),
     };

@@ -401,6 +401,7 @@ impl Scripted {
         Self(Mutex::new(Script {
             confirm: Box::new(|ask| {
                 Ok(Confirmation {
+                    slice: None,
                     refused: None,
                     live: true,
                     generation: ask.generation,

@@ -3,7 +3,7 @@
 //! ```text
 //! Request -> weigh (one pinned snapshot) -> deny ------------------------> journal -> answer
 //!                                           permit, static or light -----> journal -> answer
-//!                                           permit, counted -> confirm --> journal -> answer
+//!                                           permit, counted -> slice, or confirm -> journal -> answer
 //!                                           permit, full -> confirm -----> journal -> fdatasync -> answer
 //!                                           hold -> open, wait, consume -> journal -> fdatasync -> answer
 //! ```
@@ -19,6 +19,7 @@ mod case;
 mod confirm;
 mod grants;
 mod outcomes;
+mod payment;
 mod permits;
 mod proofs;
 mod record;
@@ -36,7 +37,7 @@ use checkrein_shared::grant::Stopped;
 use checkrein_shared::id::{DecisionId, InstanceId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 pub use answer::{Answer, Decided, Denied, Found, Held, Permit};
 pub(crate) use case::{Case, Weighed};
@@ -52,6 +53,7 @@ use crate::hold::Holds;
 use crate::hold::wait::hold;
 use crate::journal::Journal;
 use crate::ledger::Ledgers;
+use crate::slices::Slices;
 use crate::snapshot::Snapshots;
 
 /// A name a caller gives to its call may have at most this many bytes.
@@ -155,6 +157,9 @@ pub(crate) struct Core {
     pub(crate) authority: Arc<dyn Authority>,
     pub(crate) holds: Arc<Holds>,
     pub(crate) ledgers: Ledgers,
+    slices: Slices,
+    /// There may be slices to look after.
+    slices_held: Notify,
     permits: Permits,
     grants: VerifiedGrants,
     proofs: Proofs,
@@ -367,6 +372,8 @@ impl Core {
             authority,
             holds,
             ledgers: Ledgers::default(),
+            slices: Slices::default(),
+            slices_held: Notify::new(),
             permits: Permits::default(),
             grants: VerifiedGrants::default(),
             proofs: Proofs::default(),
@@ -385,7 +392,11 @@ impl Core {
                 (Verdict::Permit, Tier::Static | Tier::Light) if !weighed.is_charged() => {
                     return self.let_through(&case, weighed, (id, release)).await;
                 }
-                (Verdict::Permit, _) => match self.confirm(&case, &weighed, id).await {
+                (Verdict::Permit, _) => match self.pay_confirmed(&case, &weighed, id).await {
+                    Confirmed::Paid(paid) => {
+                        weighed.paid = Some(paid);
+                        return self.let_through(&case, weighed, (id, release)).await;
+                    }
                     Confirmed::Yes(known, asked_boot_ms) => {
                         let cost = weighed.cost;
                         let mut weighed = self.weigh_confirmed(&case, weighed, (known, asked_boot_ms));

@@ -140,7 +140,7 @@ impl Journal {
         let payload = record.encode();
         let limit = match record {
             Record::Decision(_) => self.shared.max_bytes - self.shared.max_bytes / OUTCOME_RESERVE,
-            Record::Outcome(_) => self.shared.max_bytes,
+            Record::Outcome(_) | Record::SliceClosed(_) => self.shared.max_bytes,
         };
         let mut writer = self.shared.lock()?;
         let sequence = writer.append(&self.shared, &payload, limit)?;
@@ -232,6 +232,15 @@ impl Journal {
     /// and others unsynced. Before this nothing is known of it but that it is there; after the first time it costs nothing.
     pub(crate) fn examine(&self, incarnation: u64) -> Result<(), JournalError> {
         recover::examine(&self.shared, incarnation)
+    }
+
+    /// Of all incarnations from this one to the one before `incarnation`, every record that the disk ever had went home. None of
+    /// them is [examined](Self::examine) by this.
+    pub(crate) fn home_since(&self, incarnation: u64) -> Result<u64, JournalError> {
+        let waiting = self.incarnations();
+        let waiting = waiting.into_iter().rfind(|waiting| *waiting < incarnation);
+        let damaged = recover::newest_damaged(&self.shared.directory)?;
+        Ok(waiting.max(damaged).map_or(0, |last| last + 1))
     }
 
     /// Has what was appended made durable soon, without waiting for it.

@@ -44,6 +44,7 @@ mod ledger;
 #[cfg(feature = "measure")]
 mod measure;
 mod policy;
+mod slices;
 mod snapshot;
 mod status;
 mod surface;

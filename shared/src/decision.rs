@@ -12,7 +12,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::action::{MaskedArguments, Sha256};
-use crate::id::{DecisionId, Generation, GrantId, HoldId, InstanceId, TaskId};
+use crate::id::{DecisionId, Generation, GrantId, HoldId, InstanceId, SliceId, TaskId};
 use crate::identity::SpiffeId;
 use crate::label::Label;
 use crate::ledger::Amounts;
@@ -144,6 +144,8 @@ pub enum Record {
     Decision(Box<Decision>),
     /// What happened afterwards.
     Outcome(Outcome),
+    /// A slice of budgets that nothing is drawn from any more.
+    SliceClosed(SliceClosed),
 }
 
 /// The record of a verdict.
@@ -207,6 +209,26 @@ pub struct Decision {
     pub reversibility: Option<Reversibility>,
     /// A release of this call that was confirmed, or may have been, and did not go ahead.
     pub release: Option<DecisionId>,
+    /// What it was paid from, if its enforcer held that already.
+    pub drawn: Option<Drawn>,
+}
+
+/// What a call takes, one call beside, out of a slice of budgets that its enforcer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drawn {
+    /// Out of which.
+    pub slice: SliceId,
+    /// How much.
+    pub cost: Amounts,
+}
+
+/// The record of the end of a slice: whatever was drawn from it stands before this, and what is left is not needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SliceClosed {
+    /// Which.
+    pub slice: SliceId,
+    /// In which task.
+    pub task: TaskId,
 }
 
 /// A ledger, as a decision saw it.

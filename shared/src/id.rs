@@ -127,6 +127,8 @@ ids! {
     ReplicaId = "replica";
     /// A proof of possession.
     ProofId = "proof";
+    /// A part of budgets that an enforcer holds.
+    SliceId = "slice";
 }
 
 #[cfg(test)]

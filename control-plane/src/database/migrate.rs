@@ -10,7 +10,7 @@ use deadpool_postgres::ClientWrapper;
 use super::DatabaseError;
 
 /// Every migration, in order; the version is the place in the list.
-const MIGRATIONS: [&str; 20] = [
+const MIGRATIONS: [&str; 21] = [
     include_str!("../../migrations/0001_revision.sql"),
     include_str!("../../migrations/0002_policy.sql"),
     include_str!("../../migrations/0003_fleet.sql"),
@@ -31,6 +31,7 @@ const MIGRATIONS: [&str; 20] = [
     include_str!("../../migrations/0018_task_value.sql"),
     include_str!("../../migrations/0019_spend.sql"),
     include_str!("../../migrations/0020_pack_budget.sql"),
+    include_str!("../../migrations/0021_slice.sql"),
 ];
 
 /// Names the lock that keeps two replicas from migrating at once; any number would do.

@@ -62,7 +62,8 @@ impl Decisions {
             .parse()
             .map_err(|error| bad_field("instance_id", format!("{error}")))?;
         let journal = Journal::of(caller, instance, open.incarnation);
-        let mut cursor = self.open(&journal).await?;
+        let whole_since = Some(open.whole_since).filter(|since| *since > 0);
+        let mut cursor = self.open(&journal, whole_since).await?;
         while answers.send(Ok(answer(cursor))).await.is_ok() {
             let Some(message) = self.stop.run_until_cancelled(up.message()).await else {
                 break;

@@ -178,7 +178,7 @@ async fn insert_decisions(
     let decisions = || {
         placed.iter().filter_map(|placed| match &placed.record {
             Record::Decision(decision) => Some((placed, decision)),
-            Record::Outcome(_) => None,
+            Record::Outcome(_) | Record::SliceClosed(_) => None,
         })
     };
     if decisions().next().is_none() {
@@ -230,13 +230,14 @@ async fn insert_outcomes(
 ) -> Result<(), DatabaseError> {
     let insert = "-- decision.insert_outcomes
         INSERT INTO outcome (received_day, received_at, enforcer, instance_id, incarnation,
-            sequence, chain_hash, record, decision_id)
-        SELECT (now() AT TIME ZONE 'UTC')::date, now(), $1, $2, $3, sequence, chain_hash, record, decision_id
-        FROM unnest($4::bigint[], $5::bytea[], $6::bytea[], $7::uuid[])
-             AS row (sequence, chain_hash, record, decision_id)";
+            sequence, chain_hash, record, decision_id, kind)
+        SELECT (now() AT TIME ZONE 'UTC')::date, now(), $1, $2, $3, sequence, chain_hash, record, decision_id, kind
+        FROM unnest($4::bigint[], $5::bytea[], $6::bytea[], $7::uuid[], $8::text[])
+             AS row (sequence, chain_hash, record, decision_id, kind)";
     let outcomes = || {
         placed.iter().filter_map(|placed| match &placed.record {
-            Record::Outcome(outcome) => Some((placed, outcome)),
+            Record::Outcome(outcome) => Some((placed, (outcome.decision.uuid(), "outcome"))),
+            Record::SliceClosed(closed) => Some((placed, (closed.slice.uuid(), "slice"))),
             Record::Decision(_) => None,
         })
     };
@@ -244,7 +245,7 @@ async fn insert_outcomes(
         return Ok(());
     }
     let (sequences, hashes, records) = places(outcomes().map(|(placed, _)| placed));
-    let decisions: Vec<_> = outcomes().map(|(_, outcome)| outcome.decision.uuid()).collect();
+    let (decisions, kinds): (Vec<_>, Vec<_>) = outcomes().map(|(_, named)| named).unzip();
     tx.execute(
         insert,
         &[
@@ -255,6 +256,7 @@ async fn insert_outcomes(
             &hashes,
             &records,
             &decisions,
+            &kinds,
         ],
     )
     .await

@@ -179,6 +179,7 @@ async fn consume_approved(
             instance: consume.instance,
             incarnation: consume.incarnation,
         },
+        slice: None,
     };
     // Not committed unless it goes ahead: the approval is untouched.
     match task::release(&tx, (of, chain), &release).await? {

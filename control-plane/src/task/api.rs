@@ -186,6 +186,7 @@ impl TaskService for Tasks {
             refused_reason,
             ledger: confirmation.ledger.as_ref().map(Into::into),
             known: ledger::encode_known(&confirmation.from),
+            slice: confirmation.slice.map(Into::into),
         }))
     }
 

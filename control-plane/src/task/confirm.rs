@@ -5,13 +5,14 @@
 
 use checkrein_shared::decision::Cause;
 use checkrein_shared::grant::Chain;
-use checkrein_shared::id::{ProofId, TaskId};
-use checkrein_shared::ledger::{CameFrom, Fingerprint, Ledger};
+use checkrein_shared::id::{ProofId, SliceId, TaskId};
+use checkrein_shared::ledger::{CameFrom, Fingerprint, Ledger, Meter};
 use uuid::Uuid;
 
 use super::ledger::{self, Counted};
 use super::presented::{Objection, believe, objection, use_proof};
 use super::spend::queue::Waiting;
+use super::spend::slice::Slice;
 use super::spend::{self, Reserved, Spending};
 use super::{Task, TaskError, TaskState, Tasks, pedigree, store};
 use crate::database::{DatabaseError, Transaction};
@@ -33,6 +34,8 @@ pub struct Confirmation {
     pub ledger: Option<Ledger>,
     /// Where the values came from that were asked about, in their order, by the same ledger.
     pub from: Vec<CameFrom>,
+    /// What the enforcer holds from now on, for further calls like this one.
+    pub slice: Option<Slice>,
 }
 
 /// What a release does to the budget of its task.
@@ -74,13 +77,15 @@ pub struct Release {
     pub counted: Option<Counted>,
     /// What it uses up.
     pub spending: Spending,
+    /// A slice that the enforcer would like to hold for further calls like it.
+    pub slice: Option<SliceId>,
 }
 
 /// What became of a release. Unless it went ahead, the transaction must not be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Released {
-    /// It goes ahead; before it, the task had done this.
-    Ahead(Charge, Ledger),
+    /// It goes ahead; before it, the task had done this. And the enforcer holds this slice.
+    Ahead(Charge, Ledger, Option<Slice>),
     /// There is no call left.
     Exhausted,
     /// Something stands against it.
@@ -141,8 +146,9 @@ impl Tasks {
             return Ok(Tried::Done(confirmation));
         };
         match release(&tx, (&task, &chain), asked).await? {
-            Released::Ahead(charge, ledger) => {
+            Released::Ahead(charge, ledger, slice) => {
                 confirmation.charge = charge;
+                confirmation.slice = slice;
                 confirmation.ledger = Some(ledger);
                 confirmation.from = pedigree::known(&tx, task.id, &ask.asked).await?;
                 tx.commit().await?;
@@ -181,7 +187,14 @@ pub async fn release(
     }
     let charge = charge(tx, (task, chain), is_new).await?;
     if charge == Charge::Exhausted {
-        return Ok(Released::Exhausted);
+        // Calls that an enforcer holds and does not make come back.
+        if !store::slice::holds_calls(tx, task.id).await? {
+            return Ok(Released::Exhausted);
+        }
+        let keys = vec![spend::key_of_task(task.id, Meter::Calls)];
+        let reason =
+            "every call that is left is held by an enforcer for calls that it may not make; try again later";
+        return Ok(Released::Busy(keys, reason.to_owned()));
     }
     let counted = (release.id, release.counted.as_ref(), is_new);
     let mut ledger = match ledger::count(tx, task.id, counted).await? {
@@ -199,17 +212,17 @@ pub async fn release(
     }
     // Last, so that a budget that many share is locked for no longer than it must be.
     let spending = (release.id, &release.spending, is_new);
-    match spend::reserve(tx, (task, chain), spending).await? {
-        Reserved::Whole => {}
+    let slice = match spend::reserve(tx, (task, chain), spending, release.slice).await? {
+        Reserved::Whole(slice) => slice,
         Reserved::Busy(keys, said) => return Ok(Released::Busy(keys, said)),
         Reserved::Refused(objection) => return Ok(Released::Refused(objection)),
-    }
+    };
     let charge = if release.spending.cost.is_empty() {
         charge
     } else {
         Charge::Charged
     };
-    Ok(Released::Ahead(charge, ledger))
+    Ok(Released::Ahead(charge, ledger, slice))
 }
 
 /// Charges a release that is named for the first time to every budget of its chain.

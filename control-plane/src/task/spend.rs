@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! confirm, consume --> reserve in every budget that bounds the call     in the transaction that lets it go
+//! confirm --> slice: for further calls, which an enforcer then lets go itself
 //! journal --> outcome: settled   deny after all: returned                exactly once, by the cursor
 //! journal drained, and no word: unknown                                   until a person settles it
 //! ```
@@ -12,15 +13,17 @@
 pub(super) mod account;
 pub(super) mod queue;
 pub(super) mod settle;
+pub(super) mod slice;
 
 use checkrein_shared::decision::{Cause, OutcomeResult};
 use checkrein_shared::grant::{Chain, Grant};
-use checkrein_shared::id::{InstanceId, TaskId};
+use checkrein_shared::id::{InstanceId, SliceId, TaskId};
 use checkrein_shared::ledger::{Amounts, Meter};
 use checkrein_shared::policy::{self, Per};
 use uuid::Uuid;
 
 use self::account::{Account, End, Held, Room};
+use self::slice::{Cut, Slice};
 use super::presented::Objection;
 use super::{Task, store};
 use crate::database::{DatabaseError, Transaction};
@@ -53,8 +56,8 @@ pub enum Ending {
 /// What became of a reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reserved {
-    /// All of it is held, or there is nothing to hold.
-    Whole,
+    /// All of it is held, or there is nothing to hold; and so is this slice for further calls.
+    Whole(Option<Slice>),
     /// Calls under way stand in the way, in these budgets; they may give back enough. In a sentence.
     Busy(Vec<String>, String),
     /// It can't be had.
@@ -65,32 +68,28 @@ pub(super) enum Reserved {
 struct Budget {
     key: String,
     window_start: u64,
+    /// None: it has no windows.
+    window_end: Option<u64>,
     meter: Meter,
     /// None: it is only counted.
     limit: Option<u64>,
     whose: String,
 }
 
-/// Holds what a release of a locked task takes, in every budget that bounds it.
+/// Holds what a release of a locked task takes, in every budget that bounds it, and a slice for further ones if that is wanted.
 pub(super) async fn reserve(
     tx: &Transaction,
     (task, chain): (&Task, &Chain),
     (release, spending, is_new): (Uuid, &Spending, bool),
+    slice: Option<SliceId>,
 ) -> Result<Reserved, DatabaseError> {
-    if spending.cost.is_empty() {
-        return Ok(Reserved::Whole);
-    }
     if !is_new {
-        return again(tx, (task.id, release), spending).await;
+        return again(tx, (task.id, release), (spending, slice)).await;
     }
-    let mut budgets = budgets(task, chain, &spending.cost);
-    let (of_packs, now_ms) = store::spend::of_packs(tx).await?;
-    budgets.extend(
-        of_packs
-            .iter()
-            .filter_map(|set| of_pack(set, chain, spending, now_ms)),
-    );
-    budgets.sort_by_key(Budget::line);
+    if spending.cost.is_empty() && slice.is_none() {
+        return Ok(Reserved::Whole(None));
+    }
+    let (budgets, now_ms) = bounding(tx, (task, chain), spending).await?;
     let lines: Vec<Line> = budgets.iter().map(Budget::line).collect();
     let mut accounts = store::spend::lock(tx, &lines).await?;
     let ahead = store::spend::waits_ahead(tx, release, &lines).await?;
@@ -119,21 +118,48 @@ pub(super) async fn reserve(
             said,
         ));
     }
+    let mut held = None;
+    // Nobody gets more than it needs now while somebody waits.
+    if let Some(id) = slice.filter(|_| ahead.is_empty()) {
+        let of = Cut {
+            budgets: &budgets,
+            accounts: &mut accounts,
+            now_ms,
+        };
+        held = slice::cut(tx, (task, chain), (id, spending), of).await?;
+    }
     store::spend::write(tx, &lines, &accounts).await?;
     store::spend::insert(tx, (task.id, release), &lines, spending).await?;
     store::spend::leave(tx, release).await?;
-    Ok(Reserved::Whole)
+    Ok(Reserved::Whole(held))
+}
+
+/// Every budget that bounds a release, in the order in which they are locked, and the time.
+async fn bounding(
+    tx: &Transaction,
+    (task, chain): (&Task, &Chain),
+    spending: &Spending,
+) -> Result<(Vec<Budget>, u64), DatabaseError> {
+    let mut budgets = budgets(task, chain, &spending.cost);
+    let (of_packs, now_ms) = store::spend::of_packs(tx).await?;
+    budgets.extend(
+        of_packs
+            .iter()
+            .filter_map(|set| of_pack(set, chain, spending, now_ms)),
+    );
+    budgets.sort_by_key(Budget::line);
+    Ok((budgets, now_ms))
 }
 
 const USED_UP: &str = "do not try again in another way; tell the user";
 const BUSY: &str =
     "what is left is held by calls under way, which gave back too little in time; try again later";
 
-/// A release that was named before goes ahead only if all that it takes is still held.
+/// A release that was named before goes ahead only if all that it takes is still held; with the slice that it was given, if it was.
 async fn again(
     tx: &Transaction,
     (task, release): (TaskId, Uuid),
-    spending: &Spending,
+    (spending, slice): (&Spending, Option<SliceId>),
 ) -> Result<Reserved, DatabaseError> {
     let held = store::spend::of_use(tx, task, release).await?;
     let is_held = |meter: Meter, amount: u64| {
@@ -142,14 +168,19 @@ async fn again(
             && of_meter.all(|held| held.held == Some(Held::Reserved) && held.amount == amount)
     };
     if spending.cost.iter().all(|(meter, amount)| is_held(meter, amount)) {
-        return Ok(Reserved::Whole);
+        let journal = (&*spending.enforcer, spending.instance, spending.incarnation);
+        let given = match slice {
+            Some(id) => store::slice::given(tx, journal, (id, task)).await?,
+            None => None,
+        };
+        return Ok(Reserved::Whole(given));
     }
     let reason = "what this release takes is not held for it any more; present the call again";
     Ok(Reserved::Refused((Cause::Budget, reason.to_owned())))
 }
 
 /// Ends what is held for the releases of one journal, as it says. What has ended already stays as it is.
-pub async fn settle(
+async fn settle(
     tx: &Transaction,
     journal: (&str, InstanceId, u64),
     endings: &[(Uuid, Ending)],
@@ -172,10 +203,34 @@ pub async fn settle(
     .await
 }
 
-/// What is held for releases of earlier openings of a directory, whose journals are home: no word of them will come.
-pub async fn give_up(tx: &Transaction, journal: (&str, InstanceId, u64)) -> Result<(), DatabaseError> {
+/// What is held for releases of earlier openings of a directory, whose journals are home: no word of them will come. Of this opening
+/// and all after it, those journals miss nothing; none: that is said of no opening. Whoever asks has locked the tasks of
+/// [slices](lock_slices_before).
+pub async fn give_up(
+    tx: &Transaction,
+    journal: (&str, InstanceId, u64),
+    whole_since: Option<u64>,
+) -> Result<(), DatabaseError> {
+    let open = store::spend::open_before(tx, journal).await?;
+    let mut lines: Vec<Line> = open.iter().map(|reservation| reservation.line.clone()).collect();
+    lines.sort();
+    lines.dedup();
+    // All that is changed from here on, at once.
+    store::spend::lock(tx, &lines).await?;
+    slice::give_up(tx, journal, whole_since).await?;
+    // Again: what is left of a slice may have been given back meanwhile.
     let open = store::spend::open_before(tx, journal).await?;
     close(tx, (open, Held::Reserved), |_| End::Unknown).await
+}
+
+/// Locks the tasks for whose calls earlier openings of a directory hold slices: before holds and budgets, like everybody.
+pub async fn lock_slices_before(
+    tx: &Transaction,
+    journal: (&str, InstanceId, u64),
+) -> Result<(), DatabaseError> {
+    let held = store::slice::open_before(tx, journal).await?;
+    let tasks = held.iter().map(|owner| owner.task).collect();
+    super::ledger::lock_all(tx, tasks).await
 }
 
 /// Ends reservations that are held like this, each once: they are looked at again when their budgets are locked.
@@ -214,6 +269,7 @@ fn budgets(task: &Task, chain: &Chain, cost: &Amounts) -> Vec<Budget> {
         budgets.push(Budget {
             key: key_of_task(task.id, meter),
             window_start: 0,
+            window_end: None,
             meter,
             limit: task.limits.spend.get(meter),
             whose: "the task".to_owned(),
@@ -223,6 +279,7 @@ fn budgets(task: &Task, chain: &Chain, cost: &Amounts) -> Vec<Budget> {
                 budgets.push(Budget {
                     key: key_of_grant(grant, meter),
                     window_start: 0,
+                    window_end: None,
                     meter,
                     limit: Some(limit),
                     whose: format!("the grant `{}`", grant.id),
@@ -251,6 +308,9 @@ fn of_pack(
     set.counts(&spending.tool).then(|| Budget {
         key: format!("pack {pack}/{} {} {subject}", set.name, set.meter.as_str()),
         window_start: set.window_start(now_ms),
+        window_end: set
+            .window_ms
+            .map(|window_ms| set.window_start(now_ms).saturating_add(window_ms)),
         meter: set.meter,
         limit: Some(set.limit),
         whose: format!(

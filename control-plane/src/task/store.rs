@@ -5,6 +5,7 @@ pub(super) mod epoch;
 pub(super) mod ledger;
 pub(super) mod pedigree;
 pub(super) mod revocation;
+pub(super) mod slice;
 pub(super) mod spend;
 
 use checkrein_shared::grant::{DataScope, Limits, Scope};
@@ -226,6 +227,7 @@ pub(super) async fn confirm(
             objection: None,
             ledger: None,
             from: Vec::new(),
+            slice: None,
         };
         Ok((task, confirmation))
     };

@@ -13,7 +13,9 @@ use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Cause;
 use checkrein_shared::id::ProofId;
 use checkrein_shared::ledger::{CameFrom, Fingerprint, Ledger, Seen};
-use checkrein_shared::wire::{amounts_to_wire, fingerprints_to_wire, reversibility_to_wire};
+use checkrein_shared::wire::{
+    amounts_from_wire, amounts_to_wire, fingerprints_to_wire, reversibility_to_wire,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tonic::transport::Channel;
@@ -23,6 +25,7 @@ use super::{
     AskError, Authority, CALL_DEADLINE, Charge, Confirm, Confirmation, Connection, Consume, Consumption,
     HoldNotice, Known, LabelSource, Note, Noted, OpenHold, Opened, Refusal,
 };
+use crate::slices::Given;
 
 /// The replica in use, asked over gRPC.
 #[derive(Debug, Clone)]
@@ -44,6 +47,7 @@ impl Authority for Replicas {
                 cost: amounts_to_wire(&ask.cost),
                 instance_id: ask.instance.to_string(),
                 incarnation: ask.incarnation,
+                slice_id: ask.slice.map(|slice| slice.to_string()).unwrap_or_default(),
             };
             let confirm = move |channel| {
                 let request = request.clone();
@@ -52,6 +56,7 @@ impl Authority for Replicas {
             let mut answer = self.ask_again_once(confirm).await?;
             Ok(Confirmation {
                 known: known(answer.ledger.take(), answer.known.take())?,
+                slice: answer.slice.take().map(given).transpose()?,
                 live: answer.state() == task_wire::State::Live,
                 refused: refusal(&answer.refused_cause, &answer.refused_reason),
                 generation: Generation(answer.generation),
@@ -239,6 +244,14 @@ fn known(
         ledger: ledger(found)?,
         from: from.collect(),
     }))
+}
+
+fn given(slice: task_wire::Slice) -> Result<Given, AskError> {
+    Ok(Given {
+        calls: slice.calls.into(),
+        amounts: amounts_from_wire(&slice.amounts).map_err(|error| not_understood(&error))?,
+        lasts_ms: slice.lasts_ms,
+    })
 }
 
 fn ledger(ledger: task_wire::Ledger) -> Result<Arc<Ledger>, AskError> {

@@ -41,6 +41,7 @@ fn confirm() -> Confirm {
         cost: Amounts::none(),
         instance: InstanceId::new(&clock),
         incarnation: 1,
+        slice: None,
     }
 }
 

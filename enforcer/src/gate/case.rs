@@ -22,6 +22,7 @@ use checkrein_shared::policy::{Bounds, Reversibility, Situation, Tool};
 use super::{CALL_ID_BYTES_MAX, Caller, Core, GateError, Request, TOOL_BYTES_MAX};
 use crate::control_plane::Refusal;
 use crate::ledger::View;
+use crate::slices::Paid;
 use crate::snapshot::{Policy, Running, Snapshot};
 
 /// A call as it was presented, parsed once.
@@ -78,6 +79,8 @@ pub(crate) struct Weighed {
     pub(crate) fails_without_effect: bool,
     /// A release of it that was confirmed, or may have been: it is to be given back, if it does not go ahead.
     pub(crate) confirmed: Option<DecisionId>,
+    /// What it was paid from, if that was held here.
+    pub(crate) paid: Option<Paid>,
 }
 
 impl Case {
@@ -306,6 +309,7 @@ impl Weighed {
             cost: Amounts::none(),
             fails_without_effect: false,
             confirmed: None,
+            paid: None,
         }
     }
 

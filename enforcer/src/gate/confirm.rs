@@ -1,5 +1,6 @@
 //! A full-tier action, every action of a task whose calls are counted, and every one that costs something, goes ahead only if the
-//! primary says, now, that the task is live and its policy the newest, and has charged the call.
+//! primary says, now, that the task is live and its policy the newest, and has charged the call. A call of a lower tier may have been
+//! charged before, with a [slice](crate::slices) that is held here.
 //!
 //! **Invariant**: a call that is to be charged and was not is denied. One that was charged and is denied afterwards stays charged
 //! until the record of the deny has come home: too few are made, never too many.
@@ -9,11 +10,12 @@ use std::time::Duration;
 
 use checkrein_shared::Generation;
 use checkrein_shared::decision::{Cause, Tier};
-use checkrein_shared::id::DecisionId;
+use checkrein_shared::id::{DecisionId, SliceId};
 use tracing::debug;
 
-use super::{Case, Core, Weighed};
+use super::{Case, Core, Weighed, payment};
 use crate::control_plane::{Charge, Confirm, Confirmation, Known, Refusal};
+use crate::slices::{Paid, Payment};
 
 /// How long to wait for a newer policy that is known to exist.
 const REACH_DEADLINE: Duration = Duration::from_secs(2);
@@ -23,6 +25,8 @@ const ROOM_BYTES: u64 = 64 << 10;
 
 /// What the control plane says.
 pub(super) enum Confirmed {
+    /// It need not be asked: the call is paid from what is held here.
+    Paid(Paid),
     /// With what was known of the task before, and when that was asked for, on the boot clock.
     Yes(Option<Known>, u64),
     No(Refusal),
@@ -33,7 +37,25 @@ pub(super) enum Confirmed {
 }
 
 impl Core {
-    pub(super) async fn confirm(&self, case: &Case, weighed: &Weighed, release: DecisionId) -> Confirmed {
+    /// Pays a call from a slice, or confirms it, perhaps with another slice.
+    pub(super) async fn pay_confirmed(
+        &self,
+        case: &Case,
+        weighed: &Weighed,
+        release: DecisionId,
+    ) -> Confirmed {
+        match self.pay_or_confirm(case, weighed) {
+            Payment::Drawn(paid) => Confirmed::Paid(paid),
+            Payment::Confirm(slice) => self.confirm(case, weighed, (release, slice)).await,
+        }
+    }
+
+    async fn confirm(
+        &self,
+        case: &Case,
+        weighed: &Weighed,
+        (release, slice): (DecisionId, Option<SliceId>),
+    ) -> Confirmed {
         let Some(chain) = &weighed.chain else {
             return Confirmed::No(Refusal::new(Cause::InvalidGrant, "there is no grant to confirm"));
         };
@@ -59,10 +81,18 @@ impl Core {
             cost: weighed.cost,
             instance: self.instance,
             incarnation: self.journal.incarnation(),
+            slice,
         };
         // Before it is asked: an answer may be long on its way, and what it says is as old as the question at most.
         let asked_boot_ms = self.clock.boot_ms();
-        match self.authority.confirm(ask).await {
+        let answer = self.authority.confirm(ask).await;
+        if let (Some(call), Some(id)) = (payment::call(case, weighed), slice) {
+            match &answer {
+                Ok(confirmation) => self.slices.given(call, id, confirmation.slice, asked_boot_ms),
+                Err(_) => self.slices.unheard(call.task, id),
+            }
+        }
+        match answer {
             Err(error) => {
                 debug!(
                     error = &error as &dyn std::error::Error,

@@ -94,6 +94,8 @@ impl Core {
         let fails_without_effect = weighed.fails_without_effect;
         let is_kept = !may_yield.is_empty() && weighed.arguments.0.len() <= KEPT_ARGUMENTS_BYTES_MAX;
         let trust = weighed.trust;
+        // Until it is written down.
+        let paid = weighed.paid.clone();
         let decision = self.decision(id, case, weighed, hold);
         let outstanding = Outstanding {
             trust,
@@ -108,7 +110,9 @@ impl Core {
             fails_without_effect,
             case: is_kept.then(|| Arc::clone(case)),
         };
-        let (decided, sequence) = self.write(decision)?;
+        let written = self.write(decision);
+        drop(paid);
+        let (decided, sequence) = written?;
         if !self.remember(decided.id, outstanding) {
             return Err(Box::new(too_late(decided)));
         }
@@ -172,6 +176,10 @@ impl Core {
             yields: weighed.yields,
             reversibility: weighed.reversibility,
             release: weighed.confirmed.filter(|_| weighed.verdict != Verdict::Permit),
+            drawn: weighed
+                .paid
+                .filter(|_| weighed.verdict == Verdict::Permit)
+                .map(|paid| paid.drawn),
         }
     }
 }

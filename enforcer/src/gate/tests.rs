@@ -213,6 +213,7 @@ async fn a_full_tier_action_needs_a_live_task_from_the_primary_and_light_ones_ne
     );
     bench.authority.on_confirm(|ask| {
         Ok(Confirmation {
+            slice: None,
             refused: None,
             live: false,
             generation: ask.generation,
@@ -228,6 +229,7 @@ async fn newer_policy_is_waited_for_and_judged_under() {
     let bench = Bench::new();
     bench.authority.on_confirm(|_| {
         Ok(Confirmation {
+            slice: None,
             refused: None,
             live: true,
             generation: Generation(2),
@@ -252,6 +254,7 @@ async fn newer_policy_that_does_not_come_is_a_stale_policy() {
     let bench = Bench::new();
     bench.authority.on_confirm(|_| {
         Ok(Confirmation {
+            slice: None,
             refused: None,
             live: true,
             generation: Generation(9),

@@ -66,6 +66,17 @@ pub(super) fn list(directory: &Path) -> io::Result<BTreeMap<SegmentId, SegmentSt
     Ok(segments)
 }
 
+/// The newest incarnation of which something was set aside for people.
+pub(super) fn newest_damaged(directory: &Path) -> io::Result<Option<u64>> {
+    let mut newest = None;
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let aside = name.to_str().and_then(segment::parse_aside);
+        newest = newest.max(aside.map(|id| id.incarnation));
+    }
+    Ok(newest)
+}
+
 /// Reads the segments of an incarnation, heals them, makes them durable, and learns where they end; once.
 pub(super) fn examine(shared: &Shared, incarnation: u64) -> Result<(), JournalError> {
     let directory = &*shared.directory;

@@ -82,6 +82,13 @@ pub(super) fn read_head(file: &mut impl Read, id: SegmentId) -> io::Result<Optio
     Ok((found == head(id, chain)).then_some(chain))
 }
 
+/// The segment that a file was, before it was set aside; none, if it was not.
+pub(super) fn parse_aside(file_name: &str) -> Option<SegmentId> {
+    file_name
+        .rsplit_once('.')
+        .and_then(|(name, _)| SegmentId::parse(name))
+}
+
 /// Renames a segment so that people can look at it and the journal no longer does.
 pub(super) fn set_aside(directory: &Path, id: SegmentId, why: &str) -> io::Result<()> {
     let name = id.file_name();

@@ -28,6 +28,8 @@ use crate::status::StatusBoard;
 pub(crate) struct Uploader {
     pub(crate) journal: Arc<Journal>,
     pub(crate) instance: InstanceId,
+    /// Since this incarnation the disk has lost nothing.
+    pub(crate) up_since: u64,
     pub(crate) connection: Connection,
     pub(crate) status: StatusBoard,
 }

@@ -10,7 +10,9 @@ use super::{
     parsed_ids, reversibility_from_wire, reversibility_to_wire, text,
 };
 use crate::action::{MaskedArguments, Sha256};
-use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, SeenLedger, Tier, Verdict};
+use crate::decision::{
+    Cause, Decision, Drawn, Mode, Outcome, OutcomeResult, Record, SeenLedger, SliceClosed, Tier, Verdict,
+};
 use crate::id::Generation;
 use crate::label::Label;
 use crate::ledger::LEDGER_LABELS_MAX;
@@ -27,6 +29,7 @@ impl Record {
         let body = match self {
             Self::Decision(decision) => wire::record::Body::Decision((&**decision).into()),
             Self::Outcome(outcome) => wire::record::Body::Outcome(outcome.into()),
+            Self::SliceClosed(closed) => wire::record::Body::SliceClosed(closed.into()),
         };
         wire::Record {
             format: RECORD_FORMAT,
@@ -44,6 +47,7 @@ impl Record {
         match record.body.ok_or(InvalidMessage::Missing("body"))? {
             wire::record::Body::Decision(decision) => Ok(Self::Decision(Box::new(decision.try_into()?))),
             wire::record::Body::Outcome(outcome) => Ok(Self::Outcome(outcome.try_into()?)),
+            wire::record::Body::SliceClosed(closed) => Ok(Self::SliceClosed(closed.try_into()?)),
         }
     }
 }
@@ -83,6 +87,7 @@ impl From<&Decision> for wire::Decision {
             yields: words(&decision.yields),
             reversibility: reversibility_to_wire(decision.reversibility),
             release_id: or_empty(decision.release),
+            drawn: decision.drawn.as_ref().map(Into::into),
         }
     }
 }
@@ -126,6 +131,47 @@ impl TryFrom<wire::Decision> for Decision {
             yields: labels_from_wire(&decision.yields, YIELDED_MAX)?,
             reversibility: reversibility_from_wire(decision.reversibility)?,
             release: optional(&decision.release_id)?,
+            drawn: decision.drawn.as_ref().map(TryInto::try_into).transpose()?,
+        })
+    }
+}
+
+impl From<&Drawn> for wire::Drawn {
+    fn from(drawn: &Drawn) -> Self {
+        Self {
+            slice_id: drawn.slice.to_string(),
+            cost: amounts_to_wire(&drawn.cost),
+        }
+    }
+}
+
+impl TryFrom<&wire::Drawn> for Drawn {
+    type Error = InvalidMessage;
+
+    fn try_from(drawn: &wire::Drawn) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            slice: drawn.slice_id.parse()?,
+            cost: amounts_from_wire(&drawn.cost)?,
+        })
+    }
+}
+
+impl From<&SliceClosed> for wire::SliceClosed {
+    fn from(closed: &SliceClosed) -> Self {
+        Self {
+            slice_id: closed.slice.to_string(),
+            task_id: closed.task.to_string(),
+        }
+    }
+}
+
+impl TryFrom<wire::SliceClosed> for SliceClosed {
+    type Error = InvalidMessage;
+
+    fn try_from(closed: wire::SliceClosed) -> Result<Self, InvalidMessage> {
+        Ok(Self {
+            slice: closed.slice_id.parse()?,
+            task: closed.task_id.parse()?,
         })
     }
 }

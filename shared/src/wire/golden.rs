@@ -49,6 +49,7 @@ fn decision() -> Record {
         yields: BTreeSet::new(),
         reversibility: None,
         release: None,
+        drawn: None,
         user: "alice".into(),
         task: Some("task_0198c0de000070008000000000000002".parse().unwrap()),
         grant: Some("grant_0198c0de000070008000000000000003".parse().unwrap()),

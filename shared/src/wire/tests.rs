@@ -2,9 +2,11 @@
 
 use crate::action::{MaskedArguments, Sha256};
 use crate::clock::ManualClock;
-use crate::decision::{Cause, Decision, Mode, Outcome, OutcomeResult, Record, SeenLedger, Tier, Verdict};
+use crate::decision::{
+    Cause, Decision, Drawn, Mode, Outcome, OutcomeResult, Record, SeenLedger, SliceClosed, Tier, Verdict,
+};
 use crate::grant::{Revocation, Revoked};
-use crate::id::{DecisionId, Generation, GrantId, HoldId, TaskId};
+use crate::id::{DecisionId, Generation, GrantId, HoldId, SliceId, TaskId};
 use crate::ledger::{Amounts, Meter};
 use crate::policy::Reversibility;
 
@@ -27,6 +29,10 @@ fn decision() -> Decision {
         yields: ["credentials"].map(|word| word.parse().unwrap()).into(),
         reversibility: Some(Reversibility::Reversible),
         release: Some(DecisionId::new(&ManualClock::at(1))),
+        drawn: Some(Drawn {
+            slice: SliceId::new(&ManualClock::at(2)),
+            cost: Amounts::default().with(Meter::Rows, 7),
+        }),
         user: "alice".into(),
         task: Some(TaskId::new(&clock)),
         grant: Some(GrantId::new(&clock)),
@@ -65,6 +71,11 @@ fn a_record_comes_back_as_it_was() {
         spent: Amounts::default().with(Meter::Money, 125_000),
     });
     assert_eq!(Record::decode(&outcome.encode()), Ok(outcome));
+    let closed = Record::SliceClosed(SliceClosed {
+        slice: SliceId::new(&clock),
+        task: TaskId::new(&clock),
+    });
+    assert_eq!(Record::decode(&closed.encode()), Ok(closed));
 }
 
 #[test]

@@ -116,6 +116,7 @@ async fn an_instance_that_is_one_enforcer_s_is_refused_to_every_other() {
             body: Some(append_request::Body::Open(AppendOpen {
                 instance_id: instance.clone(),
                 incarnation,
+                whole_since: 0,
             })),
         };
         let stream = JournalServiceClient::new(channel)

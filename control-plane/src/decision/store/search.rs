@@ -73,7 +73,7 @@ pub(in super::super) async fn search(
 /// What is known of how these ended.
 async fn outcomes(tx: &Transaction, ids: &[Uuid]) -> Result<BTreeMap<DecisionId, Outcome>, DatabaseError> {
     let read = "-- decision.outcomes
-        SELECT decision_id, record FROM outcome WHERE decision_id = ANY ($1)";
+        SELECT decision_id, record FROM outcome WHERE decision_id = ANY ($1) AND kind = 'outcome'";
     let rows = tx.query(read, &[&ids]).await;
     let rows = rows.map_err(|source| tx.failed(source))?;
     let decode = |row: &Row| {
@@ -110,8 +110,8 @@ pub(in super::super) async fn count(
     let count = "-- decision.count
         SELECT (SELECT count(DISTINCT id) FROM decision WHERE $1::uuid IS NULL OR task_id = $1),
                (SELECT count(*) FROM decision WHERE $1::uuid IS NULL OR task_id = $1),
-               (SELECT count(*) FROM outcome WHERE $1::uuid IS NULL
-                   OR decision_id IN (SELECT id FROM decision WHERE task_id = $1))";
+               (SELECT count(*) FROM outcome WHERE kind = 'outcome' AND ($1::uuid IS NULL
+                   OR decision_id IN (SELECT id FROM decision WHERE task_id = $1)))";
     let row = tx
         .query_one(count, &[&task.map(TaskId::uuid)])
         .await

@@ -19,12 +19,19 @@ pub(super) fn parse_confirm(enforcer: &str, request: wire::ConfirmRequest) -> Re
     stored_text("tool", &request.tool, TOOL_BYTES_MAX)?;
     let cost = amounts_from_wire(&request.cost).map_err(|error| bad_field("cost", error.to_string()))?;
     let instance = match &*request.instance_id {
-        "" if cost.is_empty() => InstanceId::from_uuid(Uuid::nil()),
+        "" if cost.is_empty() && request.slice_id.is_empty() => InstanceId::from_uuid(Uuid::nil()),
         id => id
             .parse()
             .map_err(|error| bad_field("instance_id", format!("{error}")))?,
     };
-    if request.tool.is_empty() && !cost.is_empty() {
+    let slice = match &*request.slice_id {
+        "" => None,
+        id => Some(
+            id.parse()
+                .map_err(|error| bad_field("slice_id", format!("{error}")))?,
+        ),
+    };
+    if request.tool.is_empty() && !(cost.is_empty() && slice.is_none()) {
         return Err(bad_field("tool", "say which tool costs it"));
     }
     let spending = Spending {
@@ -48,6 +55,7 @@ pub(super) fn parse_confirm(enforcer: &str, request: wire::ConfirmRequest) -> Re
             proof: proof_id(&request.proof_id)?,
             counted,
             spending,
+            slice,
         }),
     };
     Ok(Confirm {

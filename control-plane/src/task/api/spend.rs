@@ -9,6 +9,7 @@ use super::parse_id;
 use crate::api::{bad_field, text};
 use crate::database::{DatabaseError, Transaction};
 use crate::task::spend::account::Account;
+use crate::task::spend::slice::Slice;
 use crate::task::store::spend::{self, Reservation};
 use crate::task::{Settle, Task, spend::key_of_task};
 
@@ -55,6 +56,16 @@ pub(super) fn parse_settle(request: wire::SettleRequest) -> Result<Settle, Statu
         spent: (!request.returned).then_some(spent),
         reason: request.reason,
     })
+}
+
+impl From<Slice> for wire::Slice {
+    fn from(slice: Slice) -> Self {
+        Self {
+            calls: u32::try_from(slice.calls).unwrap_or(u32::MAX),
+            amounts: amounts_to_wire(&slice.amounts),
+            lasts_ms: u64::try_from(slice.lasts.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 fn budget(meter: Meter, limit: Option<u64>, account: Account) -> wire::Budget {

@@ -283,7 +283,7 @@ pub(in crate::task) async fn count_recorded(
 }
 
 /// The name of a tool as the table can hold it: nothing that an enforcer let through keeps its record out.
-fn tool_column(tool: &str) -> String {
+pub(super) fn tool_column(tool: &str) -> String {
     let cut = &tool[..tool.floor_char_boundary(TOOL_BYTES_MAX)];
     cut.replace('\0', " ")
 }

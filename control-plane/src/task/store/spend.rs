@@ -394,7 +394,7 @@ pub(in crate::task) async fn unknown(
     rows.iter().map(decode).collect()
 }
 
-fn decode(row: &Row) -> Result<Reservation, DatabaseError> {
+pub(super) fn decode(row: &Row) -> Result<Reservation, DatabaseError> {
     let use_id: Uuid = row.get("use_id");
     let key: String = row.get("key");
     let meter = row.get::<_, &str>("meter").parse();

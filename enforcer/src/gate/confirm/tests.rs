@@ -24,6 +24,7 @@ fn look(bench: &Bench, calls: Option<u64>) -> Request {
 
 fn said(generation: Generation, charge: Charge) -> Confirmation {
     Confirmation {
+        slice: None,
         refused: None,
         live: true,
         generation,
@@ -162,7 +163,7 @@ async fn only_a_deny_that_leaves_something_held_names_the_release() {
             .rev()
             .filter_map(|record| match record {
                 Record::Decision(decision) => Some(decision),
-                Record::Outcome(_) => None,
+                Record::Outcome(_) | Record::SliceClosed(_) => None,
             });
         let named = decisions.next().unwrap().release;
         assert_eq!(named, asked.lock().unwrap().filter(|_| is_named));

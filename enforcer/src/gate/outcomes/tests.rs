@@ -51,6 +51,7 @@ impl Kept {
             ledger.count(&ask.tool, ask.reversibility.unwrap(), 0);
             ledger.revision += 1;
             Ok(Confirmation {
+                slice: None,
                 refused: None,
                 live: true,
                 generation: ask.generation,
@@ -103,7 +104,7 @@ async fn permit(bench: &Bench, request: Request) -> crate::gate::Permit {
 fn last(bench: &Bench) -> Decision {
     let decisions = bench.records().into_iter().filter_map(|record| match record {
         Record::Decision(decision) => Some(*decision),
-        Record::Outcome(_) => None,
+        Record::Outcome(_) | Record::SliceClosed(_) => None,
     });
     decisions.collect::<Vec<_>>().pop().unwrap()
 }
@@ -206,6 +207,7 @@ async fn a_confirmation_that_does_not_say_what_the_task_has_done_lets_nothing_th
     let (bench, _kept) = Kept::bench();
     bench.authority.on_confirm(|ask| {
         Ok(Confirmation {
+            slice: None,
             refused: None,
             live: true,
             generation: ask.generation,

@@ -14,7 +14,7 @@ use crate::gate::Answer;
 fn outcomes(bench: &Bench) -> Vec<(DecisionId, OutcomeResult)> {
     let outcome = |record| match record {
         Record::Outcome(outcome) => Some((outcome.decision, outcome.result)),
-        Record::Decision(_) => None,
+        Record::Decision(_) | Record::SliceClosed(_) => None,
     };
     bench.records().into_iter().filter_map(outcome).collect()
 }
@@ -80,6 +80,7 @@ async fn a_permit_decided_too_late_is_not_given_out_and_recorded_as_not_done() {
     bench.authority.on_confirm(move |ask| {
         core.abandon_permits();
         Ok(Confirmation {
+            slice: None,
             refused: None,
             live: true,
             generation: ask.generation,

@@ -115,6 +115,7 @@ async fn the_control_plane_is_told_which_proof_came_and_may_refuse_it() {
         assert_eq!(&*ask.presented, presented);
         let reason = format!("`{}` was used before", ask.proof.unwrap());
         Ok(Confirmation {
+            slice: None,
             live: true,
             refused: Some(Refusal::new(Cause::InvalidProof, reason)),
             generation: ask.generation,

@@ -51,6 +51,7 @@ pub(super) async fn upload(
     let open = wire::AppendOpen {
         instance_id: uploader.instance.to_string(),
         incarnation,
+        whole_since: whole_since(uploader, incarnation).await?,
     };
     send(&requests, wire::append_request::Body::Open(open)).await?;
     let mut client = JournalServiceClient::new(channel);
@@ -79,6 +80,13 @@ pub(super) async fn upload(
     }
     .run()
     .await
+}
+
+/// Of all incarnations since this one, before the one that is opened now, nothing is missing.
+async fn whole_since(uploader: &Uploader, incarnation: u64) -> Result<u64, UploadError> {
+    let journal = Arc::clone(&uploader.journal);
+    let home_since = off_thread(move || Ok(journal.home_since(incarnation)?)).await?;
+    Ok(home_since.max(uploader.up_since))
 }
 
 /// Finds the place the control plane names in our own chain; none if an old incarnation has nothing more to give.

@@ -147,6 +147,7 @@ impl Upload {
         let uploader = Uploader {
             journal: Arc::clone(&journal),
             instance: instance(),
+            up_since: 1,
             connection,
             status: status.clone(),
         };

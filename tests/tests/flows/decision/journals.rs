@@ -49,7 +49,7 @@ async fn a_forked_journal_and_one_whose_writer_vanished_are_shown() {
         instance,
         incarnation: 1,
     };
-    let before = decisions.open(&journal).await.unwrap();
+    let before = decisions.open(&journal, None).await.unwrap();
     let batch = || Batch {
         before,
         records: vec![outcome().into()],

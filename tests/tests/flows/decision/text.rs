@@ -27,6 +27,7 @@ fn record(text: &str) -> Vec<u8> {
         yields: BTreeSet::new(),
         reversibility: None,
         release: None,
+        drawn: None,
         id: DecisionId::new(&SystemClock),
         decided_ms: 1,
         agent: AGENT.parse().unwrap(),
@@ -65,7 +66,7 @@ async fn a_record_with_nul_in_every_text_is_stored_as_it_is_and_its_chain_goes_o
         instance: InstanceId::new(&SystemClock),
         incarnation: 1,
     };
-    let mut before = decisions.open(&journal).await.unwrap();
+    let mut before = decisions.open(&journal, None).await.unwrap();
     let sent = [record("x\0"), record("ordinary")];
     for bytes in &sent {
         let batch = Batch {

@@ -55,7 +55,7 @@ async fn a_batch_waits_for_all_its_holds_before_it_keeps_anybody_from_the_counte
     let (one, two) = (released(&scene, "one", 1).await, released(&scene, "two", 1).await);
     let decisions = decisions(&scene);
     let journal = journal(&scene, 1);
-    let before = decisions.open(&journal).await.unwrap();
+    let before = decisions.open(&journal, None).await.unwrap();
     // As a sweep does: it has one of the holds, and will want the counter.
     let sweep = scene.sql().await;
     sweep
@@ -84,7 +84,7 @@ async fn what_an_earlier_opening_released_is_unknown_once_its_journal_is_home_wi
     let (silent, told) = (released(&scene, "one", 1).await, released(&scene, "two", 1).await);
     let decisions = decisions(&scene);
     let first = journal(&scene, 1);
-    let before = decisions.open(&first).await.unwrap();
+    let before = decisions.open(&first, None).await.unwrap();
     let records = vec![done(&told).into()];
     decisions
         .append(&first, &Batch { before, records })
@@ -97,7 +97,7 @@ async fn what_an_earlier_opening_released_is_unknown_once_its_journal_is_home_wi
     );
 
     let now = released(&scene, "three", 2).await;
-    decisions.open(&journal(&scene, 2)).await.unwrap();
+    decisions.open(&journal(&scene, 2), None).await.unwrap();
     assert_eq!(scene.state(&silent).await, State::Unknown);
     assert_eq!(scene.state(&told).await, State::Done);
     assert_eq!(scene.state(&now).await, State::Consumed);

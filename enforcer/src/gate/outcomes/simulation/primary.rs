@@ -202,6 +202,7 @@ impl Primary {
 
     fn confirm(&mut self, ask: &Confirm, epoch: u64, then: &Then) -> Confirmation {
         let mut confirmation = Confirmation {
+            slice: None,
             live: true,
             refused: None,
             generation: ask.generation,

@@ -17,6 +17,7 @@ use crate::flows::asking::{AGENT, Asking};
 fn call(task: &str, tool: &str) -> Decision {
     Decision {
         release: None,
+        drawn: None,
         id: DecisionId::new(&SystemClock),
         decided_ms: u64::MAX / 2_000_000,
         agent: AGENT.parse().unwrap(),
@@ -67,7 +68,7 @@ impl Home {
             instance,
             incarnation: 1,
         };
-        let at = decisions.open(&journal).await.unwrap();
+        let at = decisions.open(&journal, None).await.unwrap();
         Self {
             decisions,
             journal,
