@@ -183,7 +183,7 @@ async fn consume_approved(
     };
     // Not committed unless it goes ahead: the approval is untouched.
     match task::release(&tx, (of, chain), &release).await? {
-        Released::Ahead(..) => {}
+        Released::Ahead(_) => {}
         Released::Exhausted => return Ok(refused((Cause::Budget, chain.used_up()))),
         Released::Refused(objection) => return Ok(refused(objection)),
         Released::Busy(keys, said) => return Ok(ConsumeAnswer::Busy(keys, said)),

@@ -84,14 +84,25 @@ pub struct Release {
 /// What became of a release. Unless it went ahead, the transaction must not be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Released {
-    /// It goes ahead; before it, the task had done this. And the enforcer holds this slice.
-    Ahead(Charge, Ledger, Option<Slice>),
+    /// It goes ahead.
+    Ahead(Box<Ahead>),
     /// There is no call left.
     Exhausted,
     /// Something stands against it.
     Refused(Objection),
     /// Calls under way hold what it takes, in these budgets, and may give it back. In a sentence.
     Busy(Vec<String>, String),
+}
+
+/// A release that goes ahead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ahead {
+    /// What was charged.
+    pub charge: Charge,
+    /// What the task had done before it.
+    pub ledger: Ledger,
+    /// What the enforcer holds from now on, for further calls like it.
+    pub slice: Option<Slice>,
 }
 
 /// What came of asking once.
@@ -146,10 +157,10 @@ impl Tasks {
             return Ok(Tried::Done(confirmation));
         };
         match release(&tx, (&task, &chain), asked).await? {
-            Released::Ahead(charge, ledger, slice) => {
-                confirmation.charge = charge;
-                confirmation.slice = slice;
-                confirmation.ledger = Some(ledger);
+            Released::Ahead(ahead) => {
+                confirmation.charge = ahead.charge;
+                confirmation.slice = ahead.slice;
+                confirmation.ledger = Some(ahead.ledger);
                 confirmation.from = pedigree::known(&tx, task.id, &ask.asked).await?;
                 tx.commit().await?;
             }
@@ -222,7 +233,11 @@ pub async fn release(
     } else {
         Charge::Charged
     };
-    Ok(Released::Ahead(charge, ledger, slice))
+    Ok(Released::Ahead(Box::new(Ahead {
+        charge,
+        ledger,
+        slice,
+    })))
 }
 
 /// Charges a release that is named for the first time to every budget of its chain.

@@ -56,7 +56,7 @@ impl Authority for Replicas {
             let mut answer = self.ask_again_once(confirm).await?;
             Ok(Confirmation {
                 known: known(answer.ledger.take(), answer.known.take())?,
-                slice: answer.slice.take().map(given).transpose()?,
+                slice: answer.slice.as_ref().map(given).transpose()?,
                 live: answer.state() == task_wire::State::Live,
                 refused: refusal(&answer.refused_cause, &answer.refused_reason),
                 generation: Generation(answer.generation),
@@ -246,7 +246,7 @@ fn known(
     }))
 }
 
-fn given(slice: task_wire::Slice) -> Result<Given, AskError> {
+fn given(slice: &task_wire::Slice) -> Result<Given, AskError> {
     Ok(Given {
         calls: slice.calls.into(),
         amounts: amounts_from_wire(&slice.amounts).map_err(|error| not_understood(&error))?,

@@ -17,6 +17,7 @@ use crate::flows::asking::until;
 
 mod crashed;
 mod shared;
+mod slices;
 
 const AGENT: &str = "spiffe://acme.example/agent/billing";
 const PAY: &str = "bank/pay";
