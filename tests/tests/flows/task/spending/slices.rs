@@ -5,6 +5,7 @@ use checkrein_shared::id::TaskId;
 use super::*;
 
 mod at_home;
+mod killed;
 
 /// A task with so many tokens.
 async fn tokens(scene: &Scene, amount: &str) -> (String, String) {
