@@ -1,9 +1,11 @@
 //! What it costs to know what a task has done: a decision by the ledger beside the same decision without, with 10,000 tasks live; and
-//! the first data of its kind, written while the call that brings it is made, and before.
+//! the first data of its kind, written while the call that brings it is made, and before; and what it costs to pay: a call that is
+//! confirmed, and one that is paid from what the enforcer holds, beside the same call for nothing.
 //!
 //! Decisions are those of a real enforcer under the rules of one pack. *In turns* the control plane is away, as it may be for a
 //! while: what is asked then is answered from what this enforcer knows of 10,000 tasks, and nothing else is measured. *Asked*
-//! is the first decision in a task, for which the control plane is asked. The tool of the last part does nothing but take its time.
+//! is the first decision in a task, for which the control plane is asked. The slow tool does nothing but take its time. Calls that are paid
+//! come one after the other, in one task; those that are confirmed are the first of their tasks.
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use checkrein_enforcer::{Answer, Enforcer, Gate, Request, SeenLedgers};
-use checkrein_proto::task::v1::{StartRequest, StartResponse};
+use checkrein_proto::task::v1::{Amount, StartRequest, StartResponse};
 use checkrein_shared::SystemClock;
 use checkrein_shared::decision::OutcomeResult;
 use checkrein_shared::id::{Generation, TaskId};
@@ -29,16 +31,20 @@ const TASKS: usize = 10_000;
 const STARTING: usize = 32;
 /// First sights that are measured.
 const FIRST: usize = 300;
+/// Calls that are paid.
+const PAID: usize = 5_000;
 /// How long the tool takes.
 const TOOL: Duration = Duration::from_millis(10);
 
 const TOOLS: &str = r#"[{"name": "read", "inputSchema": {"type": "object"}}, {"name": "slow", "inputSchema": {"type": "object"}},
-    {"name": "note", "inputSchema": {"type": "object"}}, {"name": "plain", "inputSchema": {"type": "object"}}]"#;
+    {"name": "note", "inputSchema": {"type": "object"}}, {"name": "plain", "inputSchema": {"type": "object"}},
+    {"name": "paid", "inputSchema": {"type": "object"}}]"#;
 const NOTES: &str = r#"
     read = { effects = ["read"], reversibility = "read_only", yields = ["pii"] }
     slow = { effects = ["read"], reversibility = "read_only", yields = ["credentials"] }
     note = { effects = ["write"], reversibility = "reversible" }
     plain = { effects = ["write"], reversibility = "reversible" }
+    paid = { effects = ["write"], reversibility = "reversible", cost = { rows = 1 } }
 "#;
 /// The two about writes differ in the ledger alone.
 const RULES: &str = r#"@id("all") permit (principal, action, resource);
@@ -67,6 +73,16 @@ struct Figures {
     /// Of p50, by `known`.
     ratio_overlapped: f64,
     ratio_before: f64,
+    /// Calls that cost something, confirmed.
+    confirmed: Latency,
+    /// The same, while slices are held: among them those that brought the slices.
+    paid: Latency,
+    /// So many of those asked the control plane.
+    paid_asking: i64,
+    /// Of p50, by `without`.
+    ratio_paid: f64,
+    /// Of p50, by `paid`.
+    ratio_confirmed: f64,
 }
 
 fn main() -> Result<()> {
@@ -111,6 +127,8 @@ async fn measure(bytes_per_task: f64, look_up_ns: f64) -> Result<Figures> {
         .await?;
     let operator = world.operator().await?;
     let grants = start_all(&operator).await?;
+    let confirmed = decide(&enforcer, &grants[..FIRST], "desk/paid").await?;
+    let (paid, paid_asking) = pay(&world, &enforcer, &operator).await?;
     let (known, overlapped, before) = tool(&enforcer, &grants).await?;
     let asked = decide(&enforcer, &grants, "desk/note").await?;
     enforcer
@@ -124,6 +142,7 @@ async fn measure(bytes_per_task: f64, look_up_ns: f64) -> Result<Figures> {
     decide(&enforcer, &grants, "desk/plain").await?;
     let without = decide(&enforcer, &grants, "desk/plain").await?;
     let by_ledger = decide(&enforcer, &grants, "desk/note").await?;
+    let without_p50_us = without.p50_us;
     Ok(Figures {
         tasks: TASKS,
         bytes_per_task,
@@ -138,7 +157,30 @@ async fn measure(bytes_per_task: f64, look_up_ns: f64) -> Result<Figures> {
         known,
         overlapped,
         before,
+        ratio_confirmed: confirmed.p50_us / paid.p50_us,
+        confirmed,
+        ratio_paid: paid.p50_us / without_p50_us,
+        paid,
+        paid_asking,
     })
+}
+
+/// Calls of one task that cost something, and how many of them asked.
+async fn pay(world: &World, enforcer: &Enforcer, operator: &Person) -> Result<(Latency, i64)> {
+    let sql = world.sql().await?;
+    let asked = "SELECT count(*) FROM task_use";
+    let before: i64 = sql.query_one(asked, &[]).await?.get(0);
+    let request = StartRequest {
+        budgets: vec![Amount {
+            meter: "rows".to_owned(),
+            amount: "1000000".to_owned(),
+        }],
+        ..start_request()
+    };
+    let started = operator.tasks().start(request).await?.into_inner();
+    let latency = decide(enforcer, &vec![started.grant; PAID], "desk/paid").await?;
+    let after: i64 = sql.query_one(asked, &[]).await?.get(0);
+    Ok((latency, after - before))
 }
 
 /// A slow call: its labels known, written while it is made, and written before.
@@ -199,16 +241,7 @@ async fn start_all(operator: &Person) -> Result<Vec<String>> {
         }
         let mut tasks = operator.tasks();
         starting.spawn(async move {
-            let request = StartRequest {
-                user: "alice".to_owned(),
-                agent: AGENT.to_owned(),
-                tools: vec!["desk/*".to_owned()],
-                environment: "production".to_owned(),
-                expires_in_ms: 3_600_000,
-                idempotency_key: fresh_key(),
-                ..StartRequest::default()
-            };
-            let StartResponse { grant, .. } = tasks.start(request).await?.into_inner();
+            let StartResponse { grant, .. } = tasks.start(start_request()).await?.into_inner();
             Ok::<_, tonic::Status>(grant)
         });
     }
@@ -216,6 +249,18 @@ async fn start_all(operator: &Person) -> Result<Vec<String>> {
         grants.push(started??);
     }
     Ok(grants)
+}
+
+fn start_request() -> StartRequest {
+    StartRequest {
+        user: "alice".to_owned(),
+        agent: AGENT.to_owned(),
+        tools: vec!["desk/*".to_owned()],
+        environment: "production".to_owned(),
+        expires_in_ms: 3_600_000,
+        idempotency_key: fresh_key(),
+        ..StartRequest::default()
+    }
 }
 
 fn pack() -> PackSource {
@@ -255,6 +300,8 @@ fn print(figures: &Figures) {
         ("a slow read, its labels known", &figures.known),
         ("labels written while it is made", &figures.overlapped),
         ("labels written before it is made", &figures.before),
+        ("a write that costs, confirmed", &figures.confirmed),
+        ("the same, slices held", &figures.paid),
     ];
     for (name, latency) in rows {
         println!(
@@ -265,5 +312,9 @@ fn print(figures: &Figures) {
     println!(
         "\nby the ledger {:.2} x; of a read of {} ms, written meanwhile {:.3} x, before {:.3} x\n",
         figures.ratio_by_ledger, figures.tool_ms, figures.ratio_overlapped, figures.ratio_before
+    );
+    println!(
+        "of {} writes that cost, {} asked: {:.2} x one that costs nothing; confirmed {:.1} x\n",
+        figures.paid.count, figures.paid_asking, figures.ratio_paid, figures.ratio_confirmed
     );
 }
