@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
+mod seeded;
+
 /// An enforcer whose records are written by hand, in a task of 1000 tokens.
 struct Desk {
     scene: Scene,
@@ -44,6 +46,10 @@ impl Desk {
 
     /// Confirms a call of 10 tokens, and asks for this slice.
     async fn confirm(&self, release: DecisionId, slice: SliceId) -> ConfirmResponse {
+        self.confirm_in(1, release, slice).await
+    }
+
+    async fn confirm_in(&self, incarnation: u64, release: DecisionId, slice: SliceId) -> ConfirmResponse {
         let tokens = Amount {
             meter: "tokens".to_owned(),
             amount: "10".to_owned(),
@@ -57,7 +63,7 @@ impl Desk {
             reversibility: 1,
             cost: vec![tokens],
             instance_id: self.instance.to_string(),
-            incarnation: 1,
+            incarnation,
             slice_id: slice.to_string(),
             ..ConfirmRequest::default()
         };
