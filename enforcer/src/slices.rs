@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! a call like one that was just confirmed -> confirmed, and a slice wanted -> held -> drawn from, call by call
-//! a second old, used up, or of another policy -> ended -> nothing of it is under way -> closed in the journal
+//! not used for a moment, a second old, used up, or of another policy -> ended -> nothing of it is under way -> closed in the journal
 //! ```
 //!
-//! While the control plane can be asked, a slice is old after a second: what nobody uses here must not stand in the way of others.
-//! While it is away, one lasts as long as it may.
+//! While the control plane can be asked, a slice ends soon: what nobody uses here must not stand in the way of others, who wait for it no
+//! longer than two seconds. While it is away, one lasts as long as it may.
 //!
 //! **Invariant**: nothing is drawn that a slice does not have, and nothing from a slice after its end was written down: whatever was
 //! drawn stands before that in the journal.
@@ -19,8 +19,10 @@ use checkrein_shared::decision::{Drawn, SliceClosed};
 use checkrein_shared::id::{SliceId, TaskId};
 use checkrein_shared::ledger::Amounts;
 
-/// So long a slice is used while the control plane can be asked for another, and so long one that was refused is not asked for again.
+/// So long a slice is used while the control plane can be asked for another, and so long one that was refused is not asked for again;
 const USED_MS_MAX: u64 = 1_000;
+/// and it ends after so long without a call. Calls that come less often are not worth one.
+const IDLE_MS_MAX: u64 = 200;
 /// Whoever asked for a slice has an answer by then, or went away.
 const ASKING_MS_MAX: u64 = 10_000;
 /// Slices are held for the calls of so many tasks,
@@ -80,8 +82,19 @@ struct Kind {
     presented: Arc<str>,
     tool: String,
     holding: Holding,
-    /// On the boot clock.
+    /// Since when, on the boot clock.
     since_ms: u64,
+    /// When there was such a call last.
+    called_ms: u64,
+}
+
+/// When it is, on the boot clock, and how long ago a slice was asked for and such a call was made.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    now_ms: u64,
+    age_ms: u64,
+    idle_ms: u64,
+    is_connected: bool,
 }
 
 #[derive(Debug)]
@@ -126,21 +139,19 @@ impl Slices {
         let Some(kind) = state.kind(call, now_ms) else {
             return Payment::Confirm(None);
         };
-        let age_ms = now_ms.saturating_sub(kind.since_ms);
+        let moment = kind.moment((now_ms, is_connected));
+        kind.called_ms = now_ms;
         if let Holding::Held(held) = &mut kind.holding
-            && held.is_good((now_ms, is_connected), age_ms, call.generation)
+            && held.is_good(moment, call.generation)
             && let Some(paid) = held.draw(call.cost)
         {
             return Payment::Drawn(paid);
         }
+        let is_often = moment.idle_ms <= IDLE_MS_MAX;
         let wants = match &kind.holding {
-            // The first for a while.
-            Holding::Nothing | Holding::Refused if age_ms > USED_MS_MAX => {
-                (kind.holding, kind.since_ms) = (Holding::Nothing, now_ms);
-                false
-            }
-            Holding::Nothing | Holding::Held(_) => true,
-            Holding::Refused | Holding::Asking(_) => false,
+            Holding::Nothing | Holding::Held(_) => is_often,
+            Holding::Refused => is_often && moment.age_ms > USED_MS_MAX,
+            Holding::Asking(_) => false,
         };
         if !wants {
             return Payment::Confirm(None);
@@ -244,12 +255,12 @@ impl State {
             None if kinds.len() >= KINDS_MAX => return None,
             None => {
                 // The first of its kind is confirmed, and is no reason to hold anything.
-                let since_ms = now_ms;
                 kinds.push(Kind {
                     presented: Arc::clone(call.presented),
                     tool: call.tool.to_owned(),
                     holding: Holding::Nothing,
-                    since_ms,
+                    since_ms: now_ms,
+                    called_ms: now_ms,
                 });
                 return None;
             }
@@ -274,12 +285,21 @@ impl State {
 }
 
 impl Kind {
-    fn is_over(&self, (now_ms, is_connected): (u64, bool), generation: Generation) -> bool {
-        let age_ms = now_ms.saturating_sub(self.since_ms);
+    const fn moment(&self, (now_ms, is_connected): (u64, bool)) -> Moment {
+        Moment {
+            now_ms,
+            age_ms: now_ms.saturating_sub(self.since_ms),
+            idle_ms: now_ms.saturating_sub(self.called_ms),
+            is_connected,
+        }
+    }
+
+    fn is_over(&self, now: (u64, bool), generation: Generation) -> bool {
+        let moment = self.moment(now);
         match &self.holding {
-            Holding::Nothing | Holding::Refused => age_ms > USED_MS_MAX,
-            Holding::Asking(_) => age_ms > ASKING_MS_MAX,
-            Holding::Held(held) => !held.is_good((now_ms, is_connected), age_ms, generation),
+            Holding::Nothing | Holding::Refused => moment.age_ms.min(moment.idle_ms) > USED_MS_MAX,
+            Holding::Asking(_) => moment.age_ms > ASKING_MS_MAX,
+            Holding::Held(held) => !held.is_good(moment, generation),
         }
     }
 }
@@ -300,9 +320,12 @@ impl Holding {
 
 impl Held {
     /// Whether it may be drawn from.
-    fn is_good(&self, (now_ms, is_connected): (u64, bool), age_ms: u64, generation: Generation) -> bool {
-        let is_young = !is_connected || age_ms <= USED_MS_MAX;
-        self.calls > 0 && is_young && now_ms < self.ends_ms && generation == self.generation
+    fn is_good(&self, moment: Moment, generation: Generation) -> bool {
+        let is_used = moment.age_ms <= USED_MS_MAX && moment.idle_ms <= IDLE_MS_MAX;
+        self.calls > 0
+            && (is_used || !moment.is_connected)
+            && moment.now_ms < self.ends_ms
+            && generation == self.generation
     }
 
     fn draw(&mut self, cost: &Amounts) -> Option<Paid> {

@@ -16,7 +16,7 @@ use super::{Case, Core, Weighed};
 use crate::slices::{Call, Payment};
 
 /// How often old slices are ended.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Core {
     /// Pays a permitted call that is to be charged, or says how it is to be confirmed.

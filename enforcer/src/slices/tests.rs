@@ -153,13 +153,11 @@ fn one_slice_is_asked_for_at_a_time_and_one_that_was_refused_not_at_once_again()
     let id = desk.asked(1);
     assert!(matches!(desk.pay(2), Payment::Confirm(None)));
     desk.slices.given(desk.call(), id, None, 1);
-    assert!(matches!(desk.pay(1_001), Payment::Confirm(None)));
-    assert!(
-        matches!(desk.pay(1_002), Payment::Confirm(None)),
-        "the first in a while"
-    );
-    desk.asked(1_003);
-    assert_eq!(desk.ended(1_003), []);
+    for now_ms in (100..=1_000).step_by(100) {
+        assert!(matches!(desk.pay(now_ms), Payment::Confirm(None)));
+    }
+    desk.asked(1_100);
+    assert_eq!(desk.ended(1_100), []);
 }
 
 #[test]
@@ -172,6 +170,19 @@ fn its_end_is_written_down_only_when_nothing_drawn_from_it_is_unwritten() {
     drop(paid);
     assert_eq!(desk.ended(1_013), [id]);
     assert_eq!(desk.ended(1_014), []);
+}
+
+#[test]
+fn one_that_is_not_used_for_a_moment_ends_and_calls_that_come_seldom_bring_none() {
+    let desk = Desk::new();
+    let id = desk.held();
+    drop(drawn(desk.pay(150)));
+    drop(drawn(desk.pay(350)));
+    assert_eq!(desk.ended(550), []);
+    assert_eq!(desk.ended(551), [id]);
+    for now_ms in (600..2_000).step_by(201) {
+        assert!(matches!(desk.pay(now_ms), Payment::Confirm(None)), "{now_ms}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
 use super::AGENT;
-use crate::flows::asking::{Asking, open};
+use crate::flows::asking::{Asking, open, until};
 
 const LOOK: &str = "bank/get_balance";
 const PAY: &str = "bank/send_money";
@@ -203,6 +203,10 @@ async fn of_a_hundred_calls_while_a_task_is_amended_none_goes_ahead_under_the_ol
         assert!([Cause::TaskAmended, Cause::Budget].contains(&cause), "{answer:?}");
     }
     let before = permitted(&during);
+    // What an enforcer held and did not use comes back.
+    let sql = scene.world.sql().await.unwrap();
+    let ended = "SELECT CASE count(*) WHEN 0 THEN 1::bigint ELSE 0 END FROM slice WHERE closed_at IS NULL";
+    until(&sql, ended, &[]).await;
     assert_eq!(scene.show().await.calls_used, before);
     let rest = scene.look(&amended.grant, 100).await;
     assert_eq!(before + permitted(&rest), 60, "one budget for all epochs");
