@@ -14,6 +14,8 @@
 //!
 //! A window is fixed: windows of a day begin at midnight UTC, and in general at whole multiples since 1970.
 
+use std::ops::Range;
+
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -56,6 +58,15 @@ pub struct Budget {
     pub tools: Vec<String>,
 }
 
+/// Where a budget stands in `checkrein.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Spans {
+    /// Its name.
+    pub(super) name: Range<usize>,
+    /// Each of its tools, in their order.
+    pub(super) tools: Vec<Range<usize>>,
+}
+
 /// As `checkrein.toml` writes it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,12 +103,7 @@ impl Per {
 impl Budget {
     /// Whether calls of this tool count.
     pub fn counts(&self, tool: &str) -> bool {
-        let catalog = tool.split('/').next().unwrap_or_default();
-        let is_of = |pattern: &String| {
-            let named = pattern.strip_suffix("/*");
-            pattern == tool || named.is_some_and(|named| named == catalog)
-        };
-        self.tools.is_empty() || self.tools.iter().any(is_of)
+        self.tools.is_empty() || self.tools.iter().any(|pattern| covers(pattern, tool))
     }
 
     /// When the window began that this moment is in.
@@ -112,9 +118,15 @@ impl Budget {
     }
 }
 
-/// The budgets of a pack; what is wrong with the others.
-pub(super) fn read(place: Place<'_>, written: Vec<Written>) -> (Vec<Budget>, Vec<Finding>) {
-    let (mut budgets, mut findings): (Vec<Budget>, _) = (Vec::new(), Vec::new());
+/// Whether one of its `tools` is about this tool.
+pub(super) fn covers(pattern: &str, tool: &str) -> bool {
+    let catalog = tool.split('/').next().unwrap_or_default();
+    pattern == tool || pattern.strip_suffix("/*") == Some(catalog)
+}
+
+/// The budgets of a pack, each with where it stands; what is wrong with the others.
+pub(super) fn read(place: Place<'_>, written: Vec<Written>) -> (Vec<(Budget, Spans)>, Vec<Finding>) {
+    let (mut budgets, mut findings): (Vec<(Budget, Spans)>, _) = (Vec::new(), Vec::new());
     for written in written {
         let name = written.name.get_ref();
         if budgets.len() == BUDGETS_MAX {
@@ -122,13 +134,14 @@ pub(super) fn read(place: Place<'_>, written: Vec<Written>) -> (Vec<Budget>, Vec
             findings.push(place.error(written.name.span(), message, "remove some"));
             break;
         }
-        if !is_name(name) || budgets.iter().any(|budget| budget.name == *name) {
+        if !is_name(name) || budgets.iter().any(|(budget, _)| budget.name == *name) {
             let message = format!("`{name}` can't be the name of a budget, or is one already");
             let help = "use letters, digits, `-` and `_`, and each name once";
             findings.push(place.error(written.name.span(), message, help));
         }
+        let spans = written.spans();
         match written.budget(place) {
-            Ok(budget) => budgets.push(budget),
+            Ok(budget) => budgets.push((budget, spans)),
             Err(finding) => findings.push(finding),
         }
     }
@@ -136,6 +149,13 @@ pub(super) fn read(place: Place<'_>, written: Vec<Written>) -> (Vec<Budget>, Vec
 }
 
 impl Written {
+    fn spans(&self) -> Spans {
+        Spans {
+            name: self.name.span(),
+            tools: self.tools.iter().map(Spanned::span).collect(),
+        }
+    }
+
     fn budget(self, place: Place<'_>) -> Result<Budget, Finding> {
         let meter: Meter = self.meter.get_ref().parse().map_err(|error| {
             let message = format!("{error}");

@@ -3,6 +3,7 @@
 //! **Invariant**: what passes here composes, as a whole and for enforcers without labels; and every rule in
 //! it can be evaluated on every call it may meet, but for entities that do not exist and numbers that overflow.
 
+mod budgets;
 mod collisions;
 mod hierarchy;
 mod lints;
@@ -56,6 +57,7 @@ fn check_together(packs: &[&Pack]) -> Vec<Finding> {
     check.groups();
     check.types();
     check.lints();
+    check.budgets();
     check.finish()
 }
 

@@ -39,6 +39,8 @@ pub struct Pack {
     pub(super) light_bound_ms: Option<u64>,
     pub(super) groups: BTreeMap<String, Vec<SpiffeId>>,
     pub(super) budgets: Vec<Budget>,
+    /// Where each of them stands.
+    pub(super) budget_spans: Vec<budget::Spans>,
     pub(super) rules: Vec<Rule>,
     pub(super) tools: Vec<Tool>,
     pub(super) cases: Vec<Case>,
@@ -171,6 +173,7 @@ impl Pack {
             light_bound_ms: None,
             groups: BTreeMap::new(),
             budgets: Vec::new(),
+            budget_spans: Vec::new(),
             rules: Vec::new(),
             tools: Vec::new(),
             cases: Vec::new(),
@@ -219,7 +222,7 @@ impl Reader<'_> {
             self.group(place, name, people);
         }
         let (budgets, findings) = budget::read(place, settings.budgets);
-        self.pack.budgets = budgets;
+        (self.pack.budgets, self.pack.budget_spans) = budgets.into_iter().unzip();
         self.errors.extend(findings);
     }
 
