@@ -69,7 +69,7 @@ pub use catalog::{Cost, Effect, Price, ResourceSpec, Reversibility, Tool};
 pub use check::{check, check_selected, enforcers_with};
 pub use duration::DURATION_MS_MAX;
 pub use evaluate::{Judgement, ResultSize, Situation};
-pub use explain::{Asked, Candidate, ExplainError, Explanation, explain};
+pub use explain::{Asked, Asks, Candidate, Done, ExplainError, Explanation, explain};
 pub use finding::{Finding, Severity};
 pub use pack::{BOUNDS_DEFAULT, Bounds, Pack};
 pub use risk::{Risk, RiskTerm, UNTRUSTED_CONTENT};

@@ -53,7 +53,7 @@ enum Command {
     Test(PackArgs),
     /// What would be decided about a call, and why: its tier, its risk, the rules that could apply
     #[command(after_help = explain::HELP)]
-    Explain(explain::Args),
+    Explain(Box<explain::Args>),
     /// Check, test and publish a pack to every enforcer it selects
     #[command(
         after_help = "Example:\n  checkrein policy push payments --note 'hold what nobody named' --wait"
@@ -141,7 +141,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         Command::Init { dir, trust_domain } => init::run(&dir, &trust_domain, invocation),
         Command::Check(args) => local::check(&args, invocation),
         Command::Test(args) => local::test(&args, invocation),
-        Command::Explain(args) => explain::run(args, invocation),
+        Command::Explain(args) => explain::run(*args, invocation),
         Command::Push(args) => publish::push(args, invocation).await,
         Command::Rollback(args) => publish::rollback(args, invocation).await,
         Command::List { pack, limit } => list(pack, limit, invocation).await,

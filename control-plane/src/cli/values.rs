@@ -130,6 +130,14 @@ pub(super) fn one_tool(text: &str) -> Result<String, String> {
     tool(text)
 }
 
+/// `crm/search`, just now, or `crm/search=5m`, that long ago: the tool, and milliseconds.
+pub(super) fn used(text: &str) -> Result<(String, u64), String> {
+    let Some((tool, ago)) = text.split_once('=') else {
+        return Ok((one_tool(text)?, 0));
+    };
+    Ok((one_tool(tool)?, millis(duration(ago)?)))
+}
+
 /// A JSON object, read as the arguments of a real call are.
 pub(super) fn arguments(text: &str) -> Result<Arguments, String> {
     Arguments::parse(text.as_bytes()).map_err(|error| error.to_string())

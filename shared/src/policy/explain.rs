@@ -2,6 +2,8 @@
 //!
 //! **Invariant**: every answer comes from the code that decides real calls; nothing is told here that it does not do.
 
+mod done;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -34,6 +36,8 @@ use crate::identity::SpiffeId;
 use crate::label::Label;
 use crate::ledger::Ledger;
 
+pub use done::Done;
+
 /// A call to explain.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
@@ -53,6 +57,8 @@ pub struct Asked {
     pub depth: u8,
     /// What the task carries.
     pub labels: BTreeSet<Label>,
+    /// What it has done.
+    pub done: Done,
     /// The teams that the register puts the agent into, beside those of the packs.
     pub teams: BTreeSet<TeamName>,
 }
@@ -66,6 +72,19 @@ pub enum ExplainError {
     /// Teams that can't be.
     #[error(transparent)]
     Teams(#[from] SeatError),
+    /// No catalog here has this tool that was used.
+    #[error("no task can have used `{0}`, which no catalog here knows; name a tool of these packs")]
+    Used(String),
+    /// Less than is said to have been used.
+    #[error(
+        "a task of {calls} calls can't have used tools {used} times; say as many calls, or leave them out"
+    )]
+    Calls {
+        /// How many calls are said.
+        calls: u64,
+        /// How many there are of tools.
+        used: u64,
+    },
 }
 
 /// What is decided about it, and why.
@@ -100,8 +119,19 @@ pub struct Candidate {
     pub origin: Origin,
     /// Whether it has conditions beside its scope.
     pub has_conditions: bool,
-    /// Whether they look at what the task has done.
-    pub reads_ledger: bool,
+    /// What they look at, beside what every call says of itself.
+    pub asks: Asks,
+}
+
+/// What the conditions of a rule look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asks {
+    /// What the task has done.
+    pub ledger: bool,
+    /// Where arguments came from.
+    pub arguments_from: bool,
+    /// What is known of the result.
+    pub result: bool,
 }
 
 /// The scope of the call, as rules see it.
@@ -129,7 +159,8 @@ pub fn explain(
     let entities = seated
         .as_ref()
         .map_or(&bundle.entities, |seated| &seated.entities);
-    let trial = trial(agent, asked)?;
+    let ledger = asked.done.ledger(bundle, std::mem::take(&mut asked.labels))?;
+    let trial = trial(agent, asked, ledger)?;
     let compiled = bundle.tools.get(&trial.action.tool);
     let scene = compiled.map(|tool| Scene::of(entities, tool, &trial));
     let resource = scene.as_ref().and_then(|scene| scene.resource.as_ref());
@@ -166,7 +197,7 @@ pub fn explain(
     })
 }
 
-fn trial(agent: &SpiffeId, asked: Asked) -> Result<Trial, InvalidScope> {
+fn trial(agent: &SpiffeId, asked: Asked, ledger: Ledger) -> Result<Trial, InvalidScope> {
     let authority = Authority {
         user: asked.user,
         scope: vec![asked.tool.clone()],
@@ -175,10 +206,8 @@ fn trial(agent: &SpiffeId, asked: Asked) -> Result<Trial, InvalidScope> {
         risk: asked.risk,
         // Nobody in particular: as many as there are.
         delegated_by: vec![agent.clone(); asked.depth.into()],
-        ledger: Ledger {
-            labels: asked.labels,
-            ..Ledger::default()
-        },
+        ledger,
+        pedigree: asked.done.pedigree(),
         ..Authority::default()
     };
     let arguments = asked.arguments.unwrap_or_else(Arguments::none);
@@ -244,13 +273,18 @@ impl<'a> Scene<'a> {
 impl Candidate {
     fn of(pack: &Pack, rule: &Rule) -> Self {
         let conditions = rule.policy.non_scope_constraints();
+        let reads = conditions.map_or_else(Reads::nothing, Reads::of);
         Self {
             pack: pack.name.clone(),
             id: rule.id.clone(),
             kind: rule.kind.clone(),
             origin: rule.origin.clone(),
             has_conditions: conditions.is_some(),
-            reads_ledger: conditions.is_some_and(|conditions| Reads::of(conditions).ledger),
+            asks: Asks {
+                ledger: reads.ledger,
+                arguments_from: reads.pedigree,
+                result: reads.result,
+            },
         }
     }
 }

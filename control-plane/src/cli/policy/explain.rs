@@ -12,7 +12,8 @@ use checkrein_shared::action::Arguments;
 use checkrein_shared::grant::DEPTH_MAX;
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::label::Label;
-use checkrein_shared::policy::{Asked, Pack, TeamName, explain};
+use checkrein_shared::ledger::{Amounts, Meter};
+use checkrein_shared::policy::{Asked, Done, Pack, TeamName, explain};
 
 use super::local::{bundle, examine, read};
 use super::{PackArgs, PackError};
@@ -24,7 +25,13 @@ pub(super) const HELP: &str = "\
 Examples:
   checkrein policy explain payments --agent spiffe://acme.example/agent/billing --tool bank/send_money
   checkrein policy explain payments --agent spiffe://acme.example/agent/billing --tool bank/send_money \\
-    --arguments '{\"recipient\": \"GB29NWBK60161331926819\", \"amount\": 10}' --label pii --named GB29NWBK60161331926819";
+    --arguments '{\"recipient\": \"GB29NWBK60161331926819\", \"amount\": 10}' --label pii --named GB29NWBK60161331926819
+  checkrein policy explain payments --agent spiffe://acme.example/agent/billing --tool bank/send_money \\
+    --arguments '{\"recipient\": \"GB29NWBK60161331926819\", \"amount\": 10}' \\
+    --used bank/send_money=5m --used bank/send_money --spent money=40 --untrusted GB29NWBK60161331926819
+
+What the task has done stands in --label, --used, --calls, --spent, --trusted and --untrusted; without them it has done nothing. A rule
+that ASKS for the ledger reads the first four, one that asks where arguments came from the last two and --named.";
 
 /// `checkrein policy explain`
 #[derive(Debug, clap::Args)]
@@ -47,6 +54,21 @@ pub(super) struct Args {
     /// What the task carries, such as `pii`; repeat for more
     #[arg(long, value_name = "LABEL")]
     label: Vec<Label>,
+    /// A tool the task has used, such as `crm/search`, or `crm/search=5m` for five minutes ago; repeat for each time
+    #[arg(long, value_name = "TOOL", value_parser = values::used)]
+    used: Vec<(String, u64)>,
+    /// How many calls were let through in it; as many as `--used` unless said
+    #[arg(long, value_name = "N")]
+    calls: Option<u64>,
+    /// What it has used up, such as `money=40`; repeat for other meters
+    #[arg(long, value_name = "METER=AMOUNT", value_parser = values::budget)]
+    spent: Vec<(Meter, u64)>,
+    /// A value that a system of record gave; repeat for more
+    #[arg(long, value_name = "VALUE")]
+    trusted: Vec<String>,
+    /// A value that stood in what others wrote; repeat for more
+    #[arg(long, value_name = "VALUE")]
+    untrusted: Vec<String>,
     /// How many agents passed the task on
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u8).range(..=i64::from(DEPTH_MAX)))]
     depth: u8,
@@ -78,6 +100,10 @@ pub(super) fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error>
         return rehearsal.refuse(invocation);
     }
     let bundle = Arc::new(bundle(&packs)?);
+    let mut spent = Amounts::default();
+    for (meter, amount) in args.spent {
+        spent.set(meter, amount);
+    }
     let tool = args.tool.clone();
     let asked = Asked {
         tool: args.tool,
@@ -88,6 +114,13 @@ pub(super) fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error>
         risk: args.task_risk,
         depth: args.depth,
         labels: args.label.into_iter().collect(),
+        done: Done {
+            used: args.used,
+            calls: args.calls,
+            spent,
+            trusted: args.trusted,
+            untrusted: args.untrusted,
+        },
         teams: args.team.into_iter().collect(),
     };
     let packs: Vec<&Pack> = packs.iter().collect();

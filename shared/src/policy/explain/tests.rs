@@ -61,7 +61,7 @@ fn the_rules_that_could_apply_are_those_whose_scope_the_call_may_be_in() {
     assert!(without.judgement.is_none());
     let with = explained("bank/send_money", Some(PAY), &[]);
     assert_eq!(ids(&with), ["pay-small", "pay-unnamed", "prod-only", "stained"]);
-    let reading: Vec<_> = with.candidates.iter().filter(|rule| rule.reads_ledger).collect();
+    let reading: Vec<_> = with.candidates.iter().filter(|rule| rule.asks.ledger).collect();
     assert_eq!(reading.len(), 1);
     assert_eq!(
         (reading[0].origin.file.as_str(), reading[0].origin.line),
@@ -127,4 +127,29 @@ fn a_team_of_the_register_counts_as_one_of_the_packs() {
     let seated = explained(&["billing"]);
     assert!(ids(&seated).contains(&"pay-small"));
     assert_eq!(seated.judgement.unwrap().verdict, Verdict::Permit);
+}
+
+#[test]
+fn what_no_task_can_have_done_is_refused() {
+    let pack = pack();
+    let bundle = Arc::new(fixture::bundle(&[&pack]));
+    let explained = |used: &[&str], calls| {
+        let asked = Asked {
+            tool: "bank/send_money".to_owned(),
+            done: Done {
+                used: used.iter().map(|tool| ((*tool).to_owned(), 0)).collect(),
+                calls,
+                ..Done::default()
+            },
+            ..Asked::default()
+        };
+        let agent = "spiffe://acme.example/agent/billing".parse().unwrap();
+        explain(&[&pack], &bundle, &agent, asked)
+    };
+    let pay = "bank/send_money";
+    assert!(explained(&[pay, pay], Some(2)).is_ok());
+    let error = explained(&[pay, pay], Some(1)).unwrap_err();
+    assert_eq!(error, ExplainError::Calls { calls: 1, used: 2 });
+    let error = explained(&["bank/send_mony"], None).unwrap_err();
+    assert_eq!(error, ExplainError::Used("bank/send_mony".to_owned()));
 }

@@ -76,3 +76,160 @@ fn a_pattern_is_no_tool_and_text_is_no_arguments() {
     assert!(values::arguments("[]").is_err());
     assert!(values::arguments(r#"{"a": 1, "a": 2}"#).is_err());
 }
+
+/// The rules of the desk: one about the call, one about the ledger, one about where its argument came from.
+fn desk(done: Done) -> View {
+    let files = [
+        ("checkrein.toml", "namespace = \"org\"\n"),
+        (
+            "catalog/desk.json",
+            r#"[{"name": "pay", "inputSchema": {"type": "object", "required": ["to"], "properties": {"to": {"type": "string"}}}}]"#,
+        ),
+        (
+            "catalog/desk.toml",
+            "pay = { effects = [\"spend\"], reversibility = \"irreversible\", cost = { money = 5 } }",
+        ),
+        (
+            "labels.cedar",
+            r#"@id("big") @yields("pii") permit (principal, action, resource) when { context has result && context.result.rows > 9 };"#,
+        ),
+        (
+            "rules.cedar",
+            r#"
+@id("any") permit (principal, action, resource);
+@id("here") forbid (principal, action, resource) unless { context.environment == "production" };
+@id("stranger") forbid (principal, action, resource) when { context.arguments_from.untrusted.contains("to") };
+@id("spent") forbid (principal, action, resource) when { context.task.spent.money.greaterThan(decimal("40.0")) };
+@id("twice") forbid (principal, action, resource) when { context.task.used has "desk/pay" && context.task.used["desk/pay"].times >= 2 };
+@id("much") forbid (principal, action, resource) when { context.task.calls > 7 };"#,
+        ),
+    ];
+    let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+    let source = checkrein_shared::policy::PackSource {
+        name: "desk".to_owned(),
+        files: files.into(),
+    };
+    let pack = Pack::parse(&source).unwrap();
+    let bundle = Arc::new(bundle(std::slice::from_ref(&pack)).unwrap());
+    let asked = Asked {
+        tool: "desk/pay".to_owned(),
+        arguments: Some(values::arguments(r#"{"to": "GB29NWBK60161331926819"}"#).unwrap()),
+        environment: "production".to_owned(),
+        done,
+        ..Asked::default()
+    };
+    let agent = "spiffe://acme.example/agent/clerk".parse().unwrap();
+    View::of("desk/pay", &explain(&[&pack], &bundle, &agent, asked).unwrap())
+}
+
+#[test]
+fn each_rule_says_what_it_asks() {
+    let view = desk(Done::default());
+    let text = text::of(&view, Paint::new(false));
+    let asked = |rule: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.split_whitespace().next() == Some(rule));
+        let line = line
+            .unwrap_or_else(|| panic!("`{rule}` is not in\n{text}"))
+            .trim_end();
+        line.rsplit("  ").next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(asked("stranger"), "where arguments came from");
+    assert_eq!(asked("twice"), "the ledger");
+    assert_eq!(asked("here"), "the call");
+    assert_eq!(asked("big"), "the result");
+    let json = serde_json::to_value(&view).unwrap();
+    let rules = json["rules"].as_array().unwrap();
+    let asking = rules
+        .iter()
+        .filter(|rule| rule["asks"] == serde_json::json!(["arguments_from"]));
+    let names: Vec<_> = asking.map(|rule| rule["id"].as_str().unwrap()).collect();
+    assert_eq!(names, ["stranger"]);
+}
+
+#[test]
+fn a_call_is_explained_after_what_its_task_has_done() {
+    let pay = |ago: u64| ("desk/pay".to_owned(), ago);
+    let money = |amount: u64| Amounts::default().with(Meter::Money, amount);
+    let account = || vec!["GB29NWBK60161331926819".to_owned()];
+    let cases = [
+        (Done::default(), "permit", ""),
+        (
+            Done {
+                used: vec![pay(0)],
+                ..Done::default()
+            },
+            "permit",
+            "",
+        ),
+        (
+            Done {
+                used: vec![pay(300_000), pay(0)],
+                ..Done::default()
+            },
+            "deny",
+            "twice",
+        ),
+        (
+            Done {
+                calls: Some(8),
+                ..Done::default()
+            },
+            "deny",
+            "much",
+        ),
+        (
+            Done {
+                spent: money(400_000),
+                ..Done::default()
+            },
+            "permit",
+            "",
+        ),
+        (
+            Done {
+                spent: money(400_001),
+                ..Done::default()
+            },
+            "deny",
+            "spent",
+        ),
+        (
+            Done {
+                trusted: account(),
+                ..Done::default()
+            },
+            "permit",
+            "",
+        ),
+        (
+            Done {
+                untrusted: account(),
+                ..Done::default()
+            },
+            "deny",
+            "stranger",
+        ),
+    ];
+    for (done, verdict, rule) in cases {
+        let said = format!("{done:?}");
+        let judgement = desk(done).judgement.unwrap();
+        assert_eq!(judgement.verdict, verdict, "{said}");
+        if verdict == "deny" {
+            assert_eq!(judgement.rules, [rule], "{said}");
+        }
+    }
+}
+
+#[test]
+fn what_no_task_can_have_done_is_refused() {
+    assert_eq!(values::used("crm/search").unwrap(), ("crm/search".to_owned(), 0));
+    assert_eq!(
+        values::used("crm/search=5m").unwrap(),
+        ("crm/search".to_owned(), 300_000)
+    );
+    for odd in ["crm", "crm/*", "crm/search=", "crm/search=soon"] {
+        assert!(values::used(odd).is_err(), "{odd}");
+    }
+}

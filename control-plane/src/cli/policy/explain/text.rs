@@ -61,11 +61,6 @@ fn risk(risk: &RiskView, paint: Paint) -> String {
 fn rules(rules: &[RuleView], paint: Paint) -> String {
     let mut table = Table::new(&["RULE", "DOES", "WHERE", "ASKS"]);
     for rule in rules {
-        let asks = match (rule.conditions, rule.reads_ledger) {
-            (_, true) => "the ledger",
-            (true, false) => "conditions",
-            (false, false) => "",
-        };
         let does = match &rule.group {
             Some(group) => format!("{} for {group}", rule.kind),
             None => [rule.kind, &rule.yields.join(", ")].join(" "),
@@ -74,12 +69,27 @@ fn rules(rules: &[RuleView], paint: Paint) -> String {
             Cell::from(rule.id.as_str()),
             Cell::from(does.trim_end()).styled(style_of(rule.kind)),
             Cell::dim(format!("{}/{}:{}", rule.pack, rule.file, rule.line)),
-            Cell::from(asks),
+            Cell::from(asks(rule)),
         ]);
     }
     let none = "no rule could apply: denied";
     let title = paint.apply(Style::Strong, "rules that could apply");
     format!("{title}\n\n{}", table.render(paint, none))
+}
+
+/// What its conditions look at, beside what every call says of itself.
+fn asks(rule: &RuleView) -> String {
+    let asked = rule.asks.iter().map(|word| match *word {
+        "ledger" => "the ledger",
+        "arguments_from" => "where arguments came from",
+        "result" => "the result",
+        word => word,
+    });
+    let asked: Vec<&str> = asked.collect();
+    match asked.as_slice() {
+        [] if rule.conditions => "the call".to_owned(),
+        asked => asked.join(", "),
+    }
 }
 
 fn verdict(judgement: &JudgementView, paint: Paint) -> String {

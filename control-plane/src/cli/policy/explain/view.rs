@@ -2,7 +2,7 @@
 
 use checkrein_shared::decision::Tier;
 use checkrein_shared::label::Label;
-use checkrein_shared::policy::{Candidate, Explanation, RiskTerm, RuleKind, TierReason};
+use checkrein_shared::policy::{Asks, Candidate, Explanation, RiskTerm, RuleKind, TierReason};
 use serde::Serialize;
 
 const LOCAL: &str = "decided by the enforcer alone";
@@ -68,6 +68,8 @@ pub(super) struct RuleView {
     pub(super) line: u32,
     pub(super) conditions: bool,
     pub(super) reads_ledger: bool,
+    /// `ledger`, `arguments_from`, `result`: what the conditions look at, beside what every call says of itself.
+    pub(super) asks: Vec<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,7 +115,7 @@ impl View {
 impl TierView {
     fn of(explanation: &Explanation) -> Self {
         let (full_ms, light_ms) = (explanation.bounds.full_ms, explanation.bounds.light_ms);
-        let asks = explanation.candidates.iter().any(|rule| rule.reads_ledger);
+        let asks = explanation.candidates.iter().any(|rule| rule.asks.ledger);
         let (consistency, policy_age_ms_max, failure) = match (explanation.tier, asks) {
             (Tier::Full, _) => (CONFIRMED, full_ms, DENIES),
             (Tier::Static | Tier::Light, true) => (LOCAL_LEDGER, light_ms, GOES_ON_IF_KNOWN),
@@ -165,7 +167,18 @@ impl RuleView {
             file: rule.origin.file.clone(),
             line: rule.origin.line,
             conditions: rule.has_conditions,
-            reads_ledger: rule.reads_ledger,
+            reads_ledger: rule.asks.ledger,
+            asks: asks(rule.asks),
         }
     }
+}
+
+fn asks(asks: Asks) -> Vec<&'static str> {
+    let known = [
+        (asks.ledger, "ledger"),
+        (asks.arguments_from, "arguments_from"),
+        (asks.result, "result"),
+    ];
+    let asked = known.into_iter().filter(|(is_asked, _)| *is_asked);
+    asked.map(|(_, word)| word).collect()
 }
