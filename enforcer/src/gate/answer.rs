@@ -94,7 +94,8 @@ pub struct Found {
     /// The result itself, JSON or text. It is looked through for the values that it carries, if the catalog says whose word they are,
     /// and goes nowhere. None: of untrusted content any value could have come, then.
     pub content: Option<Vec<u8>>,
-    /// What the call used up, as far as that is known; of any other meter it is what was reserved for it.
+    /// What the call used up, as far as that is known; of any other meter it is what was reserved for it. In meters of which the
+    /// catalog says no cost nothing was reserved: what is said of them is recorded, and no budget counts it.
     pub spent: Amounts,
 }
 

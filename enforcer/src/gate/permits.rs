@@ -8,6 +8,8 @@
 //! given out. A run that is killed, or whose journal fails, leaves permits without one, and whoever reads its record knows by
 //! that that nobody knows.
 
+mod unpriced;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +28,7 @@ use tracing::{error, warn};
 use super::{Case, Core, Found};
 use crate::control_plane::Refusal;
 use crate::journal::JournalError;
+use unpriced::Unpriced;
 
 /// One task may have so many calls under way; beyond, the outcome of the oldest is unknown.
 const OUTSTANDING_PER_TASK_MAX: usize = 1_024;
@@ -61,6 +64,8 @@ pub(super) struct Outstanding {
     pub(super) case: Option<Arc<Case>>,
     /// If it fails, it has used up nothing.
     pub(super) fails_without_effect: bool,
+    /// What it was foreseen to use up: what is reserved for it.
+    pub(super) cost: Amounts,
 }
 
 /// Every call under way. Ids sort by time, so the first is the oldest.
@@ -71,6 +76,8 @@ pub(super) struct Permits {
     refused: AtomicBool,
     /// The last call under way has its outcome.
     quiet: Notify,
+    /// Tools that use up what no budget counts.
+    unpriced: Unpriced,
 }
 
 #[derive(Debug, Default)]
@@ -150,6 +157,14 @@ impl Core {
     ) -> Result<(u64, bool), CompleteError> {
         let outstanding = self.permits.take(id, agent)?;
         let durable = outstanding.durable;
+        let tool = &outstanding.tool;
+        if let Some(meters) = self.permits.unpriced.first(tool, &outstanding.cost, &ended.1) {
+            warn!(
+                tool,
+                meters,
+                "a call used up what no budget counts; it is in the record alone, until the catalog says a `cost` of the tool in that meter"
+            );
+        }
         match self
             .journal
             .append(&self.outcome(id, &outstanding, ended, detail))

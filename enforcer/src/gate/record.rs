@@ -91,7 +91,7 @@ impl Core {
         let task = weighed.chain.as_ref().map(|chain| chain.leaf().task);
         let chain = weighed.chain.clone();
         let may_yield = weighed.may_yield.clone();
-        let fails_without_effect = weighed.fails_without_effect;
+        let (fails_without_effect, cost) = (weighed.fails_without_effect, weighed.cost);
         let is_kept = !may_yield.is_empty() && weighed.arguments.0.len() <= KEPT_ARGUMENTS_BYTES_MAX;
         let trust = weighed.trust;
         // Until it is written down.
@@ -108,6 +108,7 @@ impl Core {
             presented: Arc::clone(&case.presented),
             may_yield,
             fails_without_effect,
+            cost,
             case: is_kept.then(|| Arc::clone(case)),
         };
         let written = self.write(decision);

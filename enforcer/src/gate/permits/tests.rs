@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use checkrein_shared::decision::{Cause, Verdict};
 use checkrein_shared::hold::State as HoldState;
+use checkrein_shared::ledger::Meter;
 use futures_util::FutureExt;
 
 use super::*;
@@ -122,5 +123,29 @@ async fn after_the_journal_was_closed_the_cause_is_that_the_enforcer_stopped() {
     assert_eq!(
         (answer.verdict(), answer.decided().cause),
         (Verdict::Deny, Cause::Stopping)
+    );
+}
+
+#[tokio::test]
+async fn what_a_call_used_up_and_no_catalog_prices_is_recorded_and_told_of() {
+    let bench = Bench::new();
+    let id = under_way(&bench).await;
+    let found = Found {
+        spent: Amounts::none().with(Meter::Tokens, 7),
+        ..Found::default()
+    };
+    let done = OutcomeResult::Done;
+    bench.gate.complete_with(id, done, "", &found).await.unwrap();
+    let recorded = bench.records().into_iter().find_map(|record| match record {
+        Record::Outcome(outcome) => Some(outcome.spent),
+        Record::Decision(_) => None,
+    });
+    assert_eq!(recorded, Some(found.spent));
+    let tool = bench.look().tool;
+    let unpriced = &bench.gate.core.permits.unpriced;
+    assert_eq!(
+        unpriced.first(&tool, &Amounts::none(), &found.spent),
+        None,
+        "told"
     );
 }
