@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use crate::database::{Database, DatabaseError, Transaction};
 use crate::hold;
-use crate::task::{self, Draw, Ending, Home, Recorded};
+use crate::task::{self, Brought, Draw, Ending, Home, Recorded};
 
 pub use partition::{Retention, keep_partitions};
 
@@ -203,9 +203,12 @@ impl Decisions {
             let calls: Vec<_> = placed.iter().filter_map(call).collect();
             let not_made = not_made(&placed);
             let home = home(&placed);
+            let brought: Vec<_> = placed.iter().filter_map(brought).collect();
             let tasks = calls.iter().map(|call| call.task).chain(home.tasks());
+            let tasks = tasks.chain(brought.iter().map(|call| call.task));
             task::lock_all(&tx, tasks.chain(not_made.iter().map(|(task, _)| *task)).collect()).await?;
             task::count_recorded(&tx, &calls).await?;
+            task::relabel(&tx, &journal.enforcer, &brought).await?;
             task::take_back(&tx, &journal.enforcer, &not_made).await?;
             settle_holds(&tx, journal, &placed).await?;
             task::take_in(&tx, journal.key(), &home).await?;
@@ -272,6 +275,22 @@ fn call(placed: &Placed) -> Option<Recorded<'_>> {
         tool: &decision.tool,
         // Whoever does not say is counted as the worst there is.
         reversibility: decision.reversibility.unwrap_or(Reversibility::Irreversible),
+        at_ms: decision.decided_ms,
+    })
+}
+
+/// What a record says that a call brought into its task.
+fn brought(placed: &Placed) -> Option<Brought<'_>> {
+    let Record::Decision(decision) = &placed.record else {
+        return None;
+    };
+    let is_let_through = decision.verdict == Verdict::Permit && decision.mode == Mode::Enforce;
+    (is_let_through && !decision.yields.is_empty()).then_some(Brought {
+        task: decision.task?,
+        labels: &decision.yields,
+        decision: decision.id,
+        tool: &decision.tool,
+        agent: &decision.agent,
         at_ms: decision.decided_ms,
     })
 }

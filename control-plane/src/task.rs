@@ -18,6 +18,7 @@ mod delegate;
 mod ledger;
 mod pedigree;
 mod presented;
+mod relabel;
 mod revocation;
 mod revoke;
 mod spend;
@@ -45,6 +46,7 @@ pub use ledger::{
     Carried, Counted, Note, Recorded, Source, carried, count_recorded, known, lock_all, take_back,
 };
 pub use presented::{BelieveError, Objection, believe, forget_proofs};
+pub use relabel::{Brought, relabel};
 pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
 pub use spend::settle::Settle;
 pub use spend::slice::{Draw, Home, take_in};

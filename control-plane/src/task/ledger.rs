@@ -140,7 +140,7 @@ impl Tasks {
         }
         let ledger = read(&tx, task.id).await?;
         let new = ledger.lacks(&note.labels);
-        if ledger.labels.len() + new.len() > LEDGER_LABELS_MAX {
+        if !new.is_empty() && ledger.labels.len() + new.len() > LEDGER_LABELS_MAX {
             return Ok(Err(too_many_labels()));
         }
         let mut changed = false;
@@ -168,7 +168,7 @@ impl Tasks {
     }
 }
 
-/// The ledger of a task, with at most one tool more than it may have.
+/// The ledger of a task, with at most one tool and one label more than it may have.
 pub(super) async fn read(tx: &Transaction, id: TaskId) -> Result<Ledger, DatabaseError> {
     Ok(store::ledger::read(tx, id).await?.unwrap_or_default())
 }
@@ -243,8 +243,12 @@ fn over(task: &Task) -> Option<Objection> {
     (task.state != TaskState::Live).then(|| (Cause::TaskEnded, reason.to_owned()))
 }
 
-/// A ledger that holds all that was done; not one that forgot a tool.
+/// A ledger that holds all that was done; not one that forgot a tool, or a label that came back with a record.
 fn whole(ledger: Ledger) -> Result<Ledger, Objection> {
+    if ledger.labels.len() > LEDGER_LABELS_MAX {
+        let (_, reason) = too_many_labels();
+        return Err((Cause::LedgerUnknown, reason));
+    }
     if ledger.used.len() > LEDGER_TOOLS_MAX {
         return Err(too_many_tools());
     }

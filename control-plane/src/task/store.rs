@@ -4,6 +4,7 @@ pub(super) mod delegation;
 pub(super) mod epoch;
 pub(super) mod ledger;
 pub(super) mod pedigree;
+pub(super) mod relabel;
 pub(super) mod revocation;
 pub(super) mod slice;
 pub(super) mod spend;

@@ -7,6 +7,7 @@ mod declassify;
 mod delegation;
 mod ledger;
 mod offline;
+mod relabelled;
 mod repeated;
 mod revocations;
 mod revoke;

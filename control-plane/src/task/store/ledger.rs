@@ -20,7 +20,7 @@ use crate::database::{
 use crate::task::ledger::{Carried, Counted, Note, Recorded, Source, TOOL_BYTES_MAX};
 use crate::task::spend::key_of_task;
 
-/// The ledger as one snapshot has it, with at most one tool more than it may have; none: there is no such task.
+/// The ledger as one snapshot has it, with at most one tool and one label more than it may have; none: there is no such task.
 pub(in crate::task) async fn read(tx: &Transaction, id: TaskId) -> Result<Option<Ledger>, DatabaseError> {
     let read = "-- ledger.read
         SELECT task.ledger_revision, task.values_lost,
@@ -34,7 +34,7 @@ pub(in crate::task) async fn read(tx: &Transaction, id: TaskId) -> Result<Option
                    max(reversibility) AS reversibility
             FROM (SELECT * FROM task_tool WHERE task_id = $1 ORDER BY tool LIMIT $3) tool) used
         WHERE task.id = $1";
-    let labels_max = i64::try_from(LEDGER_LABELS_MAX).unwrap_or(i64::MAX);
+    let labels_max = i64::try_from(LEDGER_LABELS_MAX + 1).unwrap_or(i64::MAX);
     let meters = Meter::OF_TASKS.map(|meter| key_of_task(id, meter));
     let tools_max = i64::try_from(LEDGER_TOOLS_MAX + 1).unwrap_or(i64::MAX);
     let row = tx

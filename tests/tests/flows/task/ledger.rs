@@ -1,6 +1,6 @@
 //! What a task has done is known to all of it: one ledger, however many ask at once.
 
-mod recorded;
+pub(super) mod recorded;
 
 use std::collections::BTreeSet;
 

@@ -14,7 +14,7 @@ use super::{LOOK, PAY, confirm, ledger, release, used};
 use crate::flows::asking::{AGENT, Asking};
 
 /// A light-tier call that was let through, as its record says.
-fn call(task: &str, tool: &str) -> Decision {
+pub(in crate::flows::task) fn call(task: &str, tool: &str) -> Decision {
     Decision {
         release: None,
         drawn: None,
@@ -50,14 +50,14 @@ fn call(task: &str, tool: &str) -> Decision {
 }
 
 /// A journal that comes home.
-struct Home {
+pub(in crate::flows::task) struct Home {
     decisions: Decisions,
     journal: Journal,
     at: Chain,
 }
 
 impl Home {
-    async fn open(scene: &Asking) -> Self {
+    pub(in crate::flows::task) async fn open(scene: &Asking) -> Self {
         Self::open_from(scene, scene.instance).await
     }
 
@@ -77,7 +77,7 @@ impl Home {
     }
 
     /// Brings these home, and then once more, as after an answer that was lost.
-    async fn bring(&mut self, calls: impl IntoIterator<Item = Decision>) {
+    pub(in crate::flows::task) async fn bring(&mut self, calls: impl IntoIterator<Item = Decision>) {
         let encoded = |decision| Record::Decision(Box::new(decision)).encode().into();
         let batch = Batch {
             before: self.at,
