@@ -34,7 +34,7 @@ use crate::decision::Tier;
 use crate::grant::InvalidScope;
 use crate::identity::SpiffeId;
 use crate::label::Label;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Meter};
 
 pub use done::Done;
 
@@ -96,6 +96,8 @@ pub struct Explanation {
     pub tier: Tier,
     /// What about the tool demands which tier, the highest first.
     pub tier_because: Vec<TierReason>,
+    /// What its calls use up.
+    pub costs: Vec<Meter>,
     /// How old policy may be, as these packs have it.
     pub bounds: Bounds,
     /// How risky it is.
@@ -186,6 +188,7 @@ pub fn explain(
             || vec![TierReason::uncatalogued()],
             |compiled| compiled.tool.tier_because(),
         ),
+        costs: compiled.map_or_else(Vec::new, |compiled| compiled.tool.cost.keys().copied().collect()),
         bounds: bundle.bounds(),
         risk: exposure.risk(),
         candidates,

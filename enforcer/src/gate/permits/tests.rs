@@ -138,7 +138,7 @@ async fn what_a_call_used_up_and_no_catalog_prices_is_recorded_and_told_of() {
     bench.gate.complete_with(id, done, "", &found).await.unwrap();
     let recorded = bench.records().into_iter().find_map(|record| match record {
         Record::Outcome(outcome) => Some(outcome.spent),
-        Record::Decision(_) => None,
+        Record::Decision(_) | Record::SliceClosed(_) => None,
     });
     assert_eq!(recorded, Some(found.spent));
     let tool = bench.look().tool;

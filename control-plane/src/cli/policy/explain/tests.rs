@@ -1,6 +1,6 @@
 //! What a person reads and what a script reads is the same explanation.
 
-use checkrein_shared::policy::template;
+use checkrein_shared::policy::{PackSource, template};
 
 use super::*;
 use crate::cli::output::Paint;
@@ -232,4 +232,55 @@ fn what_no_task_can_have_done_is_refused() {
     for odd in ["crm", "crm/*", "crm/search=", "crm/search=soon"] {
         assert!(values::used(odd).is_err(), "{odd}");
     }
+}
+
+/// A tool that costs something, under this rule beside.
+fn dear(effects: &str, rule: &str) -> View {
+    let notes = format!("[ask]\n{effects}\ncost = {{ model_calls = 1, tokens = 4000 }}\n");
+    let rules = format!("@id(\"all\") permit (principal, action, resource);\n{rule}");
+    let files = [
+        ("checkrein.toml", "namespace = \"org\"\n"),
+        (
+            "catalog/model.json",
+            r#"[{"name": "ask", "inputSchema": {"type": "object"}}]"#,
+        ),
+        ("catalog/model.toml", &notes),
+        ("rules.cedar", &rules),
+    ];
+    let source = PackSource {
+        name: "model".to_owned(),
+        files: files
+            .map(|(path, text)| (path.to_owned(), text.into()))
+            .into_iter()
+            .collect(),
+    };
+    let pack = Pack::parse(&source).unwrap();
+    let bundle = Arc::new(bundle(std::slice::from_ref(&pack)).unwrap());
+    let asked = Asked {
+        tool: "model/ask".to_owned(),
+        ..Asked::default()
+    };
+    let agent = "spiffe://acme.example/agent/assistant".parse().unwrap();
+    View::of("model/ask", &explain(&[&pack], &bundle, &agent, asked).unwrap())
+}
+
+#[test]
+fn what_a_call_costs_is_said_and_who_pays_it() {
+    const READS: &str = "effects = [\"read\"]\nreversibility = \"read_only\"";
+    const SENDS: &str = "effects = [\"send\"]\nreversibility = \"irreversible\"";
+    let looking = r#"@id("once") forbid (principal, action, resource) when { context.task.calls > 5 };"#;
+    for (effects, rule, paid) in [
+        (READS, "", "from a slice of the budgets that it holds"),
+        (READS, looking, "with a confirmation of each call"),
+        (SENDS, "", "with the confirmation of the call"),
+    ] {
+        let view = dear(effects, rule);
+        let text = text::of(&view, Paint::new(false));
+        assert!(
+            text.contains("tokens and model_calls, paid") && text.contains(paid),
+            "{text}"
+        );
+        assert_eq!(serde_json::to_value(&view).unwrap()["tier"]["costs"][0], "tokens");
+    }
+    assert!(!text::of(&explained("mail/search", None), Paint::new(false)).contains("costs"));
 }

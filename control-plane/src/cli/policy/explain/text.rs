@@ -32,6 +32,9 @@ fn tier(tier: &TierView, paint: Paint) -> String {
         .line("means", tier.consistency)
         .line("policy", &format!("at most {} old", span(tier.policy_age_ms_max)))
         .line("failing", tier.failure);
+    if let Some(paid) = tier.paid {
+        fields.line("costs", &format!("{}, paid {paid}", tier.costs.join(" and ")));
+    }
     fields.render(paint)
 }
 

@@ -8,6 +8,10 @@ use serde::Serialize;
 const LOCAL: &str = "decided by the enforcer alone";
 const LOCAL_LEDGER: &str = "decided by the enforcer alone, with its copy of the ledger";
 const CONFIRMED: &str = "the control plane confirms that the task lives and what it has done, before release";
+const PAID_CONFIRMED: &str = "with the confirmation of the call";
+const PAID_EACH: &str = "with a confirmation of each call: a rule looks at what the task has done";
+const PAID_LOCALLY: &str =
+    "by the enforcer, from a slice of the budgets that it holds; the first call with a confirmation";
 const GOES_ON: &str = "goes on without a control plane until policy is too old, then denies";
 const GOES_ON_IF_KNOWN: &str =
     "goes on without a control plane until policy is too old or the ledger is not known, then denies";
@@ -31,6 +35,12 @@ pub(super) struct TierView {
     pub(super) consistency: &'static str,
     pub(super) policy_age_ms_max: u64,
     pub(super) failure: &'static str,
+    /// What a call uses up: `money`, `tokens`, …
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) costs: Vec<&'static str>,
+    /// How that is paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) paid: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,6 +126,12 @@ impl TierView {
     fn of(explanation: &Explanation) -> Self {
         let (full_ms, light_ms) = (explanation.bounds.full_ms, explanation.bounds.light_ms);
         let asks = explanation.candidates.iter().any(|rule| rule.asks.ledger);
+        let asks_more = asks || explanation.candidates.iter().any(|rule| rule.asks.arguments_from);
+        let paid = match explanation.tier {
+            Tier::Full => PAID_CONFIRMED,
+            Tier::Static | Tier::Light if asks_more => PAID_EACH,
+            Tier::Static | Tier::Light => PAID_LOCALLY,
+        };
         let (consistency, policy_age_ms_max, failure) = match (explanation.tier, asks) {
             (Tier::Full, _) => (CONFIRMED, full_ms, DENIES),
             (Tier::Static | Tier::Light, true) => (LOCAL_LEDGER, light_ms, GOES_ON_IF_KNOWN),
@@ -127,6 +143,8 @@ impl TierView {
             consistency,
             policy_age_ms_max,
             failure,
+            costs: explanation.costs.iter().map(|meter| meter.as_str()).collect(),
+            paid: (!explanation.costs.is_empty()).then_some(paid),
         }
     }
 }
