@@ -1,6 +1,7 @@
 //! Decisions for people: as rows, as a running line, and one at length.
 
 use checkrein_proto::decision::v1::{Decision, StoredDecision};
+use checkrein_proto::task::v1::Amount;
 use checkrein_shared::action::Sha256;
 
 use super::view::{outcome_word, tier_word, verdict_word};
@@ -64,8 +65,10 @@ pub(super) fn card(stored: &StoredDecision, now_ms: u64, paint: Paint) -> String
             "reversibility",
             reversibility_word(decision.reversibility).unwrap_or_default(),
         )
+        .line("paid", &paid(&decision))
         .line("hold", &decision.hold_id)
-        .line("outcome", &outcome(stored, now_ms));
+        .line("outcome", &outcome(stored, now_ms))
+        .line("used up", &used_up(stored));
     let id = paint.apply(Style::Strong, &visible(&decision.decision_id));
     let verdict = paint.apply(style_of(word), word);
     let when = relative(decision.decided_unix_ms, now_ms);
@@ -74,6 +77,28 @@ pub(super) fn card(stored: &StoredDecision, now_ms: u64, paint: Paint) -> String
         fields.render(paint),
         evidence(stored, &decision).render(paint)
     )
+}
+
+/// From what it was paid, if its enforcer held that already.
+fn paid(decision: &Decision) -> String {
+    match &decision.drawn {
+        Some(drawn) => format!("{} from {}", listed(&drawn.cost), drawn.slice_id),
+        None => String::new(),
+    }
+}
+
+/// What it used up, as far as it said.
+fn used_up(stored: &StoredDecision) -> String {
+    let spent = stored.outcome.as_ref().map(|outcome| listed(&outcome.spent));
+    spent.unwrap_or_default()
+}
+
+fn listed(amounts: &[Amount]) -> String {
+    let words: Vec<String> = amounts
+        .iter()
+        .map(|of| format!("{} {}", of.amount, of.meter))
+        .collect();
+    words.join(", ")
 }
 
 /// What makes the record one that can be checked.

@@ -1,6 +1,9 @@
 //! A decision for scripts. Names are stable.
 
+use std::collections::BTreeMap;
+
 use checkrein_proto::decision::v1 as wire;
+use checkrein_proto::task::v1::Amount;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::{Mode, OutcomeResult, Tier, Verdict};
 use serde::Serialize;
@@ -48,6 +51,15 @@ pub(super) struct DecisionView {
     yields: Vec<String>,
     /// None: the tool is not known.
     reversibility: Option<&'static str>,
+    /// None: it cost nothing, or was paid when it was confirmed.
+    drawn: Option<DrawnView>,
+}
+
+/// What a call was paid from, if its enforcer held that already.
+#[derive(Debug, Serialize)]
+struct DrawnView {
+    slice: String,
+    cost: BTreeMap<String, String>,
 }
 
 /// What the task had done, as it was seen.
@@ -62,6 +74,8 @@ struct OutcomeView {
     result: &'static str,
     detail: String,
     completed_at: Option<String>,
+    /// What the call used up, as far as it said.
+    spent: BTreeMap<String, String>,
 }
 
 impl DecisionView {
@@ -78,6 +92,10 @@ impl DecisionView {
             ledger: decision.ledger.map(|seen| LedgerView {
                 revision: seen.revision,
                 labels: seen.labels,
+            }),
+            drawn: decision.drawn.map(|drawn| DrawnView {
+                slice: drawn.slice_id,
+                cost: by_meter(&drawn.cost),
             }),
             yields: decision.yields,
             reversibility: reversibility_word(decision.reversibility),
@@ -117,8 +135,14 @@ impl OutcomeView {
             result: outcome_word(outcome),
             detail: outcome.detail.clone(),
             completed_at: rfc3339(outcome.completed_unix_ms),
+            spent: by_meter(&outcome.spent),
         }
     }
+}
+
+fn by_meter(amounts: &[Amount]) -> BTreeMap<String, String> {
+    let pair = |of: &Amount| (of.meter.clone(), of.amount.clone());
+    amounts.iter().map(pair).collect()
 }
 
 /// What stands for a value that this version does not know.

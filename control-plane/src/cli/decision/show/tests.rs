@@ -1,6 +1,7 @@
 //! A decision says what the task carried when it was made, and what the call brings into it.
 
-use checkrein_proto::decision::v1::SeenLedger;
+use checkrein_proto::decision::v1::{Drawn, Outcome, SeenLedger};
+use checkrein_proto::task::v1::Amount;
 use serde_json::{json, to_value};
 
 use super::super::view::DecisionView;
@@ -57,4 +58,31 @@ fn a_ledger_that_was_empty_is_another_thing_than_one_that_nobody_looked_at() {
         (&json["ledger"], &json["reversibility"]),
         (&json!(null), &json!(null))
     );
+}
+
+#[test]
+fn a_decision_shows_what_it_was_paid_from_and_what_its_call_used_up() {
+    let tokens = |amount: &str| Amount {
+        meter: "tokens".to_owned(),
+        amount: amount.to_owned(),
+    };
+    let mut stored = decided(None, &[], 1);
+    stored.decision.as_mut().unwrap().drawn = Some(Drawn {
+        slice_id: "slice_1".to_owned(),
+        cost: vec![tokens("10")],
+    });
+    stored.outcome = Some(Outcome {
+        spent: vec![tokens("7")],
+        ..Outcome::default()
+    });
+    assert_eq!(line(&stored, "paid").unwrap(), "10 tokens from slice_1");
+    assert_eq!(line(&stored, "used up").unwrap(), "7 tokens");
+    let json = to_value(DecisionView::of(&stored)).unwrap();
+    assert_eq!(
+        json["drawn"],
+        json!({"slice": "slice_1", "cost": {"tokens": "10"}})
+    );
+    assert_eq!(json["outcome"]["spent"], json!({"tokens": "7"}));
+    let plain = decided(None, &[], 1);
+    assert_eq!((line(&plain, "paid"), line(&plain, "used up")), (None, None));
 }
