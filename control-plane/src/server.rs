@@ -310,6 +310,7 @@ fn keep_house(database: &Database, retention: Retention, stop: &CancellationToke
                 keep_partitions(&of, retention).await?;
                 task::forget_revocations(&of).await?;
                 task::forget_proofs(&of).await?;
+                task::forget_slices(&of).await?;
                 hold::forget_events(&of).await?;
                 of.forget_old_answers().await?;
                 let bundles = policy::retire(&of).await?;

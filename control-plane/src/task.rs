@@ -49,7 +49,7 @@ pub use presented::{BelieveError, Objection, believe, forget_proofs};
 pub use relabel::{Brought, relabel};
 pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
 pub use spend::settle::Settle;
-pub use spend::slice::{Draw, Home, take_in};
+pub use spend::slice::{Draw, Home, forget_slices, take_in};
 pub use spend::{Ending, Spending, give_up, lock_slices_before, queue::Waiting};
 
 /// A task may live at most this long; an agent that needs more starts another.

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::account::{Account, End, Held};
 use super::{Budget, Ending, Spending, close, key_of_task};
-use crate::database::{DatabaseError, Transaction};
+use crate::database::{Database, DatabaseError, Transaction};
 use crate::task::store::spend::{Line, Reservation};
 use crate::task::{Task, store};
 
@@ -36,6 +36,9 @@ const CALLS_MIN: u64 = 2;
 const LASTS_MAX: Duration = Duration::from_mins(15);
 /// A window that ends sooner is not worth a slice.
 const LASTS_MIN: Duration = Duration::from_secs(2);
+
+/// One that was closed before it was made is known as such for so long; whoever asked for it has given up long before.
+const CLOSED_KEPT: Duration = Duration::from_hours(1);
 
 /// What an enforcer holds from now on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,6 +286,14 @@ pub(super) async fn give_up(
         }
     }
     store::slice::close_before(tx, journal).await
+}
+
+/// Forgets slices that ended so long ago that nobody asks for them any more.
+pub async fn forget_slices(database: &Database) -> Result<u64, DatabaseError> {
+    let tx = database.begin("task.forget_slices").await?;
+    let forgotten = store::slice::delete_closed(&tx, CLOSED_KEPT).await?;
+    tx.commit().await?;
+    Ok(forgotten)
 }
 
 fn signed_calls(calls: u64) -> i64 {

@@ -360,6 +360,16 @@ pub(in crate::task) async fn close_before(
     closed.map(drop).map_err(|source| tx.failed(source))
 }
 
+/// Deletes what was closed this long ago. What was drawn from it and not settled is each call's own.
+pub(in crate::task) async fn delete_closed(tx: &Transaction, kept: Duration) -> Result<u64, DatabaseError> {
+    let delete = "-- slice.delete_closed
+        DELETE FROM slice
+        WHERE closed_at + $1::bigint * interval '1 second' < clock_timestamp()
+          AND NOT EXISTS (SELECT FROM reservation WHERE use_id = slice.id AND state IN ('reserved', 'unknown'))";
+    let deleted = tx.execute(delete, &[&signed(kept.as_secs())]).await;
+    deleted.map_err(|source| tx.failed(source))
+}
+
 /// Whether an enforcer holds calls of this task that may come back.
 pub(in crate::task) async fn holds_calls(tx: &Transaction, task: TaskId) -> Result<bool, DatabaseError> {
     let look = "-- slice.holds_calls

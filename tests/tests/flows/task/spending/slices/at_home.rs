@@ -1,6 +1,7 @@
 //! What journals say of slices, whatever they say and in whatever order it comes.
 
 use checkrein_control_plane::decision::{Batch, Decisions, Journal};
+use checkrein_control_plane::task::forget_slices;
 use checkrein_proto::task::v1::{Charge, ConfirmRequest, ConfirmResponse};
 use checkrein_shared::SystemClock;
 use checkrein_shared::action::MaskedArguments;
@@ -283,6 +284,30 @@ async fn a_draw_in_a_task_that_nobody_knows_keeps_no_record_out() {
     stray.task = Some(TaskId::new(&SystemClock));
     home.bring([decided(&stray)]).await;
     assert_eq!(desk.used().await, ["0", "0", "0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slices_that_ended_long_ago_are_forgotten_and_those_that_hold_something_are_not() {
+    let desk = Desk::set().await;
+    let (slice, unknown) = (desk.slice().await, SliceId::new(&SystemClock));
+    let late = SliceId::new(&SystemClock);
+    desk.confirm(DecisionId::new(&SystemClock), unknown)
+        .await
+        .slice
+        .unwrap();
+    desk.open(1, None)
+        .await
+        .bring([desk.end(slice), desk.end(late)])
+        .await;
+    desk.open(2, None).await;
+    let database = desk.scene.world.database().unwrap();
+    assert_eq!(forget_slices(&database).await.unwrap(), 0, "it was just now");
+    let sql = desk.scene.world.sql().await.unwrap();
+    let long_ago = "UPDATE slice SET closed_at = closed_at - interval '2 hours'";
+    assert_eq!(sql.execute(long_ago, &[]).await.unwrap(), 3);
+    assert_eq!(forget_slices(&database).await.unwrap(), 2);
+    let left = sql.query_one("SELECT id::text FROM slice", &[]).await.unwrap();
+    assert_eq!(left.get::<_, String>(0), unknown.uuid().to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
