@@ -161,7 +161,9 @@ impl Site {
             }
         });
         self.home.bring(records).await;
-        said.iter().for_each(|said| oracle.take_in(said));
+        for said in &said {
+            oracle.take_in(said);
+        }
     }
 
     /// Dies, with or without what it wrote last, and brings home what is left.
