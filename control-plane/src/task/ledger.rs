@@ -225,7 +225,8 @@ pub async fn count_recorded(tx: &Transaction, recorded: &[Recorded<'_>]) -> Resu
     store::ledger::count_recorded(tx, recorded).await
 }
 
-/// Takes out of the ledgers again what an enforcer was let through with and did not let through. Whoever asks has locked the tasks.
+/// Takes out of the ledgers again what an enforcer was let through with and did not let through; what it has not been yet, it
+/// never will be. Whoever asks has locked the tasks.
 pub async fn take_back(
     tx: &Transaction,
     enforcer: &str,
@@ -233,6 +234,7 @@ pub async fn take_back(
 ) -> Result<(), DatabaseError> {
     for release in releases {
         store::ledger::take_back(tx, enforcer, *release).await?;
+        store::ledger::insert_returned(tx, enforcer, *release).await?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod budget;
 mod data;
 mod declassify;
 mod delegation;
+mod home;
 mod ledger;
 mod offline;
 mod relabelled;

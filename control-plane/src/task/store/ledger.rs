@@ -105,6 +105,24 @@ pub(in crate::task) async fn take_back(
     Ok(())
 }
 
+/// Names a release that was given back before it was asked for, so that it is refused when it is. A hold's own name is its hold's,
+/// whoever says what of it.
+pub(in crate::task) async fn insert_returned(
+    tx: &Transaction,
+    enforcer: &str,
+    (id, release): (TaskId, Uuid),
+) -> Result<(), DatabaseError> {
+    let insert = "-- ledger.insert_returned
+        INSERT INTO task_use (task_id, use_id, charged_at, enforcer, returned_at)
+        SELECT id, $2, clock_timestamp(), $3, clock_timestamp() FROM task
+        WHERE id = $1 AND NOT EXISTS (SELECT FROM hold WHERE hold.id = $2)
+        ON CONFLICT DO NOTHING";
+    tx.execute(insert, &[&id.uuid(), &release, &enforcer])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(())
+}
+
 /// Counts a release that was just named.
 pub(in crate::task) async fn count(
     tx: &Transaction,

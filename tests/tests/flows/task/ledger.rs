@@ -1,6 +1,7 @@
 //! What a task has done is known to all of it: one ledger, however many ask at once.
 
-pub(super) mod recorded;
+mod recorded;
+mod returned;
 
 use std::collections::BTreeSet;
 

@@ -11,7 +11,7 @@ use checkrein_shared::ledger::LEDGER_LABELS_MAX;
 use checkrein_shared::{Clock, SystemClock};
 use checkrein_tests::fresh_key;
 
-use super::ledger::recorded::{Home, call};
+use super::home::{Home, call};
 use super::ledger::{LOOK, PAY, ledger, note, noting};
 use crate::flows::asking::{AGENT, Asking};
 

@@ -1,93 +1,15 @@
 //! Calls that nobody was asked about count when their records come home.
 
-use checkrein_control_plane::decision::{Batch, Decisions, Journal};
 use checkrein_proto::task::v1::Ledger;
 use checkrein_shared::SystemClock;
-use checkrein_shared::action::MaskedArguments;
-use checkrein_shared::decision::{Cause, Chain, Decision, Mode, Record, Tier, Verdict};
-use checkrein_shared::id::{DecisionId, Generation, InstanceId, TaskId};
+use checkrein_shared::decision::{Decision, Mode, Tier, Verdict};
+use checkrein_shared::id::{InstanceId, TaskId};
 use checkrein_shared::policy::Reversibility;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 use super::{LOOK, PAY, confirm, ledger, release, used};
 use crate::flows::asking::{AGENT, Asking};
-
-/// A light-tier call that was let through, as its record says.
-pub(in crate::flows::task) fn call(task: &str, tool: &str) -> Decision {
-    Decision {
-        release: None,
-        drawn: None,
-        id: DecisionId::new(&SystemClock),
-        decided_ms: u64::MAX / 2_000_000,
-        agent: AGENT.parse().unwrap(),
-        agent_asserted: false,
-        delegated_by: Vec::new(),
-        user: "alice".to_owned(),
-        task: Some(task.parse().unwrap()),
-        grant: None,
-        call_id: String::new(),
-        tool: tool.to_owned(),
-        arguments: MaskedArguments(String::new()),
-        action: None,
-        tier: Tier::Light,
-        verdict: Verdict::Permit,
-        cause: Cause::Permitted,
-        reason: String::new(),
-        rules: Vec::new(),
-        mode: Mode::Enforce,
-        epoch: 1,
-        generation: Generation(1),
-        revocation_sequence: 0,
-        policy_age_ms: 0,
-        hold: None,
-        environment: String::new(),
-        intent: String::new(),
-        ledger: None,
-        yields: std::collections::BTreeSet::new(),
-        reversibility: Some(Reversibility::ReadOnly),
-    }
-}
-
-/// A journal that comes home.
-pub(in crate::flows::task) struct Home {
-    decisions: Decisions,
-    journal: Journal,
-    at: Chain,
-}
-
-impl Home {
-    pub(in crate::flows::task) async fn open(scene: &Asking) -> Self {
-        Self::open_from(scene, scene.instance).await
-    }
-
-    async fn open_from(scene: &Asking, instance: InstanceId) -> Self {
-        let decisions = Decisions::new(scene.world.database().unwrap(), CancellationToken::new());
-        let journal = Journal {
-            enforcer: "edge".to_owned(),
-            instance,
-            incarnation: 1,
-        };
-        let at = decisions.open(&journal, None).await.unwrap();
-        Self {
-            decisions,
-            journal,
-            at,
-        }
-    }
-
-    /// Brings these home, and then once more, as after an answer that was lost.
-    pub(in crate::flows::task) async fn bring(&mut self, calls: impl IntoIterator<Item = Decision>) {
-        let encoded = |decision| Record::Decision(Box::new(decision)).encode().into();
-        let batch = Batch {
-            before: self.at,
-            records: calls.into_iter().map(encoded).collect(),
-        };
-        self.at = self.decisions.append(&self.journal, &batch).await.unwrap();
-        let again = self.decisions.append(&self.journal, &batch).await.unwrap();
-        assert_eq!(again, self.at);
-    }
-}
+use crate::flows::task::home::{Home, call};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recorded_call_counts_once_and_the_ledger_changes_only_with_what_is_new() {
@@ -197,7 +119,7 @@ async fn journals_that_come_home_at_once_with_the_same_tasks_and_releases_in_the
         .take(4)
         .enumerate()
     {
-        let mut home = Home::open_from(&scene, InstanceId::new(&SystemClock)).await;
+        let mut home = Home::open_from(&scene.world, "edge", InstanceId::new(&SystemClock)).await;
         let tasks = tasks.map(Clone::clone);
         under_way.spawn(async move {
             for _ in 0..10 {
