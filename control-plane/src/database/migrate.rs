@@ -10,7 +10,7 @@ use deadpool_postgres::ClientWrapper;
 use super::DatabaseError;
 
 /// Every migration, in order; the version is the place in the list.
-const MIGRATIONS: [&str; 21] = [
+const MIGRATIONS: [&str; 22] = [
     include_str!("../../migrations/0001_revision.sql"),
     include_str!("../../migrations/0002_policy.sql"),
     include_str!("../../migrations/0003_fleet.sql"),
@@ -32,6 +32,7 @@ const MIGRATIONS: [&str; 21] = [
     include_str!("../../migrations/0019_spend.sql"),
     include_str!("../../migrations/0020_pack_budget.sql"),
     include_str!("../../migrations/0021_slice.sql"),
+    include_str!("../../migrations/0022_use_returned.sql"),
 ];
 
 /// Names the lock that keeps two replicas from migrating at once; any number would do.

@@ -196,7 +196,7 @@ pub async fn release(
         let reason = "this release was given back; present the call again".to_owned();
         return Ok(Released::Refused((Cause::Budget, reason)));
     }
-    let charge = charge(tx, (task, chain), is_new).await?;
+    let charge = charge(tx, (task, chain), (release.id, is_new)).await?;
     if charge == Charge::Exhausted {
         // Calls that an enforcer holds and does not make come back.
         if !store::slice::holds_calls(tx, task.id).await? {
@@ -244,7 +244,7 @@ pub async fn release(
 async fn charge(
     tx: &Transaction,
     (task, chain): (&Task, &Chain),
-    is_new: bool,
+    (release, is_new): (Uuid, bool),
 ) -> Result<Charge, DatabaseError> {
     if !chain.is_counted() {
         return Ok(Charge::Uncounted);
@@ -256,12 +256,16 @@ async fn charge(
         return Ok(Charge::Exhausted);
     }
     // Root to leaf, so that two releases of one task never wait for each other's grants in turns.
+    let mut charged = Vec::new();
     for grant in chain.grants().skip(1) {
-        if let Some(calls) = grant.limits.calls
-            && !store::delegation::charge_grant(tx, grant, calls).await?
-        {
+        let Some(calls) = grant.limits.calls else { continue };
+        if !store::delegation::charge_grant(tx, grant, calls).await? {
             return Ok(Charge::Exhausted);
         }
+        charged.push(grant);
+    }
+    if !charged.is_empty() {
+        store::delegation::remember_charged(tx, (task.id, release), &charged).await?;
     }
     Ok(Charge::Charged)
 }

@@ -43,6 +43,22 @@ pub(in crate::task) async fn charge_grant(
     Ok(charged.map_err(|source| tx.failed(source))? == 1)
 }
 
+/// Remembers with a release which grants were charged for it, so that all of them get it back.
+pub(in crate::task) async fn remember_charged(
+    tx: &Transaction,
+    (task, release): (TaskId, Uuid),
+    charged: &[&Grant],
+) -> Result<(), DatabaseError> {
+    let remember = "-- task.remember_charged
+        UPDATE task_use SET grant_ids = $3, grant_parents = $4 WHERE task_id = $1 AND use_id = $2";
+    let ids: Vec<Uuid> = charged.iter().map(|grant| grant.id.uuid()).collect();
+    let parent = |grant: &&Grant| grant.link.map(|link| link.parent).unwrap_or_default();
+    let parents: Vec<Sha256> = charged.iter().map(parent).collect();
+    let parents: Vec<&[u8]> = parents.iter().map(|parent| &parent.0[..]).collect();
+    tx.change_one(remember, &[&task.uuid(), &release, &ids, &parents])
+        .await
+}
+
 /// How many calls were charged to a grant that was passed on.
 pub(in crate::task) async fn calls_used(tx: &Transaction, grant: &Grant) -> Result<u64, DatabaseError> {
     let read = "-- task.calls_of_grant

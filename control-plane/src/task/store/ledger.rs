@@ -77,8 +77,8 @@ pub(in crate::task) async fn was_returned(
     Ok(row.get(0))
 }
 
-/// Gives a release back that this enforcer asked for: its call and its use of a tool are not counted any more. What a grant that
-/// was passed on was charged for it stays charged.
+/// Gives a release back that this enforcer asked for: its call, also in the grants of its chain, and its use of a tool are not
+/// counted any more.
 pub(in crate::task) async fn take_back(
     tx: &Transaction,
     enforcer: &str,
@@ -88,7 +88,11 @@ pub(in crate::task) async fn take_back(
         WITH taken AS (
             UPDATE task_use SET returned_at = clock_timestamp()
             WHERE task_id = $1 AND use_id = $2 AND enforcer = $3 AND returned_at IS NULL
-            RETURNING tool, charged_at, tool_used_at),
+            RETURNING tool, charged_at, tool_used_at, grant_ids, grant_parents),
+        ungranted AS (
+            UPDATE task_grant charged SET calls_used = greatest(charged.calls_used - 1, 0)
+            FROM taken, LATERAL unnest(taken.grant_ids, taken.grant_parents) AS link (id, parent)
+            WHERE charged.task_id = $1 AND charged.grant_id = link.id AND charged.parent_sha256 = link.parent),
         uncharged AS (
             UPDATE task SET calls_used = greatest(calls_used - 1, 0), ledger_revision = ledger_revision + 1
             FROM taken WHERE id = $1),

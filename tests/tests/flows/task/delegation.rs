@@ -2,10 +2,11 @@
 
 mod held;
 mod online;
+mod returned;
 
 use checkrein_enforcer::{Answer, Enforcer, Request, Status};
 use checkrein_proto::fleet::v1::AddAgentRequest;
-use checkrein_proto::task::v1::{ConfirmRequest, Limits, StartRequest, State, Task};
+use checkrein_proto::task::v1::{Charge, ConfirmRequest, Limits, StartRequest, State, Task};
 use checkrein_shared::SystemClock;
 use checkrein_shared::action::Arguments;
 use checkrein_shared::decision::{Cause, Verdict};
