@@ -11,3 +11,6 @@ COMMENT ON COLUMN task_use.grant_parents IS 'What each of them hangs on.';
 ALTER TABLE task_grant
     DROP CONSTRAINT task_grant_calls_used_check,
     ADD CONSTRAINT task_grant_calls_used CHECK (calls_used >= 0);
+
+ALTER TABLE hold ADD COLUMN consumed_attempt uuid;
+COMMENT ON COLUMN hold.consumed_attempt IS 'The enforcer''s own name for the attempt that used the approval, by which it says that it did not hear of it; none: it gave none.';

@@ -29,7 +29,7 @@ use tracing::error;
 use uuid::Uuid;
 
 use crate::database::{Database, DatabaseError, Transaction};
-use crate::hold;
+use crate::hold::{self, Ended};
 use crate::task::{self, Brought, Draw, Ending, Home, Recorded};
 
 pub use partition::{Retention, keep_partitions};
@@ -201,16 +201,19 @@ impl Decisions {
             store::insert(&tx, journal, &placed).await?;
             // Tasks before holds, and holds before budgets, like everybody.
             let calls: Vec<_> = placed.iter().filter_map(call).collect();
-            let not_made = not_made(&placed);
-            let home = home(&placed);
+            let mut not_made = not_made(&placed);
+            let mut home = home(&placed);
             let brought: Vec<_> = placed.iter().filter_map(brought).collect();
             let tasks = calls.iter().map(|call| call.task).chain(home.tasks());
             let tasks = tasks.chain(brought.iter().map(|call| call.task));
             task::lock_all(&tx, tasks.chain(not_made.iter().map(|(task, _)| *task)).collect()).await?;
             task::count_recorded(&tx, &calls).await?;
             task::relabel(&tx, &journal.enforcer, &brought).await?;
+            let unused = settle_holds(&tx, journal, &placed).await?;
+            not_made.extend(unused.iter().map(|(task, hold)| (*task, hold.uuid())));
             task::take_back(&tx, &journal.enforcer, &not_made).await?;
-            settle_holds(&tx, journal, &placed).await?;
+            let returned = not_made.iter().map(|(_, release)| (*release, Ending::NotMade));
+            home.endings.extend(returned);
             task::take_in(&tx, journal.key(), &home).await?;
             tx.commit().await?;
             return Ok(after);
@@ -295,17 +298,25 @@ fn brought(placed: &Placed) -> Option<Brought<'_>> {
     })
 }
 
-/// Outcomes that came home end the holds they belong to, in the transaction that stores them.
-async fn settle_holds(tx: &Transaction, journal: &Journal, placed: &[Placed]) -> Result<(), DatabaseError> {
-    let outcome = |placed: &Placed| match &placed.record {
-        Record::Outcome(outcome) => outcome.hold.map(|hold| (hold, outcome.result)),
+/// Outcomes, and denies of what may have used an approval, end the holds they belong to, in the transaction that stores them.
+/// Returns the holds of which nothing was released.
+async fn settle_holds(
+    tx: &Transaction,
+    journal: &Journal,
+    placed: &[Placed],
+) -> Result<Vec<(TaskId, HoldId)>, DatabaseError> {
+    let ended = |placed: &Placed| match &placed.record {
+        Record::Outcome(outcome) => Some((outcome.hold?, Ended::Made(outcome.result))),
+        Record::Decision(decision) if decision.verdict == Verdict::Deny => {
+            Some((decision.hold?, Ended::NotMade(decision.task?, decision.release?)))
+        }
         Record::Decision(_) | Record::SliceClosed(_) => None,
     };
-    let outcomes: Vec<_> = placed.iter().filter_map(outcome).collect();
-    if outcomes.is_empty() {
-        return Ok(());
+    let ended: Vec<_> = placed.iter().filter_map(ended).collect();
+    if ended.is_empty() {
+        return Ok(Vec::new());
     }
-    hold::settle(tx, &journal.enforcer, &outcomes).await
+    hold::settle(tx, &journal.enforcer, &ended).await
 }
 
 /// Releases that were confirmed and did not go ahead.
@@ -319,7 +330,7 @@ fn not_made(placed: &[Placed]) -> BTreeSet<(TaskId, Uuid)> {
     placed.iter().filter_map(release).collect()
 }
 
-/// What these records say of budgets.
+/// What these records say of budgets, beside the releases that did not go ahead.
 fn home(placed: &[Placed]) -> Home<'_> {
     let mut home = Home::default();
     for placed in placed {
@@ -329,11 +340,10 @@ fn home(placed: &[Placed]) -> Home<'_> {
                 let ending = Ending::Made(outcome.result, outcome.spent);
                 home.endings.push((release, ending));
             }
-            Record::Decision(decision) if decision.verdict != Verdict::Permit => {
-                let not_made = |release: checkrein_shared::id::DecisionId| (release.uuid(), Ending::NotMade);
-                home.endings.extend(decision.release.map(not_made));
+            Record::Decision(decision) if decision.verdict == Verdict::Permit => {
+                home.draws.extend(draw(decision));
             }
-            Record::Decision(decision) => home.draws.extend(draw(decision)),
+            Record::Decision(_) => {}
             Record::SliceClosed(closed) => home.closed.push(*closed),
         }
     }

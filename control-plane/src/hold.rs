@@ -17,13 +17,13 @@ mod store;
 mod sweep;
 mod vote;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use checkrein_shared::SharedClock;
 use checkrein_shared::decision::OutcomeResult;
 use checkrein_shared::hold::{InvalidTransition, State, Step};
-use checkrein_shared::id::{HoldId, InstanceId, TaskId};
+use checkrein_shared::id::{DecisionId, HoldId, InstanceId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
 
@@ -168,28 +168,50 @@ pub async fn amend_waiting(
     store::amend_waiting(tx, task, (environment, intent), AMENDED).await
 }
 
-/// Settles released holds with what their enforcer reported. A hold that was settled already, such as one given up as
-/// unknown, stays as it is.
+/// How an approval that an enforcer used ended, as its journal says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The released action ended so.
+    Made(OutcomeResult),
+    /// The enforcer never heard what became of this attempt, in this task, and released nothing.
+    NotMade(TaskId, DecisionId),
+}
+
+/// Settles used holds with what their enforcer reported; returns those of which nothing was released. A hold that was settled
+/// already, such as one given up as unknown, stays as it is, and so does an approval that no such attempt used.
 ///
 /// All of them are locked before the first step, which takes the counter: whoever waited for a hold with the counter in
 /// hand would wait for somebody who wants the counter.
 pub async fn settle(
     tx: &Transaction,
     enforcer: &str,
-    outcomes: &[(HoldId, OutcomeResult)],
-) -> Result<(), DatabaseError> {
-    let ids: Vec<HoldId> = outcomes.iter().map(|(id, _)| *id).collect();
-    let locked = store::lock_of_enforcer(tx, enforcer, &ids).await?;
-    let mut states: BTreeMap<HoldId, State> = locked.into_iter().collect();
-    for (id, result) in outcomes {
-        let Some(state) = states.get_mut(id) else { continue };
-        if let Ok(next) = state.after(Step::Settle(*result)) {
-            step(tx, *id, next, "").await?;
-            *state = next;
+    ended: &[(HoldId, Ended)],
+) -> Result<Vec<(TaskId, HoldId)>, DatabaseError> {
+    let ids: Vec<HoldId> = ended.iter().map(|(id, _)| *id).collect();
+    let mut holds = store::lock_of_enforcer(tx, enforcer, &ids).await?;
+    let mut not_made = Vec::new();
+    for (id, ended) in ended {
+        let Some(hold) = holds.get_mut(id) else { continue };
+        let (result, said) = match ended {
+            Ended::Made(result) => (*result, ""),
+            Ended::NotMade(task, attempt) if (hold.task, hold.attempt) == (*task, Some(*attempt)) => {
+                (OutcomeResult::Failed, NOT_MADE)
+            }
+            Ended::NotMade(..) => continue,
+        };
+        if let Ok(next) = hold.state.after(Step::Settle(result)) {
+            step(tx, *id, next, said).await?;
+            hold.state = next;
+            if let Ended::NotMade(task, _) = ended {
+                not_made.push((*task, *id));
+            }
         }
     }
-    Ok(())
+    Ok(not_made)
 }
+
+const NOT_MADE: &str =
+    "its enforcer did not hear that the approval was used, and released nothing; ask again";
 
 /// Gives up what earlier openings of an enforcer's directory released without a word of what came of it. To be called once
 /// their journals are home: then no word will come, and nobody tries again by himself.

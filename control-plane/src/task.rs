@@ -44,6 +44,7 @@ pub use confirm::{Charge, Confirm, Confirmation, Release, Released, is_used_up, 
 pub use declassify::Declassified;
 pub use ledger::{
     Carried, Counted, Note, Recorded, Source, carried, count_recorded, known, lock_all, take_back,
+    was_returned,
 };
 pub use presented::{BelieveError, Objection, believe, forget_proofs};
 pub use relabel::{Brought, relabel};

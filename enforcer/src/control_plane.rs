@@ -223,6 +223,8 @@ pub(crate) struct Consume {
     pub(crate) reversibility: Option<Reversibility>,
     /// What it uses up at most.
     pub(crate) cost: Amounts,
+    /// Its name, by which it is given back if nothing is heard of it.
+    pub(crate) attempt: DecisionId,
 }
 
 /// What became of it.

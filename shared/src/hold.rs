@@ -55,7 +55,7 @@ pub enum State {
     Consumed,
     /// Released and done.
     Done,
-    /// Released and failed.
+    /// Released and failed; or used by an enforcer that did not hear of it and released nothing.
     Failed,
     /// Released, and nobody knows. Never retried by itself.
     Unknown,

@@ -5,7 +5,7 @@ use checkrein_proto::hold::v1::hold_service_server::HoldService;
 use checkrein_shared::action::{ARGUMENT_BYTES_MAX, ActionIdentity, Sha256};
 use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Requirement, State};
-use checkrein_shared::id::{Generation, HoldId};
+use checkrein_shared::id::{DecisionId, Generation, HoldId};
 use checkrein_shared::wire::amounts_from_wire;
 use prost::Message;
 use tonic::{Request, Response, Status};
@@ -70,6 +70,7 @@ impl HoldService for Holds {
             ledger_revision: request.ledger_revision,
             reversibility: class_or_worst(request.reversibility)?,
             cost: amounts_from_wire(&request.cost).map_err(|error| bad_field("cost", error.to_string()))?,
+            attempt: attempt_id(&request.attempt_id)?,
         };
         let result = match self.consume(&consume).await? {
             ConsumeAnswer::Consumed { use_by_ms, approvers } => {
@@ -226,6 +227,15 @@ async fn page(tx: &Transaction, filter: &Filter<'_>) -> Result<wire::ListRespons
         page.next_page_token = format!("{decide_by_ms}.{id}");
     }
     Ok(page)
+}
+
+fn attempt_id(id: &str) -> Result<Option<DecisionId>, Status> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    id.parse()
+        .map(Some)
+        .map_err(|error| bad_field("attempt_id", format!("{error}")))
 }
 
 fn parse_open(enforcer: &str, request: wire::OpenRequest) -> Result<Open, Status> {

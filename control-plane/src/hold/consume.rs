@@ -4,7 +4,7 @@ use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Cause;
 use checkrein_shared::grant::Chain;
 use checkrein_shared::hold::{Hold, Requirement, State, Step};
-use checkrein_shared::id::{Generation, HoldId, InstanceId, ProofId};
+use checkrein_shared::id::{DecisionId, Generation, HoldId, InstanceId, ProofId};
 use checkrein_shared::ledger::{Amounts, Ledger};
 use checkrein_shared::policy::Reversibility;
 
@@ -40,6 +40,8 @@ pub struct Consume {
     pub reversibility: Reversibility,
     /// What the call uses up at most.
     pub cost: Amounts,
+    /// The enforcer's name for this attempt, under which it may give it back; none: it never does.
+    pub attempt: Option<DecisionId>,
 }
 
 /// What comes of it.
@@ -110,6 +112,12 @@ impl Holds {
         }
         if hold.state != State::Approved {
             return Ok(refused(not_approved(hold)));
+        }
+        if let Some(attempt) = consume.attempt
+            && task::was_returned(&tx, of.id, attempt.uuid()).await?
+        {
+            let reason = "the enforcer gave this attempt up; the approval is untouched".to_owned();
+            return Ok(refused((Cause::ControlPlaneUnreachable, reason)));
         }
         if hold.action_sha256 != consume.action {
             let reason =

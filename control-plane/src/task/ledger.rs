@@ -239,6 +239,11 @@ pub async fn take_back(
     Ok(())
 }
 
+/// Whether a release of a locked task, or an attempt at one, was given back before it was asked for.
+pub async fn was_returned(tx: &Transaction, id: TaskId, release: Uuid) -> Result<bool, DatabaseError> {
+    store::ledger::was_returned(tx, id, release).await
+}
+
 /// What stands against going on in this task.
 fn over(task: &Task) -> Option<Objection> {
     let reason = "the task has ended";

@@ -106,6 +106,7 @@ impl Authority for Replicas {
                 ledger_revision: ask.ledger_revision,
                 reversibility: reversibility_to_wire(ask.reversibility),
                 cost: amounts_to_wire(&ask.cost),
+                attempt_id: ask.attempt.to_string(),
             };
             match answered(client.consume(request)).await?.result {
                 Some(Answer::Consumed(consumed)) => Ok(Consumption::Consumed {

@@ -59,6 +59,7 @@ fn consume() -> Consume {
         ledger_revision: None,
         reversibility: None,
         cost: Amounts::none(),
+        attempt: DecisionId::new(&clock),
     }
 }
 

@@ -22,8 +22,8 @@ const ROOM_BYTES: u64 = 64 << 10;
 pub(crate) async fn release(core: Arc<Core>, case: Arc<Case>, hold: HoldId, approved: Sha256) -> Answer {
     let id = DecisionId::new(&*core.clock);
     for _ in 0..TRIES_MAX {
-        let weighed = core.weigh_informed(&case).await;
-        let ask = match consume_request(&core, &case, &weighed, hold, approved) {
+        let mut weighed = core.weigh_informed(&case).await;
+        let ask = match consume_request(&core, &case, &weighed, (hold, id), approved) {
             Ok(ask) => ask,
             Err(None) => return core.deny_held(&case, weighed, Some(hold)),
             Err(Some(refusal)) => return core.deny_held(&case, weighed.denied(refusal), Some(hold)),
@@ -46,8 +46,11 @@ pub(crate) async fn release(core: Arc<Core>, case: Arc<Case>, hold: HoldId, appr
             Ok(Consumption::Refused(refusal)) => {
                 return core.deny_held(&case, weighed.denied(refusal), Some(hold));
             }
-            // It may have been used up: then it stays so, and its outcome is unknown.
-            Err(error) => return core.deny_held(&case, unreachable(weighed, &error), Some(hold)),
+            // It may have been used up: then it stays so, and what it took is given back, for nothing is released.
+            Err(error) => {
+                weighed.confirmed = Some(id);
+                return core.deny_held(&case, unreachable(weighed, &error), Some(hold));
+            }
         }
     }
     let weighed = core.weigh(&case).behind();
@@ -59,7 +62,7 @@ fn consume_request(
     core: &Core,
     case: &Case,
     weighed: &Weighed,
-    hold: HoldId,
+    (hold, attempt): (HoldId, DecisionId),
     approved: Sha256,
 ) -> Result<Consume, Option<Refusal>> {
     if weighed.verdict == Verdict::Deny {
@@ -91,6 +94,7 @@ fn consume_request(
         ledger_revision: weighed.seen_revision(),
         reversibility: weighed.reversibility,
         cost: weighed.cost,
+        attempt,
     })
 }
 

@@ -44,6 +44,14 @@ pub(crate) async fn hold(core: &Arc<Core>, case: Arc<Case>, weighed: Weighed) ->
         );
     }
     if notice.state != State::Open {
+        let mut weighed = weighed;
+        if weighed.confirmed.is_some() && notice.state == State::Approved {
+            // It was confirmed before it was to be held, and only the approved release goes ahead: the record gives the other back.
+            if let Err(denied) = core.held(id, &case, weighed, &notice) {
+                return Answer::Deny(*denied);
+            }
+            weighed = core.weigh(&case);
+        }
         return answer_decided(core, case, weighed, &notice, &View::of(&notice)).await;
     }
     let chain = weighed.chain.clone();

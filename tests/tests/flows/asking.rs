@@ -69,6 +69,7 @@ impl Asking {
 
     pub(crate) fn consume_request(&self, hold: &wire::Hold) -> wire::ConsumeRequest {
         wire::ConsumeRequest {
+            attempt_id: String::new(),
             cost: Vec::new(),
             presented: self.started.grant.clone(),
             proof_id: String::new(),

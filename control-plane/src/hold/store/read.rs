@@ -1,5 +1,7 @@
 //! Reading holds, with or without the row's lock.
 
+use std::collections::BTreeMap;
+
 use checkrein_shared::action::{ActionIdentity, MaskedArguments, Sha256};
 use checkrein_shared::hold::{Hold, Requirement, State, Vote};
 use checkrein_shared::id::{DecisionId, Generation, HoldId, InstanceId, TaskId};
@@ -107,19 +109,38 @@ pub(in super::super) async fn task_of(tx: &Transaction, id: HoldId) -> Result<Op
     Ok(row.map(|row| TaskId::from_uuid(row.get(0))))
 }
 
+/// A hold that an enforcer's records speak of.
+pub(in super::super) struct Spoken {
+    pub(in super::super) state: State,
+    pub(in super::super) task: TaskId,
+    /// The attempt that used it; none: it was not used, or by one without a name.
+    pub(in super::super) attempt: Option<DecisionId>,
+}
+
 pub(in super::super) async fn lock_of_enforcer(
     tx: &Transaction,
     enforcer: &str,
     ids: &[HoldId],
-) -> Result<Vec<(HoldId, State)>, DatabaseError> {
+) -> Result<BTreeMap<HoldId, Spoken>, DatabaseError> {
     let lock = "-- hold.lock_of_enforcer
-        SELECT id, state FROM hold WHERE id = ANY ($1) AND enforcer = $2 ORDER BY id FOR UPDATE";
+        SELECT id, state, task_id, consumed_attempt FROM hold WHERE id = ANY ($1) AND enforcer = $2 ORDER BY id FOR UPDATE";
     let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
     let rows = tx
         .query(lock, &[&ids, &enforcer])
         .await
         .map_err(|source| tx.failed(source))?;
-    rows.iter().map(id_and_state).collect()
+    let spoken = |row: &Row| {
+        let (id, state) = id_and_state(row)?;
+        let spoken = Spoken {
+            state,
+            task: TaskId::from_uuid(row.get("task_id")),
+            attempt: row
+                .get::<_, Option<_>>("consumed_attempt")
+                .map(DecisionId::from_uuid),
+        };
+        Ok((id, spoken))
+    };
+    rows.iter().map(spoken).collect()
 }
 
 /// What earlier openings of this directory released, and nothing was heard of.

@@ -1,7 +1,7 @@
 //! Changing holds. The row is locked by whoever calls.
 
 use checkrein_shared::hold::{Requirement, State};
-use checkrein_shared::id::{HoldId, TaskId};
+use checkrein_shared::id::{DecisionId, HoldId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 
 use super::super::{Consume, Open, Vote};
@@ -148,7 +148,7 @@ pub(in super::super) async fn consume(
 ) -> Result<bool, DatabaseError> {
     let update = "-- hold.consume
         UPDATE hold SET state = $2, version = version + 1, consumed_at = clock_timestamp(),
-            consumed_instance = $3, consumed_incarnation = $4
+            consumed_instance = $3, consumed_incarnation = $4, consumed_attempt = $5
         WHERE id = $1 AND state = 'approved' AND use_by > clock_timestamp()";
     let changed = tx
         .execute(
@@ -158,6 +158,7 @@ pub(in super::super) async fn consume(
                 &consumed.as_str(),
                 &consume.instance.uuid(),
                 &signed(consume.incarnation),
+                &consume.attempt.map(DecisionId::uuid),
             ],
         )
         .await

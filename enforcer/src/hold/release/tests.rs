@@ -6,9 +6,10 @@ use std::time::Duration;
 use checkrein_shared::Generation;
 use checkrein_shared::decision::{Decision, OutcomeResult, Record};
 use checkrein_shared::hold::State;
+use checkrein_shared::ledger::Ledger;
 
 use super::*;
-use crate::control_plane::{AskError, Opened, Refusal};
+use crate::control_plane::{AskError, Charge, Confirmation, Known, Noted, Opened, Refusal};
 use crate::fixture::{Bench, FROZEN, Offer, notice};
 use crate::gate::Request;
 use crate::hold::View;
@@ -299,6 +300,80 @@ async fn an_approval_that_can_not_be_used_for_certain_releases_nothing() {
         ));
         assert_eq!(bench.authority.consumed(), 1, "never presented again by itself");
     }
+}
+
+#[tokio::test]
+async fn the_deny_of_a_release_that_nothing_was_heard_of_names_it_and_that_of_a_refused_one_does_not() {
+    for is_heard in [false, true] {
+        let (bench, id) = bench_with_hold(State::Approved);
+        let asked = Arc::new(std::sync::Mutex::new(None));
+        let seen = Arc::clone(&asked);
+        bench.authority.on_consume(move |ask| {
+            *seen.lock().unwrap() = Some(ask.attempt);
+            if is_heard {
+                return Ok(Consumption::Refused(Refusal::new(Cause::HoldLapsed, "too late")));
+            }
+            Err(AskError::Deadline)
+        });
+        let answer = bench.gate.authorize(big(&bench)).await.unwrap();
+        assert_eq!(answer.verdict(), Verdict::Deny);
+        let recorded = decisions(&bench);
+        let [denied] = &recorded[..] else {
+            panic!("{recorded:?}")
+        };
+        let named = asked.lock().unwrap().filter(|_| !is_heard);
+        assert_eq!((denied.hold, denied.release), (Some(id), named));
+        assert_eq!(named.is_none(), is_heard);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_was_confirmed_before_it_was_to_be_held_is_given_back_when_its_approval_is_used() {
+    const READER: &str = r#"@id("all") permit (principal, action, resource);
+        @id("reader") @hold("treasury") @quorum("1") @decide_within("30m") @reason("this task has read mail")
+        forbid (principal, action == Action::"bank/pay", resource)
+        when { context.task.labels.contains("untrusted_content") };"#;
+    let (bench, id) = bench_with_hold(State::Approved);
+    bench.install(&Offer::of(READER, 1, 2, &bench.keys.bundle));
+    let known = |labels: &[&str]| Known {
+        ledger: Arc::new(Ledger {
+            labels: labels.iter().map(|label| label.parse().unwrap()).collect(),
+            revision: 1,
+            ..Ledger::default()
+        }),
+        from: Vec::new(),
+    };
+    // Somebody else read mail just before the payment was confirmed.
+    bench.authority.on_note(move |_| Ok(Noted::Known(known(&[]))));
+    let confirmed = Arc::new(std::sync::Mutex::new(None));
+    let seen = Arc::clone(&confirmed);
+    bench.authority.on_confirm(move |ask| {
+        *seen.lock().unwrap() = Some(ask.release);
+        Ok(Confirmation {
+            slice: None,
+            refused: None,
+            live: true,
+            generation: ask.generation,
+            charge: Charge::None,
+            known: Some(known(&["untrusted_content"])),
+        })
+    });
+    let answer = bench.gate.authorize(bench.pay(10).call_id("call")).await.unwrap();
+    assert_eq!(answer.verdict(), Verdict::Permit, "{answer:?}");
+    let confirmed = *confirmed.lock().unwrap();
+    let recorded = decisions(&bench);
+    let words: Vec<_> = recorded
+        .iter()
+        .map(|decision| (decision.verdict, decision.hold, decision.release))
+        .collect();
+    assert!(confirmed.is_some());
+    assert_eq!(
+        words,
+        [
+            (Verdict::Hold, Some(id), confirmed),
+            (Verdict::Permit, Some(id), None)
+        ]
+    );
 }
 
 #[tokio::test]

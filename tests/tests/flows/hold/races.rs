@@ -414,6 +414,10 @@ async fn an_approval_whose_use_was_never_heard_of_is_used_up_and_releases_nothin
         .await
         .unwrap();
     assert_eq!(denied(&scene.collect("call").await), Cause::AlreadyReleased);
+    // The deny comes home and says that nothing was released: the task has not paid.
+    scene.until(&hold.hold_id, State::Failed).await;
+    let paid = "SELECT count(*) FROM task_tool";
+    assert_eq!(watching.query_one(paid, &[]).await.unwrap().get::<_, i64>(0), 0);
 }
 
 /// Looks until it is so.
