@@ -40,7 +40,12 @@ CREATE TABLE delegation (
     delegated_by text NOT NULL,
     agent text NOT NULL,
     delegated_at timestamptz NOT NULL,
-    expires_at timestamptz NOT NULL
+    expires_at timestamptz NOT NULL,
+    parent_sha256 bytea NOT NULL CHECK (octet_length(parent_sha256) = 32),
+    calls_max bigint,
+    spend_meters text[] NOT NULL DEFAULT '{}',
+    spend_max bigint[] NOT NULL DEFAULT '{}',
+    CHECK (cardinality(spend_meters) = cardinality(spend_max))
 );
 CREATE INDEX delegation_by_task ON delegation (task_id, delegated_at);
 COMMENT ON TABLE delegation IS 'Grants that the control plane passed on for agents; what an agent passes on by itself is not known here. Written once.';
@@ -51,3 +56,7 @@ COMMENT ON COLUMN delegation.delegated_by IS 'SPIFFE ID of the agent that passed
 COMMENT ON COLUMN delegation.agent IS 'SPIFFE ID of the agent that may use it.';
 COMMENT ON COLUMN delegation.delegated_at IS 'When.';
 COMMENT ON COLUMN delegation.expires_at IS 'Until when it holds.';
+COMMENT ON COLUMN delegation.parent_sha256 IS 'What it hangs on, as in `task_grant`.';
+COMMENT ON COLUMN delegation.calls_max IS 'How many calls it may make; none: as many as those above it.';
+COMMENT ON COLUMN delegation.spend_meters IS 'The meters that it bounds, each once.';
+COMMENT ON COLUMN delegation.spend_max IS 'How much of each of them may be used up under it; money in ten-thousandths.';

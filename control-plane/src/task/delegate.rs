@@ -10,9 +10,11 @@ use checkrein_shared::action::Sha256;
 use checkrein_shared::grant::{Grant, Narrowing, NotNarrowed, OwnGrant};
 use checkrein_shared::id::GrantId;
 use checkrein_shared::identity::{Role, SpiffeId};
+use checkrein_shared::ledger::Meter;
 use thiserror::Error;
 
 use super::presented::{Objection, objection};
+use super::spend::account::Account;
 use super::{TaskState, Tasks, store};
 use crate::database::DatabaseError;
 use crate::fleet;
@@ -37,6 +39,12 @@ pub struct Delegation {
     pub at_ms: u64,
     /// Until when it holds.
     pub expires_ms: u64,
+    /// How many calls may be made under it; none: as many as those above it have left.
+    pub calls: Option<u64>,
+    /// How many were charged to that.
+    pub calls_used: u64,
+    /// What may be used up under it, and what became of that.
+    pub(super) budgets: Vec<(Meter, u64, Account)>,
 }
 
 /// Why a grant is not passed on.

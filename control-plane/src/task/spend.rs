@@ -15,9 +15,10 @@ pub(super) mod queue;
 pub(super) mod settle;
 pub(super) mod slice;
 
+use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::{Cause, OutcomeResult};
 use checkrein_shared::grant::{Chain, Grant};
-use checkrein_shared::id::{InstanceId, SliceId, TaskId};
+use checkrein_shared::id::{GrantId, InstanceId, SliceId, TaskId};
 use checkrein_shared::ledger::{Amounts, Meter};
 use checkrein_shared::policy::{self, Per};
 use uuid::Uuid;
@@ -329,10 +330,15 @@ pub(super) fn key_of_task(task: TaskId, meter: Meter) -> String {
 /// Of a grant that was passed on: whoever passes one on chooses its id, and shall not use up the budget of another's.
 fn key_of_grant(grant: &Grant, meter: Meter) -> String {
     let parent = grant.link.map(|link| link.parent).unwrap_or_default();
+    key_of_link((grant.task, grant.id, parent), meter)
+}
+
+/// The same, by what makes a grant that was passed on the one it is.
+pub(super) fn key_of_link((task, grant, parent): (TaskId, GrantId, Sha256), meter: Meter) -> String {
     format!(
         "grant {} {} {} {}",
-        grant.task.uuid(),
-        grant.id.uuid(),
+        task.uuid(),
+        grant.uuid(),
         parent.to_base64(),
         meter.as_str()
     )

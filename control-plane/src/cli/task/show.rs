@@ -79,6 +79,13 @@ pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
             delegation.agent, delegation.delegated_by
         );
         fields.line("passed on to", &said);
+        if let Some(calls) = delegation.calls {
+            let said = format!("{} of {calls} calls used", delegation.calls_used);
+            fields.line("", &said);
+        }
+        for budget in &delegation.budgets {
+            fields.line("", &used(budget));
+        }
     }
     fields
         .line("named", &task.named.join(", "))

@@ -39,7 +39,8 @@ Example:
   checkrein task show task_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --all --json | jq '.timeline[] | select(.verdict == \"deny\")'
 
 The agents are those of whom there is a record: who was given the grant, and whom it was passed on to by the control plane, or by an
-agent itself once that one called something. In the timeline, `+pii` stands at the call that brought `pii` into the task, and
+agent itself once that one called something. Budgets are those of the task and of grants that the control plane passed on, each with what its
+agent and all below it used up, what is held for calls under way, and what nobody knows the end of. In the timeline, `+pii` stands at the call that brought `pii` into the task, and
 `-pii` where it was taken from it again.";
 
 #[derive(Debug, clap::Args)]

@@ -125,17 +125,17 @@ impl TaskView {
 }
 
 /// What became of one meter. Amounts are text: money is exact to four places.
-#[derive(Debug, Serialize)]
-struct BudgetView {
-    meter: String,
-    limit: Option<String>,
-    spent: String,
-    reserved: String,
-    unknown: String,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct BudgetView {
+    pub meter: String,
+    pub limit: Option<String>,
+    pub spent: String,
+    pub reserved: String,
+    pub unknown: String,
 }
 
 impl BudgetView {
-    fn of(budget: &Budget) -> Self {
+    pub(super) fn of(budget: &Budget) -> Self {
         Self {
             meter: budget.meter.clone(),
             limit: Some(budget.limit.clone()).filter(|limit| !limit.is_empty()),
@@ -143,6 +143,22 @@ impl BudgetView {
             reserved: budget.reserved.clone(),
             unknown: budget.unknown.clone(),
         }
+    }
+}
+
+impl DelegationView {
+    /// What it bounds, in short.
+    pub(super) fn bounds(&self) -> String {
+        let calls = self.calls.map(|calls| format!("{calls} calls"));
+        let limit = |budget: &BudgetView| Some(format!("{} {}", budget.limit.as_ref()?, budget.meter));
+        let bounds: Vec<String> = calls
+            .into_iter()
+            .chain(self.budgets.iter().filter_map(limit))
+            .collect();
+        if bounds.is_empty() {
+            return String::new();
+        }
+        format!("at most {}", bounds.join(", "))
     }
 }
 
@@ -178,6 +194,10 @@ pub(super) struct DelegationView {
     pub delegated_by: String,
     delegated_at: Option<String>,
     expires_at: Option<String>,
+    /// None: as many as those above it have left.
+    calls: Option<u64>,
+    calls_used: u64,
+    budgets: Vec<BudgetView>,
 }
 
 impl DelegationView {
@@ -189,6 +209,9 @@ impl DelegationView {
             delegated_by: delegation.delegated_by.clone(),
             delegated_at: rfc3339(delegation.delegated_unix_ms),
             expires_at: rfc3339(delegation.expires_unix_ms),
+            calls: delegation.calls,
+            calls_used: delegation.calls_used,
+            budgets: delegation.budgets.iter().map(BudgetView::of).collect(),
         }
     }
 }

@@ -7,6 +7,7 @@ use checkrein_shared::grant::{CHAIN_BYTES_MAX, DataScope, Narrowing, Scope};
 use checkrein_shared::wire::amounts_from_wire;
 use tonic::Status;
 
+use super::spend::budget;
 use super::{check_named, parse_holder, parse_scope};
 use crate::api::{bad_field, database_trouble, precondition};
 use crate::task::delegate::{DelegateError, Delegation};
@@ -62,6 +63,13 @@ impl From<&Delegation> for wire::Delegation {
             agent: delegation.agent.to_string(),
             delegated_unix_ms: delegation.at_ms,
             expires_unix_ms: delegation.expires_ms,
+            calls: delegation.calls,
+            calls_used: delegation.calls_used,
+            budgets: delegation
+                .budgets
+                .iter()
+                .map(|(meter, limit, account)| budget(*meter, Some(*limit), *account))
+                .collect(),
         }
     }
 }

@@ -68,7 +68,7 @@ impl From<Slice> for wire::Slice {
     }
 }
 
-fn budget(meter: Meter, limit: Option<u64>, account: Account) -> wire::Budget {
+pub(super) fn budget(meter: Meter, limit: Option<u64>, account: Account) -> wire::Budget {
     wire::Budget {
         meter: meter.as_str().to_owned(),
         limit: limit.map(|limit| meter.text(limit)).unwrap_or_default(),

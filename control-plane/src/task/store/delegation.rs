@@ -1,5 +1,6 @@
 //! What was passed on here, what delegated grants have used, and the proofs of possession that were.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use checkrein_proto::task::v1 as wire;
@@ -14,6 +15,8 @@ use crate::database::{
     DatabaseError, Transaction, from_ms, inconsistent, moment_ms, parsed, signed, unsigned,
 };
 use crate::task::delegate::{DELEGATIONS_SHOWN_MAX, Delegation};
+use crate::task::spend::account::Account;
+use crate::task::spend::key_of_link;
 
 /// A proof is believed for a minute at most; what is ten times as old proves nothing to anybody.
 const PROOF_KEPT: Duration = Duration::from_mins(10);
@@ -152,8 +155,16 @@ pub(in crate::task) async fn insert(
     at_ms: u64,
 ) -> Result<(), DatabaseError> {
     let insert = "-- delegation.insert
-        INSERT INTO delegation (grant_id, task_id, parent_grant_id, delegated_by, agent, delegated_at, expires_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        INSERT INTO delegation (grant_id, task_id, parent_grant_id, delegated_by, agent, delegated_at, expires_at,
+                                parent_sha256, calls_max, spend_meters, spend_max)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let link = child.link.map(|link| link.parent).unwrap_or_default();
+    let (meters, amounts): (Vec<&str>, Vec<i64>) = child
+        .limits
+        .spend
+        .iter()
+        .map(|(meter, amount)| (meter.as_str(), signed(amount)))
+        .unzip();
     tx.change_one(
         insert,
         &[
@@ -164,28 +175,85 @@ pub(in crate::task) async fn insert(
             &child.agent.as_str(),
             &from_ms(at_ms),
             &from_ms(child.expires_ms),
+            &&link.0[..],
+            &child.limits.calls.map(signed),
+            &meters,
+            &amounts,
         ],
     )
     .await
 }
 
-/// The newest first.
+/// The newest first, each with what became of its budgets.
 pub(in crate::task) async fn list(tx: &Transaction, task: TaskId) -> Result<Vec<Delegation>, DatabaseError> {
     let read = "-- delegation.list
-        SELECT * FROM delegation WHERE task_id = $1 ORDER BY delegated_at DESC, grant_id LIMIT $2";
+        SELECT delegation.*, coalesce(task_grant.calls_used, 0) AS calls_used
+        FROM delegation LEFT JOIN task_grant USING (task_id, grant_id, parent_sha256)
+        WHERE task_id = $1 ORDER BY delegated_at DESC, grant_id LIMIT $2";
     let rows = tx
         .query(read, &[&task.uuid(), &DELEGATIONS_SHOWN_MAX])
         .await
         .map_err(|source| tx.failed(source))?;
-    let decode = |row: &Row| {
-        Ok(Delegation {
-            grant: GrantId::from_uuid(row.get("grant_id")),
-            parent: GrantId::from_uuid(row.get("parent_grant_id")),
-            by: parsed(row, "delegated_by", "delegation")?,
-            agent: parsed(row, "agent", "delegation")?,
-            at_ms: moment_ms(row, "delegated_at"),
-            expires_ms: moment_ms(row, "expires_at"),
-        })
+    let mut listed: Vec<_> = rows
+        .iter()
+        .map(|row| decode(row, task))
+        .collect::<Result<_, _>>()?;
+    let keys: Vec<&str> = listed
+        .iter()
+        .flat_map(|(_, keys)| keys)
+        .map(|key| &**key)
+        .collect();
+    let accounts = accounts(tx, &keys).await?;
+    for (delegation, keys) in &mut listed {
+        for ((_, _, account), key) in delegation.budgets.iter_mut().zip(keys) {
+            *account = accounts.get(key).copied().unwrap_or_default();
+        }
+    }
+    Ok(listed.into_iter().map(|(delegation, _)| delegation).collect())
+}
+
+/// What became of these budgets, which have no windows; of one that was never used there is nothing.
+async fn accounts(tx: &Transaction, keys: &[&str]) -> Result<HashMap<String, Account>, DatabaseError> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let read = "-- delegation.budgets
+        SELECT * FROM budget_use WHERE key = ANY ($1) AND window_start = 0";
+    let rows = tx
+        .query(read, &[&keys])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let account = |row: &Row| Account {
+        spent: unsigned(row.get("spent")),
+        reserved: unsigned(row.get("reserved")),
+        unknown: unsigned(row.get("unknown")),
     };
-    rows.iter().map(decode).collect()
+    Ok(rows.iter().map(|row| (row.get("key"), account(row))).collect())
+}
+
+/// A delegation of which nothing is used up yet, and the keys of its budgets.
+fn decode(row: &Row, task: TaskId) -> Result<(Delegation, Vec<String>), DatabaseError> {
+    let grant = GrantId::from_uuid(row.get("grant_id"));
+    let wrong = || inconsistent("delegation", &grant);
+    let parent: &[u8] = row.get("parent_sha256");
+    let parent = Sha256(parent.try_into().map_err(|_| wrong())?);
+    let (meters, amounts): (Vec<&str>, Vec<i64>) = (row.get("spend_meters"), row.get("spend_max"));
+    let (mut budgets, mut keys) = (Vec::new(), Vec::new());
+    for (meter, amount) in meters.into_iter().zip(amounts) {
+        let meter = meter.parse().map_err(|_| wrong())?;
+        budgets.push((meter, unsigned(amount), Account::default()));
+        keys.push(key_of_link((task, grant, parent), meter));
+    }
+    let delegation = Delegation {
+        grant,
+        parent: GrantId::from_uuid(row.get("parent_grant_id")),
+        by: parsed(row, "delegated_by", "delegation")?,
+        agent: parsed(row, "agent", "delegation")?,
+        at_ms: moment_ms(row, "delegated_at"),
+        expires_ms: moment_ms(row, "expires_at"),
+        calls: row.get::<_, Option<i64>>("calls_max").map(unsigned),
+        calls_used: unsigned(row.get("calls_used")),
+        budgets,
+    };
+    Ok((delegation, keys))
 }

@@ -33,6 +33,7 @@ struct Scene {
     key: SigningKey,
     grant: String,
     task: Task,
+    generation: Generation,
 }
 
 fn key() -> SigningKey {
@@ -86,6 +87,7 @@ impl Scene {
             key,
             grant: started.grant,
             task: started.task.unwrap(),
+            generation,
         }
     }
 

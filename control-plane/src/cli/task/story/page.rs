@@ -1,7 +1,7 @@
 //! The agents and the timeline of a task for people, each event on one line.
 
 use super::timeline::{Called, Event, HeldCall, What, events};
-use super::tree::{Actor, GivenBy, agents};
+use super::tree::{Actor, Bound, GivenBy, agents};
 use super::{Record, Story};
 use crate::cli::output::{Cell, Paint, Style, Table};
 
@@ -21,10 +21,12 @@ pub(super) fn render(story: &Story, events_max: usize, paint: Paint) -> String {
         .iter()
         .map(|line| paint.apply(Style::Dim, line) + "\n")
         .collect();
+    let agents = agents(story);
     format!(
-        "\n{}\n{}\n{}\n{notes}{}",
+        "\n{}\n{}\n{}{}\n{notes}{}",
         paint.apply(Style::Strong, "agents"),
-        tree(&agents(story), paint),
+        tree(&agents, paint),
+        budgets(&agents, paint),
         paint.apply(Style::Strong, "timeline"),
         table(&events[left_out..], story.task.started_unix_ms, paint)
     )
@@ -70,13 +72,48 @@ fn tree(roots: &[Actor], paint: Paint) -> String {
     table.render(paint, "nobody")
 }
 
-fn push(table: &mut Table, agent: &Actor, (depth, above): (usize, &str)) {
+/// What the grants of these agents bound, in the same order; nothing, if they bound nothing.
+fn budgets(roots: &[Actor], paint: Paint) -> String {
+    let mut table = Table::new(&["AGENT", "GRANT", "OF", "LIMIT", "SPENT", "RESERVED", "UNKNOWN"]);
+    let pushed: usize = roots.iter().map(|root| push_budgets(&mut table, root, 0)).sum();
+    if pushed == 0 {
+        return String::new();
+    }
+    let title = paint.apply(Style::Strong, "budgets");
+    format!("{title}\n{}\n", table.render(paint, ""))
+}
+
+/// Gives how many there are.
+fn push_budgets(table: &mut Table, agent: &Actor, depth: usize) -> usize {
+    for Bound { grant, budget } in &agent.budgets {
+        let limit = budget.limit.as_deref().unwrap_or("none");
+        table.push([
+            Cell::from(placed(agent, depth)),
+            Cell::dim(format!("…{}", tail(grant))),
+            Cell::from(&*budget.meter),
+            Cell::from(limit),
+            Cell::from(&*budget.spent),
+            Cell::from(&*budget.reserved),
+            Cell::from(&*budget.unknown),
+        ]);
+    }
+    let below = agent.passed_on_to.iter();
+    let below: usize = below.map(|below| push_budgets(table, below, depth + 1)).sum();
+    agent.budgets.len() + below
+}
+
+/// The name of an agent at its depth in the tree.
+fn placed(agent: &Actor, depth: usize) -> String {
     let indent = match depth {
         0 => String::new(),
         depth => format!("{}└ ", "  ".repeat(depth - 1)),
     };
+    format!("{indent}{}", short(&agent.agent))
+}
+
+fn push(table: &mut Table, agent: &Actor, (depth, above): (usize, &str)) {
     table.push([
-        Cell::from(format!("{indent}{}", short(&agent.agent))),
+        Cell::from(placed(agent, depth)),
         Cell::dim(grants(agent)),
         Cell::from(agent.calls.to_string()),
         Cell::from(agent.permitted.to_string()),
@@ -148,7 +185,7 @@ impl Line {
             What::Started { by, intent, .. } => Self::told(by, "started", intent),
             What::PassedOn(delegation) => {
                 let what = format!("passed on to {}", short(&delegation.agent));
-                Self::told(&delegation.delegated_by, &what, "")
+                Self::told(&delegation.delegated_by, &what, &delegation.bounds())
             }
             What::Call(call) => Self::of_call(call),
             What::Held(held) => Self {
@@ -201,6 +238,10 @@ impl Line {
             call.cause.clone()
         } else {
             call.rules.join(", ")
+        };
+        let why = match &*call.spent_text() {
+            "" => why,
+            spent => format!("{spent}; {why}"),
         };
         let groups = call.hold.as_ref().filter(|_| call.verdict == "hold");
         let why = groups.map_or(why.clone(), |hold| {

@@ -2,7 +2,9 @@
 
 use checkrein_proto::decision::v1::{Decision, Outcome, OutcomeResult, Verdict};
 use checkrein_proto::hold::v1::{HeldAction, Requirement, Vote};
-use checkrein_proto::task::v1::{Amendment, Change, Delegation, LabelSource, State as TaskState, TaskLabel};
+use checkrein_proto::task::v1::{
+    Amendment, Amount, Budget, Change, Delegation, LabelSource, State as TaskState, TaskLabel,
+};
 use serde_json::{Value, json};
 use tonic::Status;
 
@@ -103,6 +105,7 @@ fn story() -> Story {
             agent: SENDER.to_owned(),
             delegated_unix_ms: START_MS + 2_000,
             expires_unix_ms: START_MS + 60_000,
+            ..Delegation::default()
         }],
         amendments: vec![
             amendment(1, 7, change("risk", "0", "50")),
@@ -340,4 +343,93 @@ fn only_who_may_not_read_the_record_is_told_a_story_without_it() {
     );
     assert!(failed(Status::unavailable("gone")).is_err());
     assert!(failed(Status::internal("broken")).is_err());
+}
+
+/// The task may make 9 calls and spend 40, of which the sender was given 2 calls and 15.
+fn bounded() -> Story {
+    let money = |limit: &str, spent: &str, reserved: &str| Budget {
+        meter: "money".to_owned(),
+        limit: limit.to_owned(),
+        spent: spent.to_owned(),
+        reserved: reserved.to_owned(),
+        unknown: "0".to_owned(),
+    };
+    let mut story = story();
+    let task = &mut story.task;
+    task.limits = Some(checkrein_proto::task::v1::Limits {
+        calls: Some(9),
+        ..checkrein_proto::task::v1::Limits::default()
+    });
+    task.calls_used = 4;
+    task.budgets = vec![money("40", "12.5", "3")];
+    task.delegations[0].calls = Some(2);
+    task.delegations[0].calls_used = 1;
+    task.delegations[0].budgets = vec![money("15", "2.5", "0")];
+    let sent = &mut story.record.as_mut().unwrap().decisions[1];
+    sent.outcome.as_mut().unwrap().spent = vec![Amount {
+        meter: "money".to_owned(),
+        amount: "2.5".to_owned(),
+    }];
+    story
+}
+
+#[test]
+fn each_agent_of_the_tree_stands_there_with_its_budgets_and_what_became_of_them() {
+    let story = bounded();
+    let text = story.text(100);
+    let lines: Vec<String> = text
+        .lines()
+        .skip_while(|line| *line != "budgets")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "AGENT GRANT OF LIMIT SPENT RESERVED UNKNOWN",
+            "reader …reader calls 9 4 0 0",
+            "reader …reader money 40 12.5 3 0",
+            "└ sender …sender calls 2 1 0 0",
+            "└ sender …sender money 15 2.5 0 0",
+        ],
+        "{text}"
+    );
+    let json = story.json();
+    let sender = &json["agents"][0]["passed_on_to"][0]["budgets"];
+    assert_eq!(
+        sender[1],
+        json!({"grant": "grant_of_sender", "meter": "money", "limit": "15", "spent": "2.5", "reserved": "0", "unknown": "0"})
+    );
+    assert_eq!(json["delegations"][0]["calls_used"], json!(1));
+    let unbounded = self::story().text(100);
+    assert!(!unbounded.contains("budgets"), "{unbounded}");
+}
+
+#[test]
+fn the_timeline_says_what_was_passed_on_and_what_calls_used_up() {
+    let story = bounded();
+    let text = story.text(100);
+    let line = |after: &str| {
+        let line = text.lines().find(|line| line.starts_with(after)).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        line("+2.000s"),
+        "+2.000s reader passed on to sender at most 2 calls, 15 money"
+    );
+    assert_eq!(
+        line("+5.000s"),
+        "+5.000s sender mail/send permit failed 2.5 money; personal"
+    );
+    for line in text.lines() {
+        assert!(line.chars().count() <= 120, "{line}");
+    }
+    let json = story.json();
+    let timeline = json["timeline"].as_array().unwrap();
+    let spent = timeline
+        .iter()
+        .find(|event| event["decision"] == "dec_5")
+        .unwrap();
+    assert_eq!(spent["spent"], json!({"money": "2.5"}));
 }

@@ -91,6 +91,8 @@ pub(super) struct Called {
     /// None: not reported, or there is none to report.
     pub outcome: Option<&'static str>,
     pub completed_at: Option<String>,
+    /// What its caller said that it used up, by meter; of any other it is what was reserved.
+    pub spent: BTreeMap<String, String>,
     pub hold: Option<HeldCall>,
 }
 
@@ -103,6 +105,14 @@ pub(super) struct HeldCall {
     pub agent: String,
     pub tool: String,
     pub groups: Vec<String>,
+}
+
+impl Called {
+    /// What it used up, in short.
+    pub(super) fn spent_text(&self) -> String {
+        let amount = |(meter, amount): (&String, &String)| format!("{amount} {meter}");
+        self.spent.iter().map(amount).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// All of it, oldest first.
@@ -206,6 +216,12 @@ fn call(
             .outcome
             .as_ref()
             .and_then(|outcome| rfc3339(outcome.completed_unix_ms)),
+        spent: stored
+            .outcome
+            .iter()
+            .flat_map(|outcome| &outcome.spent)
+            .map(|amount| (amount.meter.clone(), amount.amount.clone()))
+            .collect(),
         hold,
     }
 }

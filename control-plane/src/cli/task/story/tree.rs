@@ -6,10 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use checkrein_proto::decision::v1::{Decision, Verdict};
+use checkrein_proto::task::v1::Budget;
 use checkrein_shared::decision::Cause;
+use checkrein_shared::ledger::Meter;
 use serde::Serialize;
 
 use super::Story;
+use crate::cli::task::view::BudgetView;
 
 /// An agent at one place of the tree, with what it did there.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -22,9 +25,19 @@ pub(super) struct Actor {
     pub permitted: u64,
     pub held: u64,
     pub denied: u64,
+    /// Of its grants, as far as the control plane knows them.
+    pub budgets: Vec<Bound>,
     pub passed_on_to: Vec<Actor>,
     #[serde(skip)]
     call_ids: BTreeSet<String>,
+}
+
+/// How much of something may be used up under a grant, by its agent and by all below it, and what became of that.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Bound {
+    pub grant: String,
+    #[serde(flatten)]
+    pub budget: BudgetView,
 }
 
 /// How an agent came by its grant, as far as is known: the surest last.
@@ -46,9 +59,10 @@ pub(super) fn agents(story: &Story) -> Vec<Actor> {
     let task = &story.task;
     let mut roots = Vec::new();
     let mut places = BTreeMap::from([(task.grant_id.clone(), vec![task.agent.clone()])]);
-    place(&mut roots, (&task.agent, &[]), GivenBy::Start)
-        .grants
-        .insert(task.grant_id.clone());
+    let root = place(&mut roots, (&task.agent, &[]), GivenBy::Start);
+    root.grants.insert(task.grant_id.clone());
+    let calls = task.limits.and_then(|limits| limits.calls);
+    root.bound(&task.grant_id, (calls, task.calls_used), &task.budgets);
     for (decision, _) in story.decisions() {
         let (given_by, path) = (given_by(decision), path(decision));
         let Some((first, below)) = path.split_first() else {
@@ -71,6 +85,8 @@ pub(super) fn agents(story: &Story) -> Vec<Actor> {
         if let Some((first, below)) = path.split_first() {
             let agent = place(&mut roots, (first, below), GivenBy::ControlPlane);
             agent.grants.insert(delegation.grant_id.clone());
+            let calls = (delegation.calls, delegation.calls_used);
+            agent.bound(&delegation.grant_id, calls, &delegation.budgets);
         }
         places.insert(delegation.grant_id.clone(), path);
     }
@@ -127,9 +143,26 @@ impl Actor {
             permitted: 0,
             held: 0,
             denied: 0,
+            budgets: Vec::new(),
             passed_on_to: Vec::new(),
             call_ids: BTreeSet::new(),
         }
+    }
+
+    /// Takes in what one of its grants bounds.
+    fn bound(&mut self, grant: &str, (calls, calls_used): (Option<u64>, u64), budgets: &[Budget]) {
+        let calls = calls.map(|limit| BudgetView {
+            meter: Meter::Calls.as_str().to_owned(),
+            limit: Some(limit.to_string()),
+            spent: calls_used.to_string(),
+            reserved: "0".to_owned(),
+            unknown: "0".to_owned(),
+        });
+        let budgets = calls.into_iter().chain(budgets.iter().map(BudgetView::of));
+        self.budgets.extend(budgets.map(|budget| Bound {
+            grant: grant.to_owned(),
+            budget,
+        }));
     }
 
     fn count(&mut self, decision: &Decision) {

@@ -1,6 +1,7 @@
 //! What the control plane passes on for an agent that has no key of its own.
 
-use checkrein_proto::task::v1::{DelegateRequest, ShowRequest};
+use checkrein_proto::task::v1::{Amount, Budget, Charge, ConfirmRequest, DelegateRequest, ShowRequest};
+use checkrein_shared::id::InstanceId;
 
 use super::*;
 
@@ -166,4 +167,64 @@ async fn a_task_that_ends_during_a_delegation_ends_before_it_or_with_it() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_shows_what_became_of_the_budgets_of_each_grant_that_was_passed_on() {
+    let scene = Scene::set(None).await;
+    let (grant, task) = keyless(&scene).await;
+    let parent = scene.world.person(Role::Agent, "billing", 0).await.unwrap();
+    let amount = |amount: &str| Amount {
+        meter: "money".to_owned(),
+        amount: amount.to_owned(),
+    };
+    let bounded = DelegateRequest {
+        calls: Some(2),
+        budgets: vec![amount("15")],
+        ..online(&grant)
+    };
+    let given = parent.tasks().delegate(bounded).await.unwrap().into_inner();
+    let free = parent
+        .tasks()
+        .delegate(online(&grant))
+        .await
+        .unwrap()
+        .into_inner();
+    let one = scene.world.person(Role::Enforcer, "one", 0).await.unwrap();
+    let release = ConfirmRequest {
+        task_id: task.clone(),
+        generation: scene.generation.0,
+        presented: given.grant,
+        use_id: "0193f1c2-a4b8-7d3e-9f00-a1b2c3d4e501".to_owned(),
+        tool: LOOK.to_owned(),
+        reversibility: 1,
+        cost: vec![amount("2.5")],
+        instance_id: InstanceId::new(&SystemClock).to_string(),
+        incarnation: 1,
+        ..ConfirmRequest::default()
+    };
+    let confirmed = one.tasks().confirm(release).await.unwrap().into_inner();
+    assert_eq!(confirmed.charge(), Charge::Charged, "{confirmed:?}");
+
+    let show = ShowRequest {
+        task_id: task.clone(),
+    };
+    let shown = scene.operator.tasks().show(show).await.unwrap().into_inner();
+    let mut delegations = shown.task.unwrap().delegations;
+    delegations.sort_by_key(|delegation| delegation.grant_id != given.grant_id);
+    let [bounded, unbounded] = &delegations[..] else {
+        panic!("two")
+    };
+    assert_eq!((bounded.calls, bounded.calls_used), (Some(2), 1));
+    let money = Budget {
+        meter: "money".to_owned(),
+        limit: "15".to_owned(),
+        spent: "0".to_owned(),
+        reserved: "2.5".to_owned(),
+        unknown: "0".to_owned(),
+    };
+    assert_eq!(bounded.budgets, [money]);
+    assert_eq!(unbounded.grant_id, free.grant_id);
+    assert_eq!((unbounded.calls, unbounded.calls_used), (None, 0));
+    assert!(unbounded.budgets.is_empty());
 }
