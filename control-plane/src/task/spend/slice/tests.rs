@@ -1,3 +1,5 @@
+//! An enforcer gets a part of what is free and no more, and what a call takes is taken once.
+
 use checkrein_shared::ledger::Meter;
 use proptest::prelude::*;
 
