@@ -2,11 +2,13 @@
 
 use std::error::Error;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
     "checkrein/policy/v1/bundle.proto",
     "checkrein/policy/v1/policy.proto",
     "checkrein/decision/v1/decision.proto",
     "checkrein/hold/v1/hold.proto",
+    "checkrein/hold/v1/standing.proto",
+    "checkrein/hold/v1/state.proto",
     "checkrein/task/v1/ledger.proto",
     "checkrein/task/v1/task.proto",
     "checkrein/fleet/v1/invitation.proto",

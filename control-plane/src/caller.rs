@@ -65,6 +65,19 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ("/checkrein.hold.v1.HoldService/List", &[Operator, Approver]),
     ("/checkrein.hold.v1.HoldService/Show", &[Operator, Approver]),
     ("/checkrein.hold.v1.HoldService/Vote", &[Approver]),
+    ("/checkrein.hold.v1.HoldService/VoteAll", &[Approver]),
+    (
+        "/checkrein.hold.v1.HoldService/ListStanding",
+        &[Operator, Approver],
+    ),
+    (
+        "/checkrein.hold.v1.HoldService/ShowStanding",
+        &[Operator, Approver],
+    ),
+    (
+        "/checkrein.hold.v1.HoldService/RevokeStanding",
+        &[Operator, Approver],
+    ),
     ("/checkrein.task.v1.TaskService/Start", &[Operator, Orchestrator]),
     ("/checkrein.task.v1.TaskService/End", &[Operator, Orchestrator]),
     ("/checkrein.task.v1.TaskService/Revoke", &[Operator, Orchestrator]),

@@ -13,8 +13,10 @@
 mod api;
 mod consume;
 mod open;
+mod standing;
 mod store;
 mod sweep;
+mod together;
 mod vote;
 
 use std::collections::VecDeque;
@@ -22,8 +24,8 @@ use std::sync::Arc;
 
 use checkrein_shared::SharedClock;
 use checkrein_shared::decision::OutcomeResult;
-use checkrein_shared::hold::{InvalidTransition, State, Step};
-use checkrein_shared::id::{DecisionId, HoldId, InstanceId, TaskId};
+use checkrein_shared::hold::{InvalidTransition, State, Step, TooWide};
+use checkrein_shared::id::{DecisionId, HoldId, InstanceId, StandingId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
 
@@ -33,6 +35,7 @@ use crate::task::BelieveError;
 
 pub use consume::{Consume, ConsumeAnswer};
 pub use open::{Open, OpenAnswer};
+pub use standing::{End, Standing, Use};
 pub use sweep::sweep;
 pub use vote::Vote;
 
@@ -108,6 +111,12 @@ pub enum HoldError {
         /// What it waits for.
         groups: String,
     },
+    /// No such standing approval.
+    #[error("there is no standing approval `{0}`")]
+    NoStanding(StandingId),
+    /// Terms that an approver may not give.
+    #[error(transparent)]
+    TooWide(#[from] TooWide),
     /// The action in the request is not the one it says it is.
     #[error("the action does not have the hash it came with")]
     HashMismatch,
@@ -148,7 +157,7 @@ pub async fn cancel_all(tx: &Transaction, task: TaskId, reason: &str) -> Result<
             step(tx, id, next, reason).await?;
         }
     }
-    Ok(())
+    standing::end_of_task(tx, task, reason).await
 }
 
 /// What approvers are told of an action that was held before its task was amended.
@@ -166,6 +175,12 @@ pub async fn amend_waiting(
         return Ok(());
     }
     store::amend_waiting(tx, task, (environment, intent), AMENDED).await
+}
+
+/// Ends the standing approvals of a task that is amended, with what they approved: what else was meant to happen was said of
+/// the task as it was. To be called with the task locked, after what waits in it was shown what the task says now.
+pub async fn end_standing(tx: &Transaction, task: TaskId) -> Result<(), DatabaseError> {
+    standing::end_of_task(tx, task, "the task was amended").await
 }
 
 /// How an approval that an enforcer used ended, as its journal says.

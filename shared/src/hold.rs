@@ -5,6 +5,8 @@
 //!
 //! **Invariant**: a terminal state is terminal, and only an approved hold can be consumed, once.
 
+mod standing;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -12,9 +14,11 @@ use thiserror::Error;
 
 use crate::action::{ActionIdentity, Sha256};
 use crate::decision::OutcomeResult;
-use crate::id::{DecisionId, Generation, HoldId};
+use crate::id::{DecisionId, Generation, HoldId, StandingId};
 use crate::identity::SpiffeId;
 use crate::text::shown;
+
+pub use standing::{Bound, Bounds, STANDING_MS_MAX, STANDING_TIMES_MAX, TOGETHER_MAX, Terms, TooWide};
 
 /// How many holds may be open, per task, agent and group; beyond, the action is denied.
 pub const OPEN_HOLDS_MAX: OpenHoldsMax = OpenHoldsMax {
@@ -116,6 +120,10 @@ pub struct Vote {
     pub reason: String,
     /// When, by the database's clock.
     pub voted_ms: u64,
+    /// What else they let happen.
+    pub terms: Option<Terms>,
+    /// By which standing approval their word counts; none: they looked at this very action.
+    pub standing: Option<StandingId>,
 }
 
 /// A hold, whole.
@@ -157,6 +165,10 @@ pub struct Hold {
     pub version: u64,
     /// What a person said when denying; of a hold cancelled because another of its class was denied, that.
     pub denial_reason: String,
+    /// The arguments that say what the tool acts on.
+    pub fixed: Vec<String>,
+    /// The standing approval that approved it.
+    pub standing: Option<StandingId>,
 }
 
 /// Who may not answer a hold: everyone who asked for the action.

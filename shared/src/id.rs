@@ -129,6 +129,8 @@ ids! {
     ProofId = "proof";
     /// A part of budgets that an enforcer holds.
     SliceId = "slice";
+    /// A standing approval.
+    StandingId = "standing";
 }
 
 #[cfg(test)]

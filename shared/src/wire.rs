@@ -5,6 +5,7 @@ mod hold;
 mod ledger;
 mod revocation;
 mod roster;
+mod standing;
 mod task;
 
 use thiserror::Error;
@@ -67,6 +68,8 @@ pub enum InvalidMessage {
     #[error("`{0}` is not UTF-8 text")]
     Text(&'static str),
 }
+
+pub use standing::bounds_to_wire;
 
 pub(crate) fn ids(agents: &[SpiffeId]) -> Vec<String> {
     agents.iter().map(ToString::to_string).collect()

@@ -149,6 +149,7 @@ async fn list(
             task_id: args.task.clone(),
             page_size,
             page_token,
+            ..ListRequest::default()
         };
         let page = client.clone().list(request).await?.into_inner();
         Ok((page.holds, page.next_page_token))

@@ -1,5 +1,8 @@
 //! `HoldService` on the wire.
 
+mod standing;
+mod together;
+
 use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::hold::v1::hold_service_server::HoldService;
 use checkrein_shared::action::{ARGUMENT_BYTES_MAX, ActionIdentity, Sha256};
@@ -11,7 +14,7 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::store::{self, Filter};
-use super::{Consume, ConsumeAnswer, HoldError, Holds, Open, OpenAnswer, Refusal, Vote};
+use super::{Consume, ConsumeAnswer, HoldError, Holds, Open, OpenAnswer, Refusal, Vote, standing as given};
 use crate::api::{
     TEXT_BYTES_MAX, bad_field, bad_message, class_or_worst, database_trouble, not_found, page_rows,
     precondition, proof_id, stored_text, text,
@@ -104,16 +107,21 @@ impl HoldService for Holds {
             .filter_map(|state| State::try_from(state).ok())
             .map(State::as_str)
             .collect();
-        let waiting = [State::Open.as_str(), State::Approved.as_str()];
+        let like = Some(&request.like_hold_id).filter(|id| !id.is_empty());
+        let waiting: &[_] = match like {
+            Some(_) => &[State::Open.as_str()],
+            None => &[State::Open.as_str(), State::Approved.as_str()],
+        };
         let task = Some(&request.task_id).filter(|id| !id.is_empty());
         let filter = Filter {
-            states: if asked.is_empty() { &waiting } else { &asked },
+            states: if asked.is_empty() { waiting } else { &asked },
             task: task
                 .map(|id| {
                     id.parse()
                         .map_err(|error| bad_field("task_id", format!("{error}")))
                 })
                 .transpose()?,
+            like: like.map(|id| parse_id(id)).transpose()?,
             after: parse_token(&request.page_token)?,
             rows: page_rows(request.page_size),
         };
@@ -148,6 +156,7 @@ impl HoldService for Holds {
         Ok(Response::new(wire::ShowResponse {
             hold: Some((&hold).into()),
             labels: carried.iter().map(Into::into).collect(),
+            offer: standing::offer(&hold),
         }))
     }
 
@@ -166,11 +175,51 @@ impl HoldService for Holds {
             approve: request.approve,
             shown: parse_hash(&request.action_sha256)?,
             reason: request.reason,
+            terms: standing::parse_terms(request.approve, request.terms)?,
         };
         let hold = self.vote(vote).await?;
         Ok(Response::new(wire::VoteResponse {
             hold: Some((&hold).into()),
+            standing: standing::given_with(self, &hold).await?,
         }))
+    }
+
+    async fn vote_all(
+        &self,
+        request: Request<wire::VoteAllRequest>,
+    ) -> Result<Response<wire::VoteAllResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let votes = together::parse(&caller.id, request.into_inner().answers)?;
+        let answered = self.vote_all(votes).await;
+        Ok(Response::new(wire::VoteAllResponse {
+            results: answered.into_iter().map(together::result).collect(),
+        }))
+    }
+
+    async fn list_standing(
+        &self,
+        request: Request<wire::ListStandingRequest>,
+    ) -> Result<Response<wire::ListStandingResponse>, Status> {
+        Ok(Response::new(standing::list(self, request.into_inner()).await?))
+    }
+
+    async fn show_standing(
+        &self,
+        request: Request<wire::ShowStandingRequest>,
+    ) -> Result<Response<wire::ShowStandingResponse>, Status> {
+        let shown = standing::show(self, &request.get_ref().standing_id).await?;
+        Ok(Response::new(wire::ShowStandingResponse {
+            standing: Some(shown),
+        }))
+    }
+
+    async fn revoke_standing(
+        &self,
+        request: Request<wire::RevokeStandingRequest>,
+    ) -> Result<Response<wire::RevokeStandingResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let revoked = standing::revoke(self, &caller.id, request.into_inner()).await?;
+        Ok(Response::new(revoked))
     }
 }
 
@@ -188,6 +237,8 @@ impl From<HoldError> for Status {
         let message = error.to_string();
         match error {
             HoldError::NotFound(id) => not_found("hold", &id.to_string()),
+            HoldError::NoStanding(id) => not_found("standing approval", &id.to_string()),
+            HoldError::TooWide(_) => bad_field("terms", message),
             HoldError::Transition(_) => precondition("INVALID_TRANSITION", message),
             HoldError::TooLate(_) => precondition("HOLD_EXPIRED", message),
             HoldError::OtherBytes(_) => precondition("OTHER_BYTES", message),
@@ -274,6 +325,7 @@ fn parse_open(enforcer: &str, request: wire::OpenRequest) -> Result<Open, Status
         stored_text(field, text, bytes_max)?;
     }
     Ok(Open {
+        fixed: given::fixed(&request.denial_class, &action.tool, &action.arguments.0),
         enforcer: enforcer.to_owned(),
         decision: request
             .decision_id

@@ -8,7 +8,7 @@ use checkrein_shared::id::{DecisionId, Generation, HoldId, InstanceId, ProofId};
 use checkrein_shared::ledger::{Amounts, Ledger};
 use checkrein_shared::policy::Reversibility;
 
-use super::{HoldError, Holds, Refusal, announce, step, store, sweep, vote};
+use super::{HoldError, Holds, Refusal, announce, standing, step, store, sweep, vote};
 use crate::database::{FeedName, Transaction};
 use crate::fleet;
 use crate::task::{self, Counted, Release, Released, Spending, Task, Waiting};
@@ -161,6 +161,11 @@ async fn consume_approved(
             .filter(|vote| vote.approve)
             .map(|vote| &vote.approver)
     };
+    if let Some(reason) = standing::objection(&tx, hold, &consume.requirements, of).await? {
+        step(&tx, hold.id, hold.state.after(Step::Deny)?, &reason).await?;
+        tx.commit().await?;
+        return Ok(refused((Cause::HoldCancelled, reason)));
+    }
     if let Some(missing) = vote::unmet(&tx, &consume.requirements, yes()).await?.first() {
         let reason = format!(
             "rule `{}` now wants {} of `{}`: ask again",

@@ -6,7 +6,7 @@ use checkrein_shared::grant::Chain;
 use checkrein_shared::hold::{Hold, OPEN_HOLDS_MAX, Requirement, State};
 use checkrein_shared::id::{DecisionId, Generation, HoldId};
 
-use super::{HoldError, Holds, Refusal, announce, store, vote};
+use super::{HoldError, Holds, Refusal, announce, standing, store, vote};
 use crate::database::FeedName;
 use crate::task::{self, Task, TaskState};
 
@@ -35,6 +35,8 @@ pub struct Open {
     pub reason: String,
     /// Hash over the tool and its resource.
     pub denial_class: Sha256,
+    /// The arguments that say what the tool acts on.
+    pub fixed: Vec<String>,
 }
 
 /// What comes of it.
@@ -82,12 +84,18 @@ impl Holds {
         if let Some(said) = store::denial_of(&tx, open.action.task, open.denial_class).await? {
             return Ok(refused(Cause::DeniedBefore, vote::denied_before(&said)));
         }
-        if let Some(bound) = exhausted(store::count_open(&tx, &open).await?) {
+        let covered = standing::charge(&tx, &open, &task).await?;
+        if covered.is_none()
+            && let Some(bound) = exhausted(store::count_open(&tx, &open).await?)
+        {
             return Ok(refused(Cause::HoldsExhausted, bound));
         }
         let id = HoldId::new(&*self.clock);
         store::insert(&tx, id, &open).await?;
-        announce(&tx, id, "").await?;
+        match &covered {
+            Some(by) => standing::approve(&tx, id, by).await?,
+            None => announce(&tx, id, "").await?,
+        }
         let hold = store::find(&tx, id).await?.ok_or(HoldError::NotFound(id))?;
         tx.commit().await?;
         Ok(OpenAnswer::Held(Box::new(hold)))

@@ -1,6 +1,7 @@
 //! Holds in Postgres, whose clock decides what is late.
 
 mod read;
+pub(super) mod standing;
 mod write;
 
 pub(super) use read::{

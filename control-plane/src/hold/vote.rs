@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use checkrein_shared::action::Sha256;
-use checkrein_shared::hold::{Askers, Hold, Requirement, State, Step};
-use checkrein_shared::id::HoldId;
+use checkrein_shared::hold::{Askers, Hold, Requirement, State, Step, Terms};
+use checkrein_shared::id::{HoldId, StandingId};
 use checkrein_shared::identity::SpiffeId;
 
-use super::{HoldError, Holds, announce, step, store, sweep};
+use super::{HoldError, Holds, announce, standing, step, store, sweep};
 use crate::database::{DatabaseError, Transaction};
-use crate::{fleet, task};
+use crate::fleet;
+use crate::task::{self, Task};
 
 /// A vote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,13 +25,20 @@ pub struct Vote {
     pub shown: Sha256,
     /// Why.
     pub reason: String,
+    /// What else they let happen.
+    pub terms: Option<Terms>,
 }
 
 impl Holds {
     /// Counts a vote. The first no ends an open hold, and takes back an approval that has not been used, and with it whatever
     /// else waits in the task for the same tool on the same resource; the last yes that was needed approves it. The same vote again changes nothing; another vote replaces it while the hold is open.
-    pub async fn vote(&self, vote: Vote) -> Result<Hold, HoldError> {
+    pub async fn vote(&self, mut vote: Vote) -> Result<Hold, HoldError> {
         let tx = self.database.begin("hold.vote").await?;
+        // What else happens is between the task's end and its uses: one or the other comes first.
+        let task = match &vote.terms {
+            Some(_) => Some(lock_task(&tx, vote.hold).await?),
+            None => None,
+        };
         let siblings = if vote.approve {
             Vec::new()
         } else {
@@ -39,15 +47,20 @@ impl Holds {
         let held = store::lock(&tx, vote.hold)
             .await?
             .ok_or(HoldError::NotFound(vote.hold))?;
+        vote.terms = standing::terms_of(&tx, &held.hold, vote.terms.take()).await?;
         if has_voted_so(&held.hold, &vote) {
             return Ok(held.hold);
         }
         may_vote(&tx, &held.hold, &vote).await?;
         let in_time = match (held.is_late, vote.approve) {
             (true, _) => false,
-            (false, true) => approve(&tx, &held.hold, &vote).await?,
+            (false, true) => {
+                let given = task.as_ref().map(|task| (StandingId::new(&*self.clock), task));
+                approve(&tx, &held.hold, &vote, given).await?
+            }
             (false, false) => {
                 deny(&tx, &held.hold, &vote).await?;
+                standing::end_of_class(&tx, &vote).await?;
                 cancel_siblings(&tx, &siblings, &vote.reason).await?;
                 true
             }
@@ -67,7 +80,12 @@ impl Holds {
 }
 
 /// Counts a yes; false if time ran out meanwhile, and the yes does not count.
-async fn approve(tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<bool, HoldError> {
+async fn approve(
+    tx: &Transaction,
+    hold: &Hold,
+    vote: &Vote,
+    given: Option<(StandingId, &Task)>,
+) -> Result<bool, HoldError> {
     let approved = hold.state.after(Step::Approve)?;
     let others = hold
         .votes
@@ -84,6 +102,9 @@ async fn approve(tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<bool, Hol
         return Ok(false);
     }
     store::record_vote(tx, vote).await?;
+    if let Some((id, task)) = given {
+        standing::give(tx, id, (hold, task), vote).await?;
+    }
     announce(tx, hold.id, "").await?;
     Ok(true)
 }
@@ -99,11 +120,15 @@ async fn deny(tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<(), HoldErro
 /// A no is for the whole class: the task is locked, so that nothing of the class is opened or used meanwhile, and then
 /// everything of it that waits, this hold among the rest, in the one order of holds. Gives the others.
 async fn lock_class(tx: &Transaction, id: HoldId) -> Result<Vec<(HoldId, State)>, HoldError> {
-    let task = store::task_of(tx, id).await?.ok_or(HoldError::NotFound(id))?;
-    task::lock(tx, task).await?;
+    lock_task(tx, id).await?;
     let mut class = store::lock_waiting_of_class(tx, id).await?;
     class.retain(|(other, _)| *other != id);
     Ok(class)
+}
+
+async fn lock_task(tx: &Transaction, id: HoldId) -> Result<Task, HoldError> {
+    let task = store::task_of(tx, id).await?.ok_or(HoldError::NotFound(id))?;
+    task::lock(tx, task).await?.ok_or(HoldError::NotFound(id))
 }
 
 /// Ends what waits for the same thing, under whatever call or amount: the answer to it was given.
@@ -160,10 +185,9 @@ pub(super) async fn unmet<'a>(
 
 fn has_voted_so(hold: &Hold, vote: &Vote) -> bool {
     hold.action_sha256 == vote.shown
-        && hold
-            .votes
-            .iter()
-            .any(|before| before.approver == vote.approver && before.approve == vote.approve)
+        && hold.votes.iter().any(|before| {
+            before.approver == vote.approver && before.approve == vote.approve && before.terms == vote.terms
+        })
 }
 
 async fn may_vote(tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<(), HoldError> {

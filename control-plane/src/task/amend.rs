@@ -140,6 +140,7 @@ impl Tasks {
         let amended = store::epoch::amend(tx, task.id, grant, terms).await?;
         let amended = amended.ok_or(TaskError::Over(task.id))?;
         hold::amend_waiting(tx, task.id, &amended.environment, &amended.intent).await?;
+        hold::end_standing(tx, task.id).await?;
         let before = Revocation {
             what: Revoked::Before {
                 task: amended.id,

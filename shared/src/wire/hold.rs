@@ -73,6 +73,8 @@ impl From<&Vote> for wire::Vote {
             approve: vote.approve,
             reason: vote.reason.clone(),
             voted_unix_ms: vote.voted_ms,
+            terms: vote.terms.as_ref().map(Into::into),
+            standing_id: vote.standing.map(|id| id.to_string()).unwrap_or_default(),
         }
     }
 }
@@ -104,6 +106,7 @@ impl From<&Hold> for wire::Hold {
             version: hold.version,
             outcome: outcome.into(),
             denial_reason: hold.denial_reason.clone(),
+            standing_id: hold.standing.map(|id| id.to_string()).unwrap_or_default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use checkrein_proto::decision::v1::decision_service_client::DecisionServiceClien
 use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_proto::fleet::v1::{RemoveRequest, RemoveResponse};
 use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
-use checkrein_proto::hold::v1::{Hold, ListRequest, VoteRequest};
+use checkrein_proto::hold::v1::{Hold, ListRequest, Terms, VoteRequest, VoteResponse};
 use checkrein_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use checkrein_proto::policy::v1::{PackFile, PushRequest};
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
@@ -193,6 +193,17 @@ impl Person {
 
     /// Votes on what a hold shows; the hash is computed from it.
     pub async fn vote(&self, hold: &Hold, approve: bool) -> Result<Hold, tonic::Status> {
+        let voted = self.vote_with(hold, approve, None).await?;
+        voted.hold.ok_or_else(|| tonic::Status::internal("no hold"))
+    }
+
+    /// The same, and says what else may happen.
+    pub async fn vote_with(
+        &self,
+        hold: &Hold,
+        approve: bool,
+        terms: Option<Terms>,
+    ) -> Result<VoteResponse, tonic::Status> {
         let shown = hold
             .action
             .clone()
@@ -208,10 +219,10 @@ impl Person {
             } else {
                 "not today".to_owned()
             },
+            terms,
             idempotency_key: fresh_key(),
         };
-        let voted = self.holds().vote(request).await?.into_inner();
-        voted.hold.ok_or_else(|| tonic::Status::internal("no hold"))
+        Ok(self.holds().vote(request).await?.into_inner())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Holds: approved bytes are executed bytes, at most once, never late, never by the asker.
 
+mod again;
 mod amended;
 mod bounds;
 mod class;
@@ -9,6 +10,7 @@ mod register;
 mod removed;
 mod settle;
 mod standing;
+mod together;
 
 use std::time::Duration;
 

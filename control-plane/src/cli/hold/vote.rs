@@ -106,6 +106,7 @@ impl Word {
             approve,
             action_sha256: sha256.to_bytes(),
             reason,
+            terms: None,
             idempotency_key,
         }
     }

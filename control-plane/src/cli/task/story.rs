@@ -190,6 +190,7 @@ async fn holds(connection: Connection, task_id: &str, records_max: u32) -> Resul
             task_id: task_id.to_owned(),
             page_size,
             page_token,
+            ..hold::ListRequest::default()
         };
         let page = client.clone().list(request).await?.into_inner();
         Ok((page.holds, page.next_page_token))

@@ -153,6 +153,7 @@ impl HoldService for State {
         Ok(Response::new(hold::ShowResponse {
             hold: Some(hold),
             labels: Vec::new(),
+            offer: None,
         }))
     }
 
@@ -162,7 +163,38 @@ impl HoldService for State {
     ) -> Result<Response<hold::VoteResponse>, Status> {
         self.votes.lock().unwrap().push(request.into_inner());
         let hold = self.hold.lock().unwrap().clone();
-        Ok(Response::new(hold::VoteResponse { hold: Some(hold) }))
+        Ok(Response::new(hold::VoteResponse {
+            hold: Some(hold),
+            standing: None,
+        }))
+    }
+
+    async fn vote_all(
+        &self,
+        _: Request<hold::VoteAllRequest>,
+    ) -> Result<Response<hold::VoteAllResponse>, Status> {
+        Err(Status::unimplemented("nothing is answered together here"))
+    }
+
+    async fn list_standing(
+        &self,
+        _: Request<hold::ListStandingRequest>,
+    ) -> Result<Response<hold::ListStandingResponse>, Status> {
+        Ok(Response::new(hold::ListStandingResponse::default()))
+    }
+
+    async fn show_standing(
+        &self,
+        _: Request<hold::ShowStandingRequest>,
+    ) -> Result<Response<hold::ShowStandingResponse>, Status> {
+        Err(Status::not_found("there is no such standing approval"))
+    }
+
+    async fn revoke_standing(
+        &self,
+        _: Request<hold::RevokeStandingRequest>,
+    ) -> Result<Response<hold::RevokeStandingResponse>, Status> {
+        Err(Status::not_found("there is no such standing approval"))
     }
 }
 

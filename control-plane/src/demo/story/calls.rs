@@ -306,6 +306,7 @@ impl Story {
             approve,
             action_sha256: identity.sha256().to_bytes(),
             reason: reason.to_owned(),
+            terms: None,
             idempotency_key: idempotency_key(&SystemClock),
         };
         HoldServiceClient::new(self.stage.approver.clone())

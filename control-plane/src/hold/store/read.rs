@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use checkrein_shared::action::{ActionIdentity, MaskedArguments, Sha256};
 use checkrein_shared::hold::{Hold, Requirement, State, Vote};
-use checkrein_shared::id::{DecisionId, Generation, HoldId, InstanceId, TaskId};
+use checkrein_shared::id::{DecisionId, Generation, HoldId, InstanceId, StandingId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use tokio_postgres::Row;
 
@@ -12,6 +12,7 @@ use super::super::open::OpenCounts;
 use super::super::sweep::{OUTCOME_GRACE, SWEEP_ROWS_MAX};
 use super::super::vote::waits;
 use super::super::{HoldEvent, Open};
+use super::standing::vote;
 use crate::database::{
     DatabaseError, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, signed, unsigned,
 };
@@ -26,6 +27,8 @@ pub(in super::super) struct Held {
 pub(in super::super) struct Filter<'a> {
     pub(in super::super) states: &'a [&'static str],
     pub(in super::super) task: Option<TaskId>,
+    /// Only with the tool, definition and arguments of this one.
+    pub(in super::super) like: Option<HoldId>,
     pub(in super::super) after: Option<(u64, HoldId)>,
     pub(in super::super) rows: i64,
 }
@@ -89,11 +92,14 @@ pub(in super::super) async fn list(
         SELECT id FROM hold
         WHERE state = ANY ($1) AND ($2::uuid IS NULL OR task_id = $2)
           AND ($3::timestamptz IS NULL OR (decide_by, id) > ($3, $4))
+          AND ($6::uuid IS NULL OR (tool, definition_sha256, arguments)
+              = (SELECT tool, definition_sha256, arguments FROM hold WHERE id = $6))
         ORDER BY decide_by, id LIMIT $5";
     let (moment, id) = filter.after.map(|(ms, id)| (from_ms(ms), id.uuid())).unzip();
     let task = filter.task.map(TaskId::uuid);
+    let like = filter.like.map(HoldId::uuid);
     let rows = tx
-        .query(list, &[&filter.states, &task, &moment, &id, &filter.rows])
+        .query(list, &[&filter.states, &task, &moment, &id, &filter.rows, &like])
         .await
         .map_err(|source| tx.failed(source))?;
     Ok(rows.iter().map(|row| HoldId::from_uuid(row.get(0))).collect())
@@ -281,20 +287,12 @@ pub(in super::super) async fn group_members(
 
 async fn votes(tx: &Transaction, id: HoldId) -> Result<Vec<Vote>, DatabaseError> {
     let read = "-- hold.votes
-        SELECT approver, approve, reason, voted_at FROM hold_vote WHERE hold_id = $1 ORDER BY voted_at";
+        SELECT * FROM hold_vote WHERE hold_id = $1 ORDER BY voted_at";
     let rows = tx
         .query(read, &[&id.uuid()])
         .await
         .map_err(|source| tx.failed(source))?;
-    let decode = |row: &Row| {
-        Ok(Vote {
-            approver: parsed(row, "approver", "hold_vote")?,
-            approve: row.get("approve"),
-            reason: row.get("reason"),
-            voted_ms: moment_ms(row, "voted_at"),
-        })
-    };
-    rows.iter().map(decode).collect()
+    rows.iter().map(vote).collect()
 }
 
 pub(in super::super) async fn events_after(
@@ -400,6 +398,10 @@ async fn whole(tx: &Transaction, row: &Row) -> Result<Hold, DatabaseError> {
         use_by_ms,
         version: unsigned(row.get("version")),
         denial_reason: row.get::<_, Option<String>>("denial_reason").unwrap_or_default(),
+        fixed: row.get("fixed"),
+        standing: row
+            .get::<_, Option<uuid::Uuid>>("standing_id")
+            .map(StandingId::from_uuid),
     })
 }
 

@@ -5,15 +5,16 @@ use checkrein_shared::id::{DecisionId, HoldId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 
 use super::super::{Consume, Open, Vote};
+use super::standing;
 use crate::database::{DatabaseError, FeedName, Transaction, signed};
 
 pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) -> Result<(), DatabaseError> {
     let insert = "-- hold.insert
         INSERT INTO hold (id, task_id, call_id, action_sha256, agent, user_name, tool, definition_sha256, arguments,
             denial_class, enforcer, decision_id, generation, environment, intent, reason, opened_at, decide_by,
-            use_within_ms, state, version, delegated_by)
+            use_within_ms, state, version, delegated_by, fixed)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, now.moment,
-               now.moment + $17::bigint * interval '1 millisecond', $18, 'open', 1, $19
+               now.moment + $17::bigint * interval '1 millisecond', $18, 'open', 1, $19, $20
         FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS moment) now";
     let shortest =
         |of: fn(&Requirement) -> u64| signed(open.requirements.iter().map(of).min().unwrap_or_default());
@@ -41,6 +42,7 @@ pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) 
             &shortest(|requirement| requirement.decide_within_ms),
             &shortest(|requirement| requirement.use_within_ms),
             &delegated_by,
+            &open.fixed,
         ],
     )
     .await?;
@@ -196,5 +198,6 @@ pub(in super::super) async fn record_vote(tx: &Transaction, vote: &Vote) -> Resu
             &vote.reason,
         ],
     )
-    .await
+    .await?;
+    standing::record_terms(tx, (vote.hold, &vote.approver), vote.terms.as_ref()).await
 }
