@@ -5,6 +5,7 @@
 //! **Invariant**: no verb here knows more than its caller's certificate lets it, and none decides anything: the control
 //! plane does. With `--json` a command prints one JSON document to standard output and nothing else there.
 
+mod approval;
 pub mod client;
 mod decision;
 mod demo;
@@ -102,6 +103,8 @@ enum Command {
     Policy(policy::Args),
     /// Answer actions that wait for people
     Hold(hold::Args),
+    /// See and end what may happen again without asking
+    Approval(approval::Args),
     /// Give an agent authority, and take it back
     Task(task::Args),
     /// Read what was decided, and why
@@ -126,6 +129,7 @@ pub async fn run(cli: Cli, clock: SharedClock) -> ExitCode {
         Command::Demo => demo::run(&invocation).await,
         Command::Policy(args) => policy::run(args, &invocation).await,
         Command::Hold(args) => hold::run(args, &invocation).await,
+        Command::Approval(args) => approval::run(args, &invocation).await,
         Command::Task(args) => task::run(args, &invocation).await,
         Command::Decision(args) => decision::run(args, &invocation).await,
         Command::Fleet(args) => fleet::run(args, &invocation).await,

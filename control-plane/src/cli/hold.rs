@@ -4,6 +4,8 @@
 
 mod action;
 mod show;
+mod terms;
+mod together;
 mod view;
 mod vote;
 
@@ -21,6 +23,9 @@ use super::pages::Rows;
 use super::values::LIMIT_DEFAULT;
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
+use terms::TermsArgs;
+pub(super) use terms::words as bound_words;
+use together::Which;
 use view::HoldView;
 pub(super) use view::state_word;
 pub(super) use vote::VoteError;
@@ -36,7 +41,7 @@ pub(super) struct Args {
 enum Command {
     /// What waits, the most urgent first
     #[command(
-        after_help = "Example:\n  checkrein hold list\n  checkrein hold list --state denied --state expired"
+        after_help = "Example:\n  checkrein hold list\n  checkrein hold list --state denied --state expired\n  checkrein hold list --like hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6"
     )]
     List(ListArgs),
     /// Exactly what will happen if this is approved
@@ -45,15 +50,27 @@ enum Command {
         /// The hold, as `hold list` names it
         id: String,
     },
-    /// Let it happen, once
-    #[command(after_help = "Example:\n  checkrein hold approve hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6")]
+    /// Let it happen, once; or also what is like it, for a while and in bounds
+    #[command(after_help = APPROVE_EXAMPLES)]
     Approve(ApproveArgs),
     /// Don't let it happen; the agent is told why, and not to try another way
     #[command(
-        after_help = "Example:\n  checkrein hold deny hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --reason 'not our supplier'"
+        after_help = "Example:\n  checkrein hold deny hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --reason 'not our supplier'\n  checkrein hold deny --like hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --reason 'not our supplier'"
     )]
     Deny(DenyArgs),
 }
+
+const APPROVE_EXAMPLES: &str = "\
+Examples:
+  This, once:
+    checkrein hold approve hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6
+  Several, each once; or all that wait with the same tool and arguments:
+    checkrein hold approve hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f7
+    checkrein hold approve --like hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6
+  This, and for two hours up to 20 payments like it, of at most 500, whatever the memo says:
+    checkrein hold approve hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --for 2h --times 20 --at-most amount=500 --any memo
+
+What may happen again is shown before you are asked, and can be taken back: `checkrein approval revoke`.";
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
@@ -63,6 +80,9 @@ struct ListArgs {
     /// Only of this task
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     task: String,
+    /// Only open ones with the tool, definition and arguments of this hold, in any task
+    #[arg(long, value_name = "HOLD", default_value = "", hide_default_value = true)]
+    like: String,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = LIMIT_DEFAULT, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -70,8 +90,14 @@ struct ListArgs {
 
 #[derive(Debug, clap::Args)]
 struct ApproveArgs {
-    /// The hold
-    id: String,
+    /// The hold; several are answered together, at most 100
+    #[arg(required_unless_present = "like", value_name = "HOLD")]
+    ids: Vec<String>,
+    /// All that wait with the tool, definition and arguments of this hold, in any task
+    #[arg(long, value_name = "HOLD", conflicts_with = "ids")]
+    like: Option<String>,
+    #[command(flatten)]
+    again: TermsArgs,
     /// Don't ask again
     #[arg(long, short)]
     yes: bool,
@@ -79,8 +105,12 @@ struct ApproveArgs {
 
 #[derive(Debug, clap::Args)]
 struct DenyArgs {
-    /// The hold
-    id: String,
+    /// The hold; several are answered together, at most 100
+    #[arg(required_unless_present = "like", value_name = "HOLD")]
+    ids: Vec<String>,
+    /// All that wait with the tool, definition and arguments of this hold, in any task
+    #[arg(long, value_name = "HOLD", conflicts_with = "ids")]
+    like: Option<String>,
     /// What the agent and its human are told
     #[arg(long, value_name = "TEXT")]
     reason: String,
@@ -101,36 +131,67 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     match args.command {
         Command::List(args) => list(client, args, invocation).await,
         Command::Show { id } => {
-            let (hold, labels) = find(client, id).await?;
+            let (hold, labels, offer) = find(client, id).await?;
             let now_ms = invocation.now_ms();
             let document = HoldView::of(&hold).in_task_with(&labels);
-            invocation.answer(&document, |paint| show::page(&hold, &labels, now_ms, paint))?;
+            invocation.answer(&document, |paint| {
+                let mut page = show::page(&hold, &labels, now_ms, paint);
+                if let Some(offer) = &offer {
+                    page.push('\n');
+                    page.push_str(&terms::offered(offer, paint));
+                }
+                page
+            })?;
             Ok(Outcome::Done)
         }
         Command::Approve(args) => {
-            vote::cast(client, args.id, vote::Word::Approve, args.yes, invocation).await
-        }
-        Command::Deny(args) => {
-            vote::cast(
+            answer(
                 client,
-                args.id,
-                vote::Word::Deny { reason: args.reason },
-                args.yes,
+                (args.ids, args.like),
+                vote::Word::Approve,
+                (args.again, args.yes),
                 invocation,
             )
             .await
         }
+        Command::Deny(args) => {
+            let word = vote::Word::Deny { reason: args.reason };
+            let again = TermsArgs::default();
+            answer(client, (args.ids, args.like), word, (again, args.yes), invocation).await
+        }
     }
 }
 
-/// The hold, and what its task carries.
+/// One hold, with terms if there are any; or several together, each for itself.
+async fn answer(
+    client: HoldServiceClient<Connection>,
+    (mut ids, like): (Vec<String>, Option<String>),
+    word: vote::Word,
+    (again, yes): (TermsArgs, bool),
+    invocation: &Invocation,
+) -> Result<Outcome, Error> {
+    let which = match (like, ids.len()) {
+        (None, 1) => {
+            let id = ids.remove(0);
+            return vote::cast(client, id, word, (&again, yes), invocation).await;
+        }
+        (Some(like), _) => Which::Like(like),
+        (None, _) => Which::These(ids),
+    };
+    if again != TermsArgs::default() {
+        return Err(VoteError::AgainTogether.into());
+    }
+    together::cast(client, which, &word, yes, invocation).await
+}
+
+/// The hold, what its task carries, and what a standing approval of it could allow.
 async fn find(
     mut client: HoldServiceClient<Connection>,
     hold_id: String,
-) -> Result<(wire::Hold, Vec<TaskLabel>), Error> {
+) -> Result<(wire::Hold, Vec<TaskLabel>, Option<wire::Offer>), Error> {
     let shown = client.show(ShowRequest { hold_id }).await?.into_inner();
     let hold = shown.hold.ok_or(Error::Incomplete("hold"))?;
-    Ok((hold, shown.labels))
+    Ok((hold, shown.labels, shown.offer))
 }
 
 async fn list(
@@ -149,7 +210,7 @@ async fn list(
             task_id: args.task.clone(),
             page_size,
             page_token,
-            ..ListRequest::default()
+            like_hold_id: args.like.clone(),
         };
         let page = client.clone().list(request).await?.into_inner();
         Ok((page.holds, page.next_page_token))

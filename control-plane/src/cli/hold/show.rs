@@ -5,6 +5,7 @@ use checkrein_proto::task::v1::TaskLabel;
 use checkrein_shared::identity::SpiffeId;
 
 use super::action::ShownAction;
+use super::terms::words;
 use super::view;
 use crate::cli::ledger::carried;
 use crate::cli::output::{Fields, Paint, Style, relative, span, style_of, visible};
@@ -106,7 +107,21 @@ fn waiting(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
             vote.approver,
             relative(vote.voted_unix_ms, now_ms)
         );
-        fields.line("vote", &said);
+        fields.line("vote", &said).line("by approval", &vote.standing_id);
+        if let Some(terms) = &vote.terms {
+            let bounds: Vec<String> = terms.bounds.iter().map(words).collect();
+            let again = format!(
+                "and so up to {} more times within {}, if all who approve say so: {}",
+                terms.times,
+                span(terms.for_ms),
+                if bounds.is_empty() {
+                    "with exactly these arguments".to_owned()
+                } else {
+                    format!("{}, all else exactly as shown", bounds.join(", "))
+                }
+            );
+            fields.line("", &again);
+        }
     }
     fields
         .line("denied because", &hold.denial_reason)

@@ -44,6 +44,12 @@ pub(super) struct HoldView {
     /// Only where one hold is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     task_carries: Option<Vec<LabelView>>,
+    /// The standing approval that approved it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    approved_by_approval: String,
+    /// The standing approval that came into force with it; only where it was just voted on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -96,7 +102,15 @@ impl HoldView {
             use_by: rfc3339(hold.use_by_unix_ms),
             version: hold.version,
             task_carries: None,
+            approved_by_approval: hold.standing_id.clone(),
+            approval: None,
         }
+    }
+
+    /// With the standing approval that came into force.
+    pub(super) fn with_approval(mut self, approval: Option<String>) -> Self {
+        self.approval = approval;
+        self
     }
 
     /// With what its task carries.

@@ -3,12 +3,15 @@
 use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
 use checkrein_proto::hold::v1::{self as wire, VoteRequest};
 use checkrein_shared::action::{InvalidArguments, InvalidSha256, Sha256};
+use checkrein_shared::hold::TOGETHER_MAX;
 use checkrein_shared::wire::InvalidMessage;
 use thiserror::Error;
 
 use super::action::ShownAction;
+use super::terms::{TermsArgs, preview};
 use super::view::{HoldView, state_word};
 use super::{find, show};
+use crate::cli::approval;
 use crate::cli::client::Connection;
 use crate::cli::output::{Paint, Style, relative, style_of, visible};
 use crate::cli::{Error, Invocation, Outcome};
@@ -51,6 +54,20 @@ pub enum VoteError {
         /// What the control plane says it is.
         named: Sha256,
     },
+    /// More than one request takes.
+    #[error("{0} holds are more than the {TOGETHER_MAX} that can be answered at once; not voted")]
+    TooMany(usize),
+    /// Nothing waits.
+    #[error("nothing waits that is like `{0}`; `checkrein hold list` says what does")]
+    NoneAlike(String),
+    /// Nothing of it can happen again.
+    #[error(
+        "hold `{0}` is not open, or can't be allowed again: approve it without --for, --times, --at-most and --any"
+    )]
+    NoOffer(String),
+    /// What may happen again is said of one.
+    #[error("--for, --times, --at-most and --any are said of one hold: approve it by itself; not voted")]
+    AgainTogether,
     /// Nobody was there to confirm.
     #[error("not voted: there is no terminal to ask on; say --yes if you have read it")]
     NotAsked,
@@ -64,27 +81,62 @@ pub(super) async fn cast(
     mut client: HoldServiceClient<Connection>,
     id: String,
     word: Word,
-    yes: bool,
+    (again, yes): (&TermsArgs, bool),
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {
-    let (hold, labels) = find(client.clone(), id).await?;
+    let (hold, labels, offer) = find(client.clone(), id).await?;
     let action = ShownAction::verify(&hold)?;
+    let terms = again.terms(&labels);
+    let paint = invocation.paint_notes();
+    let preview = match (&terms, &offer) {
+        (None, _) => String::new(),
+        (Some(terms), Some(offer)) => preview(&hold, offer, terms, paint),
+        (Some(_), None) => return Err(VoteError::NoOffer(hold.hold_id).into()),
+    };
     if !invocation.json() || !yes {
-        let page = show::page(&hold, &labels, invocation.now_ms(), invocation.paint_notes());
+        let page = show::page(&hold, &labels, invocation.now_ms(), paint);
         invocation.note(&page);
+        if !preview.is_empty() {
+            invocation.note(&preview);
+        }
     }
     if !yes {
-        match invocation.confirm(word.question())? {
+        let question = if terms.is_some() {
+            "let exactly this happen, once, and what is like it as said above?"
+        } else {
+            word.question()
+        };
+        match invocation.confirm(question)? {
             Some(true) => {}
             Some(false) => return Err(VoteError::Declined.into()),
             None => return Err(VoteError::NotAsked.into()),
         }
     }
-    let request = word.request(hold.hold_id, action.sha256, invocation.idempotency_key());
+    let gives = terms.is_some();
+    let request = VoteRequest {
+        terms,
+        ..word.request(hold.hold_id, action.sha256, invocation.idempotency_key())
+    };
     let voted = client.vote(request).await?.into_inner();
     let hold = voted.hold.ok_or(Error::Incomplete("hold"))?;
     let now_ms = invocation.now_ms();
-    invocation.answer(&HoldView::of(&hold), |paint| result_line(&hold, now_ms, paint))?;
+    let id = voted
+        .standing
+        .as_ref()
+        .map(|standing| standing.standing_id.clone());
+    invocation.answer(&HoldView::of(&hold).with_approval(id), |paint| {
+        let mut out = result_line(&hold, now_ms, paint);
+        match &voted.standing {
+            Some(standing) => out.push_str(&approval::page(standing, now_ms, paint)),
+            None if gives && hold.state() == wire::State::Approved => {
+                out.push_str(
+                    "nothing else is allowed: not everyone who approved it allowed the same again\n",
+                );
+            }
+            None => {}
+        }
+        out
+    })?;
     Ok(Outcome::Done)
 }
 
@@ -93,6 +145,25 @@ impl Word {
         match self {
             Self::Approve => "let exactly this happen, once?",
             Self::Deny { .. } => "refuse this?",
+        }
+    }
+
+    /// The same of several.
+    pub(super) fn question_of(&self, count: usize) -> String {
+        match self {
+            Self::Approve => format!("let exactly these {count} happen, each once?"),
+            Self::Deny { .. } => format!("refuse these {count}?"),
+        }
+    }
+
+    pub(super) const fn approves(&self) -> bool {
+        matches!(self, Self::Approve)
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Self::Approve => "",
+            Self::Deny { reason } => reason,
         }
     }
 
