@@ -1,6 +1,7 @@
 //! Standing approvals: what people let happen again happens, within what they saw, and nothing else does.
 
 mod ends;
+mod races;
 
 use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::hold::v1::State;
