@@ -311,6 +311,7 @@ fn keep_house(database: &Database, retention: Retention, stop: &CancellationToke
                 task::forget_revocations(&of).await?;
                 task::forget_proofs(&of).await?;
                 task::forget_slices(&of).await?;
+                task::sweep_budgets(&of).await?;
                 hold::forget_events(&of).await?;
                 of.forget_old_answers().await?;
                 let bundles = policy::retire(&of).await?;

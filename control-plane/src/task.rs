@@ -49,6 +49,7 @@ pub use ledger::{
 pub use presented::{BelieveError, Objection, believe, forget_proofs};
 pub use relabel::{Brought, relabel};
 pub use revocation::{RevocationLog, forget_revocations, load_revocations, stopped};
+pub use spend::gone::{give_up_removed, sweep_budgets};
 pub use spend::settle::Settle;
 pub use spend::slice::{Draw, Home, forget_slices, take_in};
 pub use spend::{Ending, Spending, give_up, lock_slices_before, queue::Waiting};

@@ -58,6 +58,7 @@ impl Fleet {
             }
             let tasks = task::revoke_all_of(&tx, id, by, reason).await?;
             let removal = store::insert_removal(&tx, id, by, reason, tasks).await?;
+            task::give_up_removed(&tx, id).await?;
             tx.raise(FeedName::Fleet).await?;
             if id.role() == Some(Role::Agent) {
                 // The rosters of its enforcers name it no more.

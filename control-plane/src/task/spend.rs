@@ -11,6 +11,7 @@
 //! itself.
 
 pub(super) mod account;
+pub(super) mod gone;
 pub(super) mod queue;
 pub(super) mod settle;
 pub(super) mod slice;

@@ -360,6 +360,17 @@ pub(in crate::task) async fn close_before(
     closed.map(drop).map_err(|source| tx.failed(source))
 }
 
+/// Nothing is drawn any more from what this enforcer held.
+pub(in crate::task) async fn close_of_enforcer(
+    tx: &Transaction,
+    enforcer: &str,
+) -> Result<(), DatabaseError> {
+    let close = "-- slice.close_of_enforcer
+        UPDATE slice SET closed_at = clock_timestamp() WHERE enforcer = $1 AND closed_at IS NULL";
+    let closed = tx.execute(close, &[&enforcer]).await;
+    closed.map(drop).map_err(|source| tx.failed(source))
+}
+
 /// Deletes what was closed this long ago. What was drawn from it and not settled is each call's own.
 pub(in crate::task) async fn delete_closed(tx: &Transaction, kept: Duration) -> Result<u64, DatabaseError> {
     let delete = "-- slice.delete_closed

@@ -2,6 +2,8 @@
 //!
 //! **Invariant**: whoever changes a budget, or ends what is held in it, has locked its row, and locks several in one order.
 
+mod gone;
+
 use checkrein_shared::id::{InstanceId, TaskId};
 use checkrein_shared::ledger::Meter;
 use checkrein_shared::policy::{Budget, Per};
@@ -12,6 +14,8 @@ use crate::database::{DatabaseError, Transaction, inconsistent, moment_ms, signe
 use crate::task::spend::account::{Account, End, Held};
 use crate::task::spend::queue::{PLACE_KEPT, WAITERS_MAX};
 use crate::task::spend::{Spending, key_of_task};
+
+pub(in crate::task) use gone::{delete_over, delete_waits, open_of_enforcer, removed_with_open};
 
 /// A task shows at most this many of its reservations that nobody knows the end of.
 const UNKNOWN_SHOWN_MAX: i64 = 500;

@@ -1,5 +1,6 @@
 //! What was held when an enforcer crashed stays held: nobody knows whether the call was made.
 
+use checkrein_control_plane::task::sweep_budgets;
 use checkrein_proto::task::v1::SettleRequest;
 
 use super::*;
@@ -121,4 +122,55 @@ async fn a_call_under_way_is_settled_by_nobody_but_its_journal() {
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert_eq!(scene.money(&task).await, ["0", "4", "0"]);
     done(permit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_enforcer_that_is_removed_nobody_knows_how_its_calls_end_and_a_person_settles_them() {
+    let scene = Scene::set(&["edge", "other"]).await;
+    let (grant, task) = scene.task("10").await;
+    let permit = permitted(scene.pay(&grant, "4").await);
+    let other = permitted(scene.call(1, &grant, PAY, "{\"amount\":3}").await);
+    scene
+        .operator
+        .remove("spiffe://acme.example/enforcer/edge")
+        .await
+        .unwrap();
+    assert_eq!(scene.money(&task).await, ["0", "3", "4"]);
+    let [unknown] = &scene.shown(&task).await.unknown[..] else {
+        panic!("one")
+    };
+    let settle = SettleRequest {
+        task_id: task.clone(),
+        use_id: unknown.use_id.clone(),
+        returned: true,
+        reason: "the machine never sent it".to_owned(),
+        ..SettleRequest::default()
+    };
+    scene.operator.tasks().settle(settle).await.unwrap();
+    assert_eq!(scene.money(&task).await, ["0", "3", "0"]);
+    permit.detach();
+    done(other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_held_while_an_enforcer_was_removed_is_found_later_and_old_windows_are_cleared_away() {
+    let scene = Scene::set(&["edge"]).await;
+    let (grant, task) = scene.task("10").await;
+    let permit = permitted(scene.pay(&grant, "4").await);
+    let sql = scene.world.sql().await.unwrap();
+    // As if the confirmation had been on its way.
+    let removed = "INSERT INTO removed_identity (spiffe_id, removed_by, reason, tasks_revoked)
+        VALUES ('spiffe://acme.example/enforcer/edge', 'spiffe://acme.example/operator/olga', 'lost', 0)";
+    sql.execute(removed, &[]).await.unwrap();
+    let windows = "INSERT INTO budget_use (key, window_start, spent, unknown)
+        VALUES ('pack p/old money ann', 1, 5, 0), ('pack p/held money ann', 1, 5, 1), ('pack p/now money ann', 4e12::bigint, 5, 0)";
+    sql.execute(windows, &[]).await.unwrap();
+    let database = scene.world.database().unwrap();
+    assert_eq!(sweep_budgets(&database).await.unwrap(), 1);
+    assert_eq!(scene.money(&task).await, ["0", "0", "4"]);
+    let left =
+        "SELECT string_agg(split_part(key, ' ', 2), ',' ORDER BY key) FROM budget_use WHERE window_start > 0";
+    let left = sql.query_one(left, &[]).await.unwrap();
+    assert_eq!(left.get::<_, &str>(0), "p/held,p/now");
+    permit.detach();
 }
