@@ -9,7 +9,7 @@
 //! | [`decision`] | append, search, show, count |
 //!
 //! Beside them: [`database`], the one door to Postgres; [`feed`], how replicas learn; [`caller`], who may call what;
-//! [`authority`], the keys; [`server`], all of it on one socket.
+//! [`authority`], the keys; [`words`], what people read of it; [`server`], all of it on one socket.
 //!
 //! **Invariant**: a replica keeps no state that another could not read from Postgres. It never sees an enforcer's code.
 
@@ -30,5 +30,6 @@ pub mod policy;
 pub mod postgres;
 pub mod server;
 pub mod task;
+pub mod words;
 
 pub use server::{RunError, run};

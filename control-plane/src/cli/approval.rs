@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::client::ANSWER_BYTES_MAX;
-use super::hold::bound_words;
 use super::output::{Cell, Fields, Paint, Style, Table, relative, rfc3339, style_of};
 use super::pages::Rows;
 use super::values::LIMIT_DEFAULT;
 use super::{Error, Invocation, Outcome};
+use crate::words::bound_words;
 
 /// `checkrein approval`
 #[derive(Debug, clap::Args)]

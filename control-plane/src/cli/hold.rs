@@ -2,7 +2,6 @@
 //!
 //! **Invariant**: a vote carries the hash of what was shown, recomputed here; if the two differ, nothing is voted.
 
-mod action;
 mod show;
 mod terms;
 mod together;
@@ -24,7 +23,6 @@ use super::values::LIMIT_DEFAULT;
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
 use terms::TermsArgs;
-pub(super) use terms::words as bound_words;
 use together::Which;
 use view::HoldView;
 pub(super) use view::state_word;

@@ -5,13 +5,12 @@
 
 mod fields;
 mod table;
-mod times;
 
 use serde_json::value::RawValue;
 
+pub(super) use crate::words::{relative, rfc3339, span, visible, visible_lines};
 pub(super) use fields::Fields;
 pub(super) use table::{Cell, Table};
-pub(super) use times::{relative, rfc3339, span};
 
 /// Whether to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,48 +75,9 @@ pub(super) fn style_of(word: &str) -> Style {
     }
 }
 
-/// The text on one line, with every character that a terminal would act on shown as an escape.
-pub(super) fn visible(text: &str) -> String {
-    escape(text, is_unseen)
-}
-
-/// The same, lines kept.
-pub(super) fn visible_lines(text: &str) -> String {
-    escape(text, |c| c != '\n' && is_unseen(c))
-}
-
 /// JSON text as it came, for scripts; none if it is no JSON.
 pub(super) fn raw_json(text: &[u8]) -> Option<Box<RawValue>> {
     serde_json::from_slice(text).ok()
-}
-
-fn escape(text: &str, hidden: impl Fn(char) -> bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if hidden(c) {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Control characters, and those that reorder text or take no room (Unicode UAX #9, and the Tags block).
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 #[cfg(test)]

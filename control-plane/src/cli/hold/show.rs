@@ -4,11 +4,10 @@ use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::task::v1::TaskLabel;
 use checkrein_shared::identity::SpiffeId;
 
-use super::action::ShownAction;
-use super::terms::words;
 use super::view;
 use crate::cli::ledger::carried;
 use crate::cli::output::{Fields, Paint, Style, relative, span, style_of, visible};
+use crate::words::{ShownAction, bound_words};
 
 /// The hold, and what its task carries: whoever lets the action happen lets it happen with that.
 pub(super) fn page(hold: &wire::Hold, labels: &[TaskLabel], now_ms: u64, paint: Paint) -> String {
@@ -109,7 +108,7 @@ fn waiting(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
         );
         fields.line("vote", &said).line("by approval", &vote.standing_id);
         if let Some(terms) = &vote.terms {
-            let bounds: Vec<String> = terms.bounds.iter().map(words).collect();
+            let bounds: Vec<String> = terms.bounds.iter().map(bound_words).collect();
             let again = format!(
                 "and so up to {} more times within {}, if all who approve say so: {}",
                 terms.times,

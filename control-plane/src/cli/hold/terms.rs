@@ -8,6 +8,7 @@ use wire::bound::How;
 
 use crate::cli::output::{Fields, Paint, Style, span};
 use crate::cli::values::{duration, millis};
+use crate::words::bound_words;
 
 /// What else may happen, without asking.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
@@ -60,20 +61,6 @@ fn at_most(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// One bound as a person reads it.
-pub(in crate::cli) fn words(bound: &wire::Bound) -> String {
-    let argument = &bound.argument;
-    match &bound.how {
-        Some(How::Exactly(value)) if value.starts_with("{\"masked\":") => {
-            format!("`{argument}` exactly the same secret value")
-        }
-        Some(How::Exactly(value)) => format!("`{argument}` exactly {value}"),
-        Some(How::AtMost(most)) => format!("`{argument}` from 0 to {most}"),
-        Some(How::Any(_)) => format!("`{argument}` of ANY value"),
-        None => format!("`{argument}` as this version can't read: do not rely on it"),
-    }
-}
-
 /// What else will be allowed with these terms on this hold, argument by argument.
 pub(super) fn preview(hold: &wire::Hold, offer: &wire::Offer, terms: &wire::Terms, paint: Paint) -> String {
     let mut fields = Fields::default();
@@ -99,7 +86,7 @@ pub(super) fn preview(hold: &wire::Hold, offer: &wire::Offer, terms: &wire::Term
             Some(How::Any(_)) => Style::Bad,
             _ => Style::Plain,
         };
-        fields.styled("with", &words(&bound), style);
+        fields.styled("with", &bound_words(&bound), style);
     }
     let carries = if terms.labels.is_empty() {
         "the task carries no labels".to_owned()

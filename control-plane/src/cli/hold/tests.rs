@@ -6,11 +6,10 @@ use checkrein_shared::action::{ActionIdentity, Arguments, Sha256};
 use checkrein_shared::id::TaskId;
 use checkrein_shared::{ManualClock, action::MaskingKey};
 
-use super::action::ShownAction;
 use super::view::HoldView;
-use super::vote::VoteError;
 use super::{show, table};
 use crate::cli::output::Paint;
+use crate::words::{ShownAction, Unreadable};
 
 const NOW_MS: u64 = 1_767_225_600_000;
 const PLAIN: Paint = Paint::new(false);
@@ -71,7 +70,7 @@ fn any_change_to_what_is_shown_refuses_the_vote() {
         let mut hold = held(br#"{"recipient":"US13","amount":10.0}"#);
         change(hold.action.as_mut().unwrap());
         let refused = ShownAction::verify(&hold).unwrap_err();
-        assert!(matches!(refused, VoteError::HashMismatch { .. }), "{refused:?}");
+        assert!(matches!(refused, Unreadable::HashMismatch { .. }), "{refused:?}");
         assert!(show::card(&hold, NOW_MS, PLAIN).contains("do not approve"));
         assert!(
             !serde_json::to_string(&HoldView::of(&hold))
@@ -87,10 +86,10 @@ fn arguments_with_two_readings_refuse_the_vote() {
     hold.action.as_mut().unwrap().arguments = br#"{"to":"alice","to":"mallory"}"#.as_slice().into();
     assert!(matches!(
         ShownAction::verify(&hold),
-        Err(VoteError::UnreadableArguments(_))
+        Err(Unreadable::Arguments(_))
     ));
     hold.action = None;
-    assert!(matches!(ShownAction::verify(&hold), Err(VoteError::NoAction)));
+    assert!(matches!(ShownAction::verify(&hold), Err(Unreadable::NoAction)));
 }
 
 #[test]

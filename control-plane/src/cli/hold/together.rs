@@ -6,13 +6,13 @@ use checkrein_shared::hold::{State, TOGETHER_MAX};
 use checkrein_shared::identity::SpiffeId;
 use serde_json::json;
 
-use super::action::ShownAction;
 use super::vote::{VoteError, Word};
 use super::{find, show};
 use crate::cli::client::Connection;
 use crate::cli::output::{Cell, Paint, Style, Table, relative};
 use crate::cli::pages::Rows;
 use crate::cli::{Error, Invocation, Outcome};
+use crate::words::{ShownAction, Unreadable};
 
 /// Which holds: by their ids, or all that wait like one.
 pub(super) enum Which {
@@ -34,7 +34,8 @@ pub(super) async fn cast(
     let shown: Vec<ShownAction> = holds
         .iter()
         .map(ShownAction::verify)
-        .collect::<Result<_, VoteError>>()?;
+        .collect::<Result<_, Unreadable>>()
+        .map_err(VoteError::from)?;
     if !invocation.json() || !yes {
         invocation.note(&page(
             &holds,

@@ -7,9 +7,9 @@ use checkrein_shared::hold::State;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::action::ShownAction;
 use crate::cli::ledger::LabelView;
 use crate::cli::output::{raw_json, rfc3339};
+use crate::words::ShownAction;
 
 #[derive(Debug, Serialize)]
 pub(super) struct HoldView {

@@ -2,12 +2,10 @@
 
 use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
 use checkrein_proto::hold::v1::{self as wire, VoteRequest};
-use checkrein_shared::action::{InvalidArguments, InvalidSha256, Sha256};
+use checkrein_shared::action::Sha256;
 use checkrein_shared::hold::TOGETHER_MAX;
-use checkrein_shared::wire::InvalidMessage;
 use thiserror::Error;
 
-use super::action::ShownAction;
 use super::terms::{TermsArgs, preview};
 use super::view::{HoldView, state_word};
 use super::{find, show};
@@ -15,6 +13,7 @@ use crate::cli::approval;
 use crate::cli::client::Connection;
 use crate::cli::output::{Paint, Style, relative, style_of, visible};
 use crate::cli::{Error, Invocation, Outcome};
+use crate::words::{ShownAction, Unreadable};
 
 /// A person's word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,29 +30,9 @@ pub(super) enum Word {
 /// Why no vote was cast.
 #[derive(Debug, Error)]
 pub enum VoteError {
-    /// The hold names no action.
-    #[error("the hold came without its action; not voted")]
-    NoAction,
-    /// The action can't be read.
-    #[error("the held action can't be read; not voted")]
-    Unreadable(#[from] InvalidMessage),
-    /// Its hash can't.
-    #[error("the held action's hash can't be read; not voted")]
-    UnreadableHash(#[from] InvalidSha256),
-    /// Its arguments have more than one reading, or none.
-    #[error("the held arguments can't be read in one way; not voted")]
-    UnreadableArguments(#[from] InvalidArguments),
-    /// What is shown is not what would be approved.
-    #[error(
-        "what is shown hashes to {computed}, but the control plane names {named}: what you see is not what would be \
-         approved; not voted, tell whoever runs the control plane"
-    )]
-    HashMismatch {
-        /// Of what is shown.
-        computed: Sha256,
-        /// What the control plane says it is.
-        named: Sha256,
-    },
+    /// What is held can't be shown.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// More than one request takes.
     #[error("{0} holds are more than the {TOGETHER_MAX} that can be answered at once; not voted")]
     TooMany(usize),
@@ -85,7 +64,7 @@ pub(super) async fn cast(
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {
     let (hold, labels, offer) = find(client.clone(), id).await?;
-    let action = ShownAction::verify(&hold)?;
+    let action = ShownAction::verify(&hold).map_err(VoteError::from)?;
     let terms = again.terms(&labels);
     let paint = invocation.paint_notes();
     let preview = match (&terms, &offer) {

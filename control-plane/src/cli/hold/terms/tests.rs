@@ -137,5 +137,5 @@ fn the_page_says_what_may_be_allowed_at_most_and_what_never_differs() {
 #[test]
 fn a_secret_is_said_to_be_the_same_and_not_shown_as_a_value() {
     let mask = bound("pin", How::Exactly("{\"masked\":\"ab\"}".to_owned()));
-    assert_eq!(words(&mask), "`pin` exactly the same secret value");
+    assert_eq!(bound_words(&mask), "`pin` exactly the same secret value");
 }

@@ -1,13 +1,41 @@
 //! What a person is about to approve: laid out for reading from the very bytes that are hashed.
 
 use checkrein_proto::hold::v1 as wire;
-use checkrein_shared::action::{ActionIdentity, Arguments, Json, Sha256};
+use checkrein_shared::action::{ActionIdentity, Arguments, InvalidArguments, InvalidSha256, Json, Sha256};
+use checkrein_shared::wire::InvalidMessage;
+use thiserror::Error;
 
-use super::VoteError;
+/// Why an action can't be shown, and so must not be answered.
+#[derive(Debug, Error)]
+pub enum Unreadable {
+    /// The hold names no action.
+    #[error("the hold came without its action; not voted")]
+    NoAction,
+    /// The action can't be read.
+    #[error("the held action can't be read; not voted")]
+    Action(#[from] InvalidMessage),
+    /// Its hash can't.
+    #[error("the held action's hash can't be read; not voted")]
+    Hash(#[from] InvalidSha256),
+    /// Its arguments have more than one reading, or none.
+    #[error("the held arguments can't be read in one way; not voted")]
+    Arguments(#[from] InvalidArguments),
+    /// What is shown is not what would be approved.
+    #[error(
+        "what is shown hashes to {computed}, but the control plane names {named}: what you see is not what would be \
+         approved; not voted, tell whoever runs the control plane"
+    )]
+    HashMismatch {
+        /// Of what is shown.
+        computed: Sha256,
+        /// What the control plane says it is.
+        named: Sha256,
+    },
+}
 
 /// A held action whose hash was recomputed here and is the one the control plane names.
 #[derive(Debug)]
-pub(super) struct ShownAction {
+pub(crate) struct ShownAction {
     /// What is held.
     pub identity: ActionIdentity,
     /// Its hash.
@@ -18,14 +46,14 @@ pub(super) struct ShownAction {
 
 impl ShownAction {
     /// Reads a hold's action and recomputes its hash.
-    pub(super) fn verify(hold: &wire::Hold) -> Result<Self, VoteError> {
-        let action = hold.action.clone().ok_or(VoteError::NoAction)?;
+    pub(crate) fn verify(hold: &wire::Hold) -> Result<Self, Unreadable> {
+        let action = hold.action.clone().ok_or(Unreadable::NoAction)?;
         let named = Sha256::try_from(&*action.action_sha256)?;
         let identity = ActionIdentity::try_from(action)?;
         let arguments = pretty(identity.arguments.0.as_bytes())?;
         let sha256 = identity.sha256();
         if sha256 != named {
-            return Err(VoteError::HashMismatch {
+            return Err(Unreadable::HashMismatch {
                 computed: sha256,
                 named,
             });
@@ -39,7 +67,7 @@ impl ShownAction {
 }
 
 /// Arguments for reading: one member a line, numbers as they were written.
-pub(super) fn pretty(arguments: &[u8]) -> Result<String, VoteError> {
+pub(crate) fn pretty(arguments: &[u8]) -> Result<String, Unreadable> {
     let arguments = Arguments::parse(arguments)?;
     let members = arguments.members().map(|(name, value)| (name, value.clone()));
     let object = Json::Object(members.map(|(name, value)| (name.to_owned(), value)).collect());
