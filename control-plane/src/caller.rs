@@ -140,6 +140,11 @@ pub struct Caller {
     pub role: Role,
 }
 
+/// Who is signed in at the console. It is put into requests inside this process: nothing that came over a wire has it, and
+/// who has it may do what a token lets them do.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedIn(pub(crate) Arc<[SpiffeId]>);
+
 /// Puts a [`Caller`] into every request, or refuses it.
 #[derive(Debug, Clone)]
 pub struct Authorize(Arc<Gatekeeper>);
@@ -216,8 +221,12 @@ where
             let bounded = request.map(|body| Body::new(Limited::new(body, OPEN_BYTES_MAX)));
             return Either::Left(self.inner.call(bounded));
         }
+        let signed_in = request.extensions_mut().remove::<SignedIn>();
         let credentials = peer(&request).and_then(|peer| Ok((peer, take_bearer(&mut request)?)));
         let decided = match credentials {
+            Ok((None, None)) if let Some(SignedIn(ids)) = signed_in => {
+                self.gatekeeper.authorize(ids.to_vec(), false, &path)
+            }
             Ok((peer, Some(token))) => {
                 let gatekeeper = Arc::clone(&self.gatekeeper);
                 // The one that said it is ready is the one that is called.

@@ -9,7 +9,7 @@
 //! | [`decision`] | append, search, show, count |
 //!
 //! Beside them: [`database`], the one door to Postgres; [`feed`], how replicas learn; [`caller`], who may call what;
-//! [`authority`], the keys; [`words`], what people read of it; [`server`], all of it on one socket.
+//! [`console`], the pages for people; [`authority`], the keys; [`words`], what people read of it; [`server`], all of it on one socket.
 //!
 //! **Invariant**: a replica keeps no state that another could not read from Postgres. It never sees an enforcer's code.
 
@@ -19,6 +19,7 @@ pub mod authority;
 pub mod caller;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod database;
 pub mod decision;
 pub mod demo;

@@ -24,6 +24,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tracing::{info, warn};
 
@@ -186,15 +187,17 @@ pub async fn run(
         stop.clone(),
         fleet_options,
     );
+    let services =
+        Routes::new(PolicyServiceServer::new(policies).max_decoding_message_size(MESSAGE_BYTES_MAX))
+            .add_service(BundleServiceServer::new(segments))
+            .add_service(TaskServiceServer::new(tasks))
+            .add_service(HoldServiceServer::new(holds))
+            .add_service(JournalServiceServer::new(decisions.clone()))
+            .add_service(DecisionServiceServer::new(decisions))
+            .add_service(FleetServiceServer::new(fleet));
     let server = builder()
         .layer(authorize)
-        .add_service(PolicyServiceServer::new(policies).max_decoding_message_size(MESSAGE_BYTES_MAX))
-        .add_service(BundleServiceServer::new(segments))
-        .add_service(TaskServiceServer::new(tasks))
-        .add_service(HoldServiceServer::new(holds))
-        .add_service(JournalServiceServer::new(decisions.clone()))
-        .add_service(DecisionServiceServer::new(decisions))
-        .add_service(FleetServiceServer::new(fleet))
+        .add_routes(services)
         .serve_with_incoming_shutdown(tls::accept(listener, certificate), stop.clone().cancelled_owned());
     tokio::select! {
         served = server => served?,

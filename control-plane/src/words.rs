@@ -9,8 +9,8 @@ mod times;
 use checkrein_proto::hold::v1 as wire;
 use wire::bound::How;
 
-pub(crate) use action::ShownAction;
 pub use action::Unreadable;
+pub(crate) use action::{ShownAction, pretty_value};
 pub(crate) use times::{relative, rfc3339, span};
 
 /// The text on one line, with every character that a terminal would act on shown as an escape.

@@ -45,6 +45,15 @@ pub(crate) struct ShownAction {
 }
 
 impl ShownAction {
+    /// The arguments by name, in their order.
+    pub(crate) fn members(&self) -> Result<Vec<(String, Json)>, Unreadable> {
+        let arguments = Arguments::parse(self.identity.arguments.0.as_bytes())?;
+        let members = arguments.members();
+        Ok(members
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect())
+    }
+
     /// Reads a hold's action and recomputes its hash.
     pub(crate) fn verify(hold: &wire::Hold) -> Result<Self, Unreadable> {
         let action = hold.action.clone().ok_or(Unreadable::NoAction)?;
@@ -74,6 +83,16 @@ pub(crate) fn pretty(arguments: &[u8]) -> Result<String, Unreadable> {
     let mut out = String::new();
     write_pretty(&object, 0, &mut out);
     Ok(out)
+}
+
+/// One value for reading: text as it is, without quotes, and all else as JSON.
+pub(crate) fn pretty_value(value: &Json) -> String {
+    if let Json::String(text) = value {
+        return text.clone();
+    }
+    let mut out = String::new();
+    write_pretty(value, 0, &mut out);
+    out
 }
 
 fn write_pretty(value: &Json, depth: usize, out: &mut String) {

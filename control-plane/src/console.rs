@@ -1,0 +1,157 @@
+//! The console: pages for people who answer holds, push policy, or look at what was decided.
+//!
+//! ```text
+//! browser --> serve --> guard --> page --> door --> the same services, by the same table, as any other client
+//!                                   \--> template
+//! comes from: the feed of holds, as server-sent events: something changed, ask again
+//! ```
+//!
+//! **Invariant**: the console decides nothing and reads no table but that of its sessions. What a person may see and do is
+//! what the RPC behind the page lets them see and do.
+
+mod answer;
+mod approvals;
+mod assets;
+mod door;
+mod guard;
+mod hold;
+mod inbox;
+mod live;
+mod page;
+mod serve;
+mod session;
+mod together;
+mod visit;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use checkrein_shared::SharedClock;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::hold::HoldNews;
+use door::Door;
+use session::Sessions;
+
+pub(crate) use serve::{Offer, serve};
+
+/// What every page has at hand.
+#[derive(Clone)]
+pub(crate) struct Console {
+    door: Door,
+    sessions: Sessions,
+    clock: SharedClock,
+    holds: watch::Receiver<Arc<HoldNews>>,
+    streams: Arc<Semaphore>,
+    stop: CancellationToken,
+}
+
+/// A page or an action, and the RPC that says who may.
+pub struct Route {
+    /// `GET` or `POST`.
+    pub method: Method,
+    /// As the router reads it.
+    pub path: &'static str,
+    /// Whose row of the table of callers this needs. None: whoever is signed in, or nobody.
+    pub rpc: Option<&'static str>,
+    handler: MethodRouter<Console>,
+}
+
+/// Every page and action there is: the router is made of this list, so nothing can be served that is not in it.
+pub fn routes() -> Vec<Route> {
+    const LIST: &str = "/checkrein.hold.v1.HoldService/List";
+    const SHOW: &str = "/checkrein.hold.v1.HoldService/Show";
+    const VOTE: &str = "/checkrein.hold.v1.HoldService/Vote";
+    const VOTE_ALL: &str = "/checkrein.hold.v1.HoldService/VoteAll";
+    const LIST_STANDING: &str = "/checkrein.hold.v1.HoldService/ListStanding";
+    const REVOKE_STANDING: &str = "/checkrein.hold.v1.HoldService/RevokeStanding";
+    vec![
+        Route::get("/", Some(LIST), inbox::page),
+        Route::get("/inbox/waiting", Some(LIST), inbox::waiting),
+        Route::get("/events", Some(LIST), live::events),
+        Route::get("/holds/{id}", Some(SHOW), hold::page),
+        Route::get("/holds/{id}/state", Some(SHOW), hold::state),
+        Route::post("/holds/{id}/approve", Some(VOTE), answer::approve),
+        Route::post("/holds/{id}/deny", Some(VOTE), answer::deny),
+        Route::get("/together/{id}", Some(LIST), together::page),
+        Route::post("/together/{id}", Some(VOTE_ALL), together::answer),
+        Route::get("/approvals", Some(LIST_STANDING), approvals::page),
+        Route::post("/approvals/{id}/revoke", Some(REVOKE_STANDING), approvals::revoke),
+        Route::get("/assets/{name}", None, assets::asset),
+    ]
+}
+
+impl Route {
+    fn get<H, T>(path: &'static str, rpc: Option<&'static str>, handler: H) -> Self
+    where
+        H: Handler<T, Console>,
+        T: 'static,
+    {
+        let handler = on(MethodFilter::GET, handler);
+        Self {
+            method: Method::GET,
+            path,
+            rpc,
+            handler,
+        }
+    }
+
+    fn post<H, T>(path: &'static str, rpc: Option<&'static str>, handler: H) -> Self
+    where
+        H: Handler<T, Console>,
+        T: 'static,
+    {
+        let handler = on(MethodFilter::POST, handler);
+        Self {
+            method: Method::POST,
+            path,
+            rpc,
+            handler,
+        }
+    }
+}
+
+impl Console {
+    /// The pages, before the services behind `door`.
+    pub(crate) fn new(
+        door: Door,
+        sessions: Sessions,
+        clock: SharedClock,
+        holds: watch::Receiver<Arc<HoldNews>>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            door,
+            sessions,
+            clock,
+            holds,
+            streams: Arc::new(Semaphore::new(live::STREAMS_MAX)),
+            stop,
+        }
+    }
+
+    /// All of it as one service.
+    fn router(self) -> Router {
+        let router = routes().into_iter().fold(Router::new(), |router, route| {
+            router.route(route.path, route.handler)
+        });
+        guard::around(router.fallback(page::missing)).with_state(self)
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ({:?})", self.method, self.path, self.rpc)
+    }
+}

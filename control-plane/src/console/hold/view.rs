@@ -1,0 +1,358 @@
+//! A hold in the words of a page.
+
+use checkrein_proto::hold::v1 as wire;
+use checkrein_proto::task::v1::{Task, TaskLabel};
+use checkrein_shared::hold::State;
+use checkrein_shared::identity::SpiffeId;
+use wire::bound::How;
+
+use crate::console::visit::Visit;
+use crate::words::{
+    ShownAction, Unreadable, bound_words, pretty_value, relative, rfc3339, span, visible, visible_lines,
+};
+
+/// A value with more characters than this is folded.
+const FOLDED_CHARS: usize = 400;
+/// Tools a task used, at most so many of them by name.
+const TOOLS_SHOWN_MAX: usize = 12;
+
+/// Where a hold stands, and whose word is missing.
+pub(super) struct Standing {
+    pub id: String,
+    /// One word, which is a class of the style sheet as well.
+    pub word: &'static str,
+    pub said: &'static str,
+    /// Until when something may happen to it, and what that is.
+    pub until: Option<Moment>,
+    pub until_what: &'static str,
+    /// People may still answer.
+    pub is_open: bool,
+    /// A no still takes it back.
+    pub may_deny: bool,
+    pub because: String,
+    pub demands: Vec<Demand>,
+    pub votes: Vec<Voice>,
+    pub denial_reason: String,
+    /// This person said yes already.
+    pub said_yes: bool,
+}
+
+/// A moment that counts down.
+pub(super) struct Moment {
+    pub at: String,
+    pub said: String,
+}
+
+/// What one rule wants.
+pub(super) struct Demand {
+    pub rule: String,
+    pub reason: String,
+    pub who: String,
+    pub usable: String,
+}
+
+/// What somebody said.
+pub(super) struct Voice {
+    pub who: String,
+    pub word: &'static str,
+    pub reason: String,
+    pub at: Moment,
+    pub again: String,
+}
+
+/// What is held, from the very bytes that are hashed.
+pub(super) struct Action {
+    pub agent: String,
+    pub delegated_by: Vec<String>,
+    pub user: String,
+    pub tool: String,
+    pub environment: String,
+    pub intent: String,
+    pub arguments: Vec<Argument>,
+    pub canonical: String,
+    pub definition: String,
+    pub sha256: String,
+    pub task: String,
+    pub decision: String,
+    pub enforcer: String,
+    pub call: String,
+    pub generation: u64,
+    pub opened: Moment,
+}
+
+/// One argument.
+pub(super) struct Argument {
+    pub name: String,
+    pub value: String,
+    pub is_secret: bool,
+    pub is_long: bool,
+    pub chars: usize,
+}
+
+/// What the task has done so far.
+pub(super) struct Done {
+    pub calls: u64,
+    pub worst: &'static str,
+    pub tools: Vec<String>,
+    pub more_tools: usize,
+    pub labels: Vec<Carried>,
+    pub spent: Vec<String>,
+    pub started_by: String,
+}
+
+/// A label that the task carries, and because of what.
+pub(super) struct Carried {
+    pub label: String,
+    pub because: String,
+}
+
+/// What could be allowed to happen again.
+pub(super) struct Again {
+    pub hours_max: u64,
+    pub times_max: u32,
+    pub bounds: Vec<Widest>,
+    pub fixed: Vec<String>,
+    pub labels: Vec<String>,
+}
+
+/// How far one argument could differ.
+pub(super) struct Widest {
+    pub argument: String,
+    pub exactly: String,
+    pub at_most: Option<String>,
+    pub any: bool,
+}
+
+impl Standing {
+    pub(super) fn of(shown: &wire::ShowResponse, visit: &Visit) -> Self {
+        let hold = shown.hold.clone().unwrap_or_default();
+        let now_ms = visit.now_ms;
+        let state = State::try_from(hold.state()).ok();
+        let is_open = state == Some(State::Open) && hold.decide_by_unix_ms > now_ms;
+        let is_usable = state == Some(State::Approved);
+        let (until, until_what) = match state {
+            Some(State::Open) => (Some(hold.decide_by_unix_ms), "answer"),
+            Some(State::Approved) => (Some(hold.use_by_unix_ms), "the approval ends"),
+            _ => (None, ""),
+        };
+        Self {
+            id: visible(&hold.hold_id),
+            word: state.map_or("unrecognised", State::as_str),
+            said: said(state),
+            until: until.map(|at_ms| Moment::of(at_ms, now_ms)),
+            until_what,
+            is_open,
+            may_deny: is_open || is_usable,
+            because: visible_lines(&hold.reason),
+            demands: hold.requirements.iter().map(Demand::of).collect(),
+            votes: hold.votes.iter().map(|vote| Voice::of(vote, now_ms)).collect(),
+            denial_reason: visible_lines(&hold.denial_reason),
+            said_yes: hold
+                .votes
+                .iter()
+                .any(|vote| vote.approve && visit.is(&vote.approver)),
+        }
+    }
+}
+
+impl Moment {
+    fn of(at_ms: u64, now_ms: u64) -> Self {
+        Self {
+            at: rfc3339(at_ms).unwrap_or_default(),
+            said: relative(at_ms, now_ms),
+        }
+    }
+}
+
+impl Demand {
+    fn of(requirement: &wire::Requirement) -> Self {
+        let group = visible(&requirement.group);
+        Self {
+            rule: visible(&requirement.rule),
+            reason: visible_lines(&requirement.reason),
+            who: match requirement.quorum {
+                1 => format!("one of {group}"),
+                quorum => format!("{quorum} people of {group}"),
+            },
+            usable: span(requirement.use_within_ms),
+        }
+    }
+}
+
+impl Voice {
+    fn of(vote: &wire::Vote, now_ms: u64) -> Self {
+        let again = vote.terms.as_ref().map(|terms| {
+            let bounds: Vec<String> = terms
+                .bounds
+                .iter()
+                .map(bound_words)
+                .map(|text| visible(&text))
+                .collect();
+            let bounds = if bounds.is_empty() {
+                "with exactly these arguments".to_owned()
+            } else {
+                format!("{}, all else as shown", bounds.join(", "))
+            };
+            format!(
+                "up to {} more times within {}, {bounds}",
+                terms.times,
+                span(terms.for_ms)
+            )
+        });
+        Self {
+            who: visible(&vote.approver),
+            word: if vote.approve { "yes" } else { "no" },
+            reason: visible_lines(&vote.reason),
+            at: Moment::of(vote.voted_unix_ms, now_ms),
+            again: again.unwrap_or_default(),
+        }
+    }
+}
+
+impl Action {
+    pub(super) fn of(hold: &wire::Hold) -> Result<Self, Unreadable> {
+        let held = ShownAction::verify(hold)?;
+        let arguments = held
+            .members()?
+            .into_iter()
+            .map(|(name, value)| Argument::of(&name, &value));
+        let identity = &held.identity;
+        Ok(Self {
+            agent: visible(identity.agent.as_str()),
+            delegated_by: identity
+                .delegated_by
+                .iter()
+                .map(SpiffeId::as_str)
+                .map(visible)
+                .collect(),
+            user: visible(&identity.user),
+            tool: visible(&identity.tool),
+            environment: visible(&hold.environment),
+            intent: visible_lines(&hold.intent),
+            arguments: arguments.collect(),
+            canonical: visible(&identity.arguments.0),
+            definition: identity.definition.to_string(),
+            sha256: held.sha256.to_string(),
+            task: identity.task.to_string(),
+            decision: visible(&hold.decision_id),
+            enforcer: visible(&hold.enforcer),
+            call: visible(&hold.call_id),
+            generation: hold.generation,
+            opened: Moment::of(hold.opened_unix_ms, hold.opened_unix_ms),
+        })
+    }
+}
+
+impl Argument {
+    fn of(name: &str, value: &checkrein_shared::action::Json) -> Self {
+        let text = visible_lines(&pretty_value(value));
+        let chars = text.chars().count();
+        Self {
+            name: visible(name),
+            is_secret: is_masked(value),
+            is_long: chars > FOLDED_CHARS,
+            chars,
+            value: text,
+        }
+    }
+}
+
+impl Done {
+    pub(super) fn of(task: &Task, labels: &[TaskLabel], now_ms: u64) -> Self {
+        let ledger = task.ledger.clone().unwrap_or_default();
+        let used = ledger.used.iter().take(TOOLS_SHOWN_MAX);
+        Self {
+            calls: ledger.calls,
+            worst: match ledger.reversibility {
+                1 => "only read",
+                2 => "changed what can be changed back",
+                3 => "changed what others would have to change back",
+                4 => "done what can't be undone",
+                _ => "let nothing through",
+            },
+            tools: used
+                .map(|used| format!("{} × {}", visible(&used.tool), used.times))
+                .collect(),
+            more_tools: ledger.used.len().saturating_sub(TOOLS_SHOWN_MAX),
+            labels: labels.iter().map(|label| Carried::of(label, now_ms)).collect(),
+            spent: ledger
+                .spent
+                .iter()
+                .map(|spent| {
+                    format!(
+                        "{} {}",
+                        visible(&spent.amount),
+                        visible(&spent.meter).replace('_', " ")
+                    )
+                })
+                .collect(),
+            started_by: visible(&task.started_by),
+        }
+    }
+}
+
+impl Carried {
+    fn of(label: &TaskLabel, now_ms: u64) -> Self {
+        Self {
+            label: visible(&label.label),
+            because: format!(
+                "{} by {}, {}",
+                visible(&label.tool),
+                visible(&label.agent),
+                relative(label.added_unix_ms, now_ms)
+            ),
+        }
+    }
+}
+
+impl Again {
+    pub(super) fn of(offer: &wire::Offer, labels: &[TaskLabel]) -> Self {
+        Self {
+            hours_max: offer.for_ms / 3_600_000,
+            times_max: offer.times,
+            bounds: offer.bounds.iter().map(Widest::of).collect(),
+            fixed: offer.fixed.iter().map(|name| visible(name)).collect(),
+            labels: labels.iter().map(|label| visible(&label.label)).collect(),
+        }
+    }
+}
+
+impl Widest {
+    fn of(bound: &wire::Bound) -> Self {
+        let (exactly, at_most, any) = match &bound.how {
+            Some(How::AtMost(most)) => (String::new(), Some(most.clone()), false),
+            Some(How::Any(_)) => (String::new(), None, true),
+            Some(How::Exactly(value)) => (visible(value), None, false),
+            None => (String::new(), None, false),
+        };
+        Self {
+            argument: bound.argument.clone(),
+            exactly,
+            at_most,
+            any,
+        }
+    }
+}
+
+const fn said(state: Option<State>) -> &'static str {
+    match state {
+        Some(State::Open) => "It waits for an answer.",
+        Some(State::Approved) => "It was approved, and may be used once.",
+        Some(State::Denied) => "A person said no.",
+        Some(State::Expired) => "Nobody answered in time.",
+        Some(State::Cancelled) => "It was called off: its task ended, or a person said no to the like of it.",
+        Some(State::Lapsed) => "It was approved, and not used in time.",
+        Some(State::Withdrawn) => "It was approved, and taken back before it was used.",
+        Some(State::Consumed) => "It was approved and released; what came of it is not known yet.",
+        Some(State::Done) => "It was approved, released and done.",
+        Some(State::Failed) => "It was approved, and failed.",
+        Some(State::Unknown) => "It was released, and nobody knows what came of it.",
+        None => "It stands where this page can't tell: do not rely on it.",
+    }
+}
+
+/// A secret is shown as what stands for it.
+fn is_masked(value: &checkrein_shared::action::Json) -> bool {
+    matches!(value, checkrein_shared::action::Json::Object(members)
+        if matches!(&members[..], [(name, _)] if name == "masked"))
+}

@@ -1,0 +1,127 @@
+//! The inbox: what waits for people, the most urgent first, like things together.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use checkrein_proto::hold::v1::{Hold, ListRequest, State};
+
+use super::page::{Frame, Place, Trouble, ok, shown};
+use super::visit::Visit;
+use crate::words::{relative, rfc3339, visible};
+
+/// So many are shown; of more, that there are.
+const SHOWN_MAX: u32 = 200;
+
+#[derive(Template)]
+#[template(path = "inbox.html")]
+struct InboxPage {
+    frame: Frame,
+    waiting: Waiting,
+}
+
+/// What waits, as a part of the page that is asked for anew when something changed.
+#[derive(Template)]
+#[template(path = "waiting.html")]
+struct Waiting {
+    lots: Vec<Lot>,
+    more: bool,
+    is_fragment: bool,
+}
+
+/// Like things: the same tool with the same arguments, however many ask.
+struct Lot {
+    id: String,
+    tool: String,
+    agent: String,
+    user: String,
+    environment: String,
+    reason: String,
+    until: String,
+    until_said: String,
+    count: usize,
+    missing: String,
+    like: (String, Bytes, Bytes),
+}
+
+/// `GET /`
+pub(super) async fn page(visit: Visit) -> Result<Response, Trouble> {
+    let waiting = Waiting::read(&visit, false).await?;
+    let frame = visit.frame("Inbox", Place::Inbox);
+    Ok(ok(&InboxPage { frame, waiting }))
+}
+
+/// `GET /inbox/waiting`
+pub(super) async fn waiting(visit: Visit) -> Result<Response, Trouble> {
+    Ok(shown(StatusCode::OK, &Waiting::read(&visit, true).await?))
+}
+
+impl Waiting {
+    async fn read(visit: &Visit, is_fragment: bool) -> Result<Self, Trouble> {
+        let request = ListRequest {
+            states: vec![State::Open.into()],
+            page_size: SHOWN_MAX,
+            ..ListRequest::default()
+        };
+        let page = visit.entrance.holds().list(request).await?.into_inner();
+        let mut lots: Vec<Lot> = Vec::new();
+        for hold in page
+            .holds
+            .iter()
+            .filter(|hold| hold.decide_by_unix_ms > visit.now_ms)
+        {
+            let lot = Lot::of(hold, visit.now_ms);
+            match lots.iter_mut().find(|other| other.like == lot.like) {
+                Some(other) => other.count += 1,
+                None => lots.push(lot),
+            }
+        }
+        Ok(Self {
+            lots,
+            more: !page.next_page_token.is_empty(),
+            is_fragment,
+        })
+    }
+
+    /// How much waits, in words.
+    fn count_said(&self) -> String {
+        let count: usize = self.lots.iter().map(|lot| lot.count).sum();
+        match count {
+            0 => "Nothing waits for an answer.".to_owned(),
+            1 => "One action waits for an answer.".to_owned(),
+            _ if self.more => format!("More than {count} actions wait for an answer."),
+            _ => format!("{count} actions wait for an answer."),
+        }
+    }
+}
+
+impl Lot {
+    fn of(hold: &Hold, now_ms: u64) -> Self {
+        let action = hold.action.clone().unwrap_or_default();
+        let missing = hold.requirements.iter().map(|requirement| {
+            let people = if requirement.quorum == 1 { "one" } else { "people" };
+            match requirement.quorum {
+                1 => format!("{people} of {}", visible(&requirement.group)),
+                quorum => format!("{quorum} {people} of {}", visible(&requirement.group)),
+            }
+        });
+        Self {
+            id: visible(&hold.hold_id),
+            tool: visible(&action.tool),
+            agent: short(&action.agent),
+            user: visible(&action.user),
+            environment: visible(&hold.environment),
+            reason: visible(&hold.reason),
+            until: rfc3339(hold.decide_by_unix_ms).unwrap_or_default(),
+            until_said: relative(hold.decide_by_unix_ms, now_ms),
+            count: 1,
+            missing: missing.collect::<Vec<_>>().join(", "),
+            like: (action.tool, action.definition_sha256, action.arguments),
+        }
+    }
+}
+
+/// An agent by its name, where there is one: the whole identity stands on the page of the hold.
+fn short(agent: &str) -> String {
+    visible(agent.rsplit('/').next().unwrap_or(agent))
+}

@@ -1,0 +1,178 @@
+//! A person at a page: who they are, what they sent, and what they may ask.
+//!
+//! **Invariant**: there is no visit without a live session, and no post without the session's own token in the form.
+
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, FromRequest, FromRequestParts, Request};
+use axum::http::header::{COOKIE, HeaderMap};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Redirect, Response};
+use checkrein_shared::action::Sha256;
+use tonic::Status;
+
+use super::Console;
+use super::door::Entrance;
+use super::page::{Frame, Place, Trouble};
+use super::session::{Session, Sessions};
+use crate::words::visible;
+
+/// The name of the cookie where the connection is encrypted: no other host, path or plain connection can set it.
+const COOKIE_SECURE: &str = "__Host-checkrein";
+/// Its name on a plain loopback address.
+const COOKIE_PLAIN: &str = "checkrein";
+
+/// A person at a page.
+#[derive(Debug)]
+pub(super) struct Visit {
+    /// What they may ask.
+    pub entrance: Entrance,
+    /// Whose clock the page tells.
+    pub now_ms: u64,
+    session: Session,
+    sessions: Sessions,
+    token: String,
+}
+
+/// What a person posted, once it is known to come from a page of theirs.
+#[derive(Debug)]
+pub(super) struct Posted {
+    fields: Vec<(String, String)>,
+}
+
+impl Visit {
+    /// The frame of a page of theirs.
+    pub(super) fn frame(&self, title: &str, here: Place) -> Frame {
+        let names: Vec<&str> = self.session.ids.iter().map(|id| id.name()).collect();
+        Frame {
+            title: visible(title),
+            here,
+            who: visible(names.first().copied().unwrap_or_default()),
+            csrf: self.session.csrf.clone(),
+            now_ms: self.now_ms,
+        }
+    }
+
+    /// Whether the session still is.
+    pub(super) async fn again(&self) -> Result<(), Trouble> {
+        let session = self.sessions.find(&self.token).await;
+        match session.map_err(|error| crate::api::database_trouble(&error))? {
+            Some(_) => Ok(()),
+            None => Err(Status::unauthenticated("the session is over").into()),
+        }
+    }
+
+    /// Whether this SPIFFE ID is theirs.
+    pub(super) fn is(&self, id: &str) -> bool {
+        self.session.ids.iter().any(|own| own.as_str() == id)
+    }
+}
+
+impl Posted {
+    /// The last value of a field; empty, if there is none.
+    pub(super) fn one(&self, name: &str) -> &str {
+        self.all(name).last().copied().unwrap_or_default()
+    }
+
+    /// The fields whose names begin so, by the rest of their names.
+    pub(super) fn starting(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        let fields = self.fields.iter();
+        fields.filter_map(move |(field, value)| Some((field.strip_prefix(prefix)?, value.trim())))
+    }
+
+    /// Every value of a field, in the order of the page.
+    pub(super) fn all(&self, name: &str) -> Vec<&str> {
+        let fields = self.fields.iter().filter(|(field, _)| field == name);
+        fields.map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+impl FromRequestParts<Console> for Visit {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Response> {
+        let token = token(&parts.headers);
+        let session = match token {
+            Some(token) => console
+                .sessions
+                .find(token)
+                .await
+                .map_err(|error| Trouble::from(crate::api::database_trouble(&error)).into_response())?,
+            None => None,
+        };
+        let Some(session) = session else {
+            return Err(to_sign_in(parts));
+        };
+        Ok(Self {
+            entrance: console.door.of(session.ids.clone()),
+            now_ms: console.clock.wall_ms(),
+            session,
+            sessions: console.sessions.clone(),
+            token: token.unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+impl FromRequest<Console> for Posted {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, console: &Console) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let visit = Visit::from_request_parts(&mut parts, console).await?;
+        let request = Request::from_parts(parts, body);
+        let Form(fields) = Form::<Vec<(String, String)>>::from_request(request, console)
+            .await
+            .map_err(|error: FormRejection| {
+                Trouble::from(Status::invalid_argument(error.body_text())).into_response()
+            })?;
+        let posted = Self { fields };
+        // Of digests, so that how long it takes says nothing of what was expected.
+        let digest = |token: &str| Sha256::of(token.as_bytes());
+        if digest(posted.one("csrf")) != digest(&visit.session.csrf) {
+            let why = "this form is of another session: go back, load the page again, and send it once more";
+            return Err(Trouble::from(Status::permission_denied(why)).into_response());
+        }
+        Ok(posted)
+    }
+}
+
+/// The session's token, if there is exactly one.
+pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut tokens = cookies
+        .flat_map(|line| line.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .filter(|(name, _)| matches!(*name, COOKIE_SECURE | COOKIE_PLAIN))
+        .map(|(_, token)| token);
+    tokens.next().filter(|_| tokens.next().is_none())
+}
+
+/// Whoever looked at a page comes back to it; whoever sent something has to send it again.
+fn to_sign_in(parts: &Parts) -> Response {
+    let is_fragment = parts.headers.contains_key("hx-request");
+    let next = parts.uri.path_and_query().map_or("/", |next| next.as_str());
+    if is_fragment {
+        // The whole page goes there, not a part of it.
+        return ([("hx-redirect", "/sign-in")], ()).into_response();
+    }
+    if parts.method == axum::http::Method::GET && next != "/" {
+        let next: String = percent(next);
+        return Redirect::to(&format!("/sign-in?next={next}")).into_response();
+    }
+    Redirect::to("/sign-in").into_response()
+}
+
+/// A path as the value of a query.
+fn percent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
