@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "checkrein/policy/v1/bundle.proto",
     "checkrein/policy/v1/policy.proto",
     "checkrein/decision/v1/decision.proto",
@@ -11,6 +11,7 @@ const FILES: [&str; 10] = [
     "checkrein/hold/v1/state.proto",
     "checkrein/task/v1/ledger.proto",
     "checkrein/task/v1/task.proto",
+    "checkrein/fleet/v1/identity.proto",
     "checkrein/fleet/v1/invitation.proto",
     "checkrein/fleet/v1/fleet.proto",
 ];

@@ -102,6 +102,7 @@ pub const CALLERS: &[(&str, &[Role])] = &[
         "/checkrein.fleet.v1.FleetService/Renew",
         &[Operator, Approver, Orchestrator, Enforcer, Agent],
     ),
+    ("/checkrein.fleet.v1.FleetService/SignIn", &[Approver, Operator]),
     ("/checkrein.fleet.v1.FleetService/List", &[Operator, Approver]),
     ("/checkrein.fleet.v1.FleetService/Show", &[Operator, Approver]),
     ("/checkrein.fleet.v1.FleetService/Invite", &[Operator]),
@@ -122,8 +123,12 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ("/checkrein.fleet.v1.FleetService/WithdrawInvitation", &[Operator]),
 ];
 
-/// What takes a certificate: a token that is good for minutes must not become a certificate that is good for days.
-pub const BY_CERTIFICATE_ONLY: &[&str] = &["/checkrein.fleet.v1.FleetService/Renew"];
+/// What takes a certificate: a token that is good for minutes must not become a certificate that is
+/// good for days, or a session that is good for hours.
+pub const BY_CERTIFICATE_ONLY: &[&str] = &[
+    "/checkrein.fleet.v1.FleetService/Renew",
+    "/checkrein.fleet.v1.FleetService/SignIn",
+];
 
 /// What anyone may call, with a certificate or without: the request itself proves what it must.
 pub const OPEN: &[&str] = &["/checkrein.fleet.v1.FleetService/Join"];

@@ -7,6 +7,7 @@
 
 mod approval;
 pub mod client;
+mod console;
 mod decision;
 mod demo;
 mod error;
@@ -111,6 +112,9 @@ enum Command {
     Decision(decision::Args),
     /// Register enforcers and people, and see what each enforcer runs
     Fleet(fleet::Args),
+    /// Print a link that signs you in at the web console, once
+    #[command(after_help = console::EXAMPLE)]
+    Console,
     /// Renew the certificate in use
     Identity(renew::Args),
     /// Get an identity with a token from `fleet enrol`; writes key, certificate and client config
@@ -133,6 +137,7 @@ pub async fn run(cli: Cli, clock: SharedClock) -> ExitCode {
         Command::Task(args) => task::run(args, &invocation).await,
         Command::Decision(args) => decision::run(args, &invocation).await,
         Command::Fleet(args) => fleet::run(args, &invocation).await,
+        Command::Console => console::run(&invocation).await,
         Command::Identity(args) => renew::run(args, &invocation).await,
         Command::Join(args) => join::run(args, &invocation).await,
     };

@@ -1,5 +1,6 @@
 //! What a replica is told: one struct, from a file, flags and `CHECKREIN_…` variables, parsed wholly before a port opens.
 
+mod console;
 mod sign_in;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use spiffe::transport::Endpoint;
 use thiserror::Error;
 
+pub use console::{ConsoleConfig, ConsoleSettings, InvalidConsole};
 pub use sign_in::{InvalidSignIn, JwtSvid, JwtSvidSettings, Oidc, OidcSettings};
 
 use crate::authority::CERTIFICATE_LIFE_DEFAULT;
@@ -85,6 +87,9 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub spiffe_socket: Option<String>,
+    /// The web console.
+    #[command(flatten)]
+    pub console: ConsoleSettings,
     /// Sign-in of people.
     #[command(flatten)]
     pub oidc: OidcSettings,
@@ -118,6 +123,8 @@ pub struct Config {
     pub client_ca: Option<PathBuf>,
     /// The SPIFFE agent that gives a second certificate; none: there is only our own.
     pub spiffe_socket: Option<Endpoint>,
+    /// The web console; none: it is off.
+    pub console: Option<ConsoleConfig>,
     /// Whose tokens people sign in with; none: nobody's.
     pub oidc: Option<Oidc>,
     /// Whose tokens workloads sign in with; none: nobody's.
@@ -159,6 +166,9 @@ pub enum InvalidConfig {
     /// A CA for a database that was not named.
     #[error("--database-ca verifies the Postgres of --database-url, and none is named")]
     CaWithoutDatabase,
+    /// The console.
+    #[error(transparent)]
+    Console(#[from] InvalidConsole),
     /// Sign-in by token.
     #[error(transparent)]
     SignIn(#[from] InvalidSignIn),
@@ -210,6 +220,7 @@ impl Settings {
             certificate_life: self.certificate_life.or(file.certificate_life),
             client_ca: self.client_ca.or(file.client_ca),
             spiffe_socket: self.spiffe_socket.or(file.spiffe_socket),
+            console: self.console.or(file.console),
             oidc: self.oidc.or(file.oidc),
             jwt_svid: self.jwt_svid.or(file.jwt_svid),
         }
@@ -262,6 +273,7 @@ impl Settings {
             certificate_life,
             client_ca: self.client_ca,
             spiffe_socket: self.spiffe_socket.map(unix_socket).transpose()?,
+            console: self.console.resolve()?,
             oidc: self.oidc.resolve()?,
             jwt_svid: self.jwt_svid.resolve()?,
         })
@@ -293,6 +305,7 @@ impl fmt::Debug for Settings {
             .field("certificate_life", &self.certificate_life)
             .field("client_ca", &self.client_ca)
             .field("spiffe_socket", &self.spiffe_socket)
+            .field("console", &self.console)
             .field("oidc", &self.oidc)
             .field("jwt_svid", &self.jwt_svid)
             .finish()
@@ -316,6 +329,7 @@ impl fmt::Debug for Config {
             .field("certificate_life", &self.certificate_life)
             .field("client_ca", &self.client_ca)
             .field("spiffe_socket", &self.spiffe_socket)
+            .field("console", &self.console)
             .field("oidc", &self.oidc)
             .field("jwt_svid", &self.jwt_svid)
             .finish()

@@ -19,7 +19,8 @@ mod inbox;
 mod live;
 mod page;
 mod serve;
-mod session;
+mod sign_in;
+mod tls;
 mod together;
 mod visit;
 
@@ -35,10 +36,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::hold::HoldNews;
-use door::Door;
-use session::Sessions;
+use crate::session::Sessions;
+use sign_in::Limit;
 
+pub use tls::ConsoleTlsError;
+
+pub(crate) use door::Door;
 pub(crate) use serve::{Offer, serve};
+pub(crate) use tls::{of_files, of_own};
 
 /// What every page has at hand.
 #[derive(Clone)]
@@ -48,6 +53,8 @@ pub(crate) struct Console {
     clock: SharedClock,
     holds: watch::Receiver<Arc<HoldNews>>,
     streams: Arc<Semaphore>,
+    limit: Limit,
+    is_secure: bool,
     stop: CancellationToken,
 }
 
@@ -82,6 +89,9 @@ pub fn routes() -> Vec<Route> {
         Route::post("/together/{id}", Some(VOTE_ALL), together::answer),
         Route::get("/approvals", Some(LIST_STANDING), approvals::page),
         Route::post("/approvals/{id}/revoke", Some(REVOKE_STANDING), approvals::revoke),
+        Route::get("/sign-in", None, sign_in::page),
+        Route::post("/sign-in/link", None, sign_in::by_link),
+        Route::post("/sign-out", None, sign_in::out),
         Route::get("/assets/{name}", None, assets::asset),
     ]
 }
@@ -117,12 +127,13 @@ impl Route {
 }
 
 impl Console {
-    /// The pages, before the services behind `door`.
+    /// The pages, before the services behind `door`; `is_secure` says that browsers come over TLS.
     pub(crate) fn new(
         door: Door,
         sessions: Sessions,
         clock: SharedClock,
         holds: watch::Receiver<Arc<HoldNews>>,
+        is_secure: bool,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -131,6 +142,8 @@ impl Console {
             clock,
             holds,
             streams: Arc::new(Semaphore::new(live::STREAMS_MAX)),
+            limit: Limit::default(),
+            is_secure,
             stop,
         }
     }

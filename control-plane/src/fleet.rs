@@ -36,6 +36,7 @@ use crate::decision::{self, Progress};
 use crate::feed::Pulse;
 use crate::hold::HoldNews;
 use crate::policy::{Policies, PolicyError, PublishedFeed};
+use crate::session::Sessions;
 use crate::task::RevocationLog;
 pub use agent::{Agent, AllowedTool};
 use beats::Beats;
@@ -80,12 +81,23 @@ pub struct Feeds {
 }
 
 /// How a replica talks to enforcers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct FleetOptions {
     /// Names this replica to enforcers and operators.
     pub replica: String,
     /// How often an enforcer asks how fresh it is.
     pub beat_ms: u64,
+    /// Where people find the console, if this replica serves one.
+    pub console: Option<Desk>,
+}
+
+/// Where people are signed in.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// The address of the console.
+    pub url: String,
+    /// Who is signed in there.
+    pub sessions: Sessions,
 }
 
 /// A register entry with what is known of it.

@@ -30,7 +30,7 @@ use crate::cli::identity::{
 use crate::config::Config;
 use crate::database::{Database, DatabaseError};
 use crate::postgres::{self, PostgresError, PrivatePostgres, Progress};
-use crate::server::{self, Options, RunError};
+use crate::server::{self, ConsoleOptions, Options, RunError};
 
 /// The first operator's name.
 const FIRST_OPERATOR: &str = "admin";
@@ -76,6 +76,15 @@ pub enum InstallationError {
     DatabaseCa {
         /// Which file.
         path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The console's address is taken, or not ours.
+    #[error("can't listen on `{address}` for the console; choose another with --console-listen, or `off`")]
+    ListenConsole {
+        /// Which.
+        address: std::net::SocketAddr,
         /// Why.
         #[source]
         source: std::io::Error,
@@ -148,6 +157,26 @@ impl Installation {
             .map_err(|source| InstallationError::Listen { address, source })
     }
 
+    /// Takes the address of the console, if there is to be one.
+    pub async fn bind_console(&self) -> Result<Option<TcpListener>, InstallationError> {
+        let Some(console) = &self.config.console else {
+            return Ok(None);
+        };
+        let address = console.listen;
+        TcpListener::bind(address)
+            .await
+            .map(Some)
+            .map_err(|source| InstallationError::ListenConsole { address, source })
+    }
+
+    /// Where browsers find the console that listens on `port`; none: there is none.
+    pub fn console_url(&self, port: u16) -> Option<String> {
+        let console = self.config.console.as_ref()?;
+        let scheme = if console.speaks_tls() { "https" } else { "http" };
+        let here = || self.address(scheme, port);
+        Some(console.url.clone().unwrap_or_else(here))
+    }
+
     /// The first operator's client config, made if it is not there; a certificate that nears its end is renewed, the key and the
     /// config left as they are. `port` is the one that is listened on.
     pub fn operator(&self, clock: &SharedClock, port: u16) -> Result<PathBuf, InstallationError> {
@@ -188,20 +217,43 @@ impl Installation {
 
     /// The address that clients are given.
     pub fn url(&self, port: u16) -> String {
+        self.address("https", port)
+    }
+
+    fn address(&self, scheme: &str, port: u16) -> String {
         match self.config.hosts.first() {
-            Some(host) if host.contains(':') => format!("https://[{host}]:{port}"),
-            Some(host) => format!("https://{host}:{port}"),
-            None => format!("https://localhost:{port}"),
+            Some(host) if host.contains(':') => format!("{scheme}://[{host}]:{port}"),
+            Some(host) => format!("{scheme}://{host}:{port}"),
+            None => format!("{scheme}://localhost:{port}"),
         }
+    }
+
+    fn console(&self, listener: Option<TcpListener>) -> Result<Option<ConsoleOptions>, InstallationError> {
+        let (Some(listener), Some(config)) = (listener, &self.config.console) else {
+            return Ok(None);
+        };
+        let failed = |source| InstallationError::ListenConsole {
+            address: config.listen,
+            source,
+        };
+        let port = listener.local_addr().map_err(failed)?.port();
+        Ok(Some(ConsoleOptions {
+            url: self.console_url(port).unwrap_or_default(),
+            speaks_tls: config.speaks_tls(),
+            certificate: config.certificate.clone(),
+            listener,
+        }))
     }
 
     /// Serves until `stop` is cancelled; then stops the private Postgres, if there is one.
     pub async fn serve(
         self,
         listener: TcpListener,
+        console: Option<TcpListener>,
         clock: SharedClock,
         stop: CancellationToken,
     ) -> Result<(), InstallationError> {
+        let console = self.console(console)?;
         let options = Options {
             database: self.database,
             epoch: self.epoch,
@@ -212,6 +264,7 @@ impl Installation {
             client_ca: self.config.client_ca,
             spiffe_socket: self.config.spiffe_socket,
             oidc: self.config.oidc,
+            console,
             jwt_svid: self.config.jwt_svid,
         };
         let ended = self.postgres.as_ref().map(PrivatePostgres::ended);

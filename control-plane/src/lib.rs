@@ -9,7 +9,7 @@
 //! | [`decision`] | append, search, show, count |
 //!
 //! Beside them: [`database`], the one door to Postgres; [`feed`], how replicas learn; [`caller`], who may call what;
-//! [`console`], the pages for people; [`authority`], the keys; [`words`], what people read of it; [`server`], all of it on one socket.
+//! [`console`], the pages for people, and [`session`], who is signed in there; [`authority`], the keys; [`words`], what people read of it; [`server`], all of it on one socket.
 //!
 //! **Invariant**: a replica keeps no state that another could not read from Postgres. It never sees an enforcer's code.
 
@@ -30,6 +30,7 @@ pub mod installation;
 pub mod policy;
 pub mod postgres;
 pub mod server;
+pub mod session;
 pub mod task;
 pub mod words;
 

@@ -31,12 +31,14 @@ use tracing::{info, warn};
 use crate::authority::{Authority, AuthorityError};
 use crate::caller::{Authorize, BearerError, Bearers};
 use crate::config::{JwtSvid, Oidc};
+use crate::console::{self, Console, ConsoleTlsError, Door, Offer};
 use crate::database::{Database, DatabaseError, FeedName};
 use crate::decision::{Decisions, Retention, keep_partitions};
 use crate::feed::{follow_revisions, spawn_feed};
-use crate::fleet::{self, Feeds, Fleet, FleetOptions, Removed, Teams};
+use crate::fleet::{self, Desk, Feeds, Fleet, FleetOptions, Removed, Teams};
 use crate::hold::{self, HoldNews, Holds};
 use crate::policy::{self, Policies, Published, Segments};
+use crate::session::{self, Sessions};
 use crate::task::{self, RevocationLog, Tasks};
 use svid::Svids;
 use tls::Renewing;
@@ -83,6 +85,21 @@ pub struct Options {
     pub oidc: Option<Oidc>,
     /// Whose tokens workloads sign in with.
     pub jwt_svid: Option<JwtSvid>,
+    /// The web console, if there is to be one.
+    pub console: Option<ConsoleOptions>,
+}
+
+/// What a replica serves its console with.
+#[derive(Debug)]
+pub struct ConsoleOptions {
+    /// The socket.
+    pub listener: TcpListener,
+    /// Where browsers find it.
+    pub url: String,
+    /// Whether it speaks TLS.
+    pub speaks_tls: bool,
+    /// Certificate chain and key for that; none: by our own CA.
+    pub certificate: Option<(PathBuf, PathBuf)>,
 }
 
 /// Why a replica stopped, or never ran.
@@ -117,6 +134,9 @@ pub enum RunError {
     /// The CA verifies nobody.
     #[error("the CA can't be used to verify clients")]
     Ca(#[from] rustls::server::VerifierBuilderError),
+    /// The console's certificate.
+    #[error(transparent)]
+    Console(#[from] ConsoleTlsError),
     /// The socket.
     #[error("the server can't go on")]
     Transport(#[from] tonic::transport::Error),
@@ -140,10 +160,16 @@ pub async fn run(
         spiffe_socket,
         oidc,
         jwt_svid,
+        console,
     } = options;
     let bearers = Bearers::start(oidc, jwt_svid, Arc::clone(&clock), &stop).await?;
     keep_partitions(&database, retention).await?;
     let replica = ReplicaId::new(&*clock).to_string();
+    let sessions = Sessions::new(database.clone());
+    let offer = console
+        .as_ref()
+        .map(|console| offer(console, &authority, &clock, &replica, &hosts))
+        .transpose()?;
     let svids = spiffe_socket.map(|socket| {
         let svids = Svids {
             socket,
@@ -177,7 +203,13 @@ pub async fn run(
     let fleet_options = FleetOptions {
         replica,
         beat_ms: u64::try_from(beat.as_millis()).unwrap_or(u64::MAX),
+        console: console.as_ref().map(|console| Desk {
+            url: console.url.clone(),
+            sessions: sessions.clone(),
+        }),
     };
+    let news = feeds.holds.clone();
+    let console_clock = Arc::clone(&clock);
     let fleet = Fleet::new(
         database,
         Arc::clone(&authority),
@@ -195,6 +227,12 @@ pub async fn run(
             .add_service(JournalServiceServer::new(decisions.clone()))
             .add_service(DecisionServiceServer::new(decisions))
             .add_service(FleetServiceServer::new(fleet));
+    if let (Some(options), Some(offer)) = (console, offer) {
+        let door = Door::new(&authorize, services.clone());
+        let is_secure = options.url.starts_with("https://");
+        let console = Console::new(door, sessions, console_clock, news, is_secure, stop.clone());
+        tokio::spawn(console::serve(console, options.listener, offer, stop.clone()));
+    }
     let server = builder()
         .layer(authorize)
         .add_routes(services)
@@ -205,6 +243,23 @@ pub async fn run(
     }
     info!("stopped");
     Ok(())
+}
+
+/// What browsers are offered; none: they come without TLS.
+fn offer(
+    console: &ConsoleOptions,
+    authority: &Arc<Authority>,
+    clock: &SharedClock,
+    replica: &str,
+    hosts: &[String],
+) -> Result<Option<Offer>, ConsoleTlsError> {
+    let (authority, clock) = (Arc::clone(authority), Arc::clone(clock));
+    let name = replica.replace('_', "-");
+    match &console.certificate {
+        Some(files) => console::of_files(files).map(Some),
+        None if console.speaks_tls => console::of_own(authority, clock, name, hosts.to_vec()).map(Some),
+        None => Ok(None),
+    }
 }
 
 fn builder() -> Server {
@@ -316,6 +371,7 @@ fn keep_house(database: &Database, retention: Retention, stop: &CancellationToke
                 task::forget_slices(&of).await?;
                 task::sweep_budgets(&of).await?;
                 hold::forget_events(&of).await?;
+                session::sweep(&of).await?;
                 of.forget_old_answers().await?;
                 let bundles = policy::retire(&of).await?;
                 info!(bundles, "old bundles retired");

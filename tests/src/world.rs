@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use checkrein_control_plane::authority::Authority;
 use checkrein_control_plane::cli::identity::RootKey;
 use checkrein_control_plane::config::{
-    Config as ControlPlaneConfig, JwtSvidSettings, OidcSettings, Settings,
+    Config as ControlPlaneConfig, ConsoleSettings, JwtSvidSettings, OidcSettings, Settings,
 };
 use checkrein_control_plane::database::Database;
 use checkrein_control_plane::installation::Installation;
@@ -26,6 +26,7 @@ use checkrein_shared::identity::Role;
 use checkrein_shared::policy::PackSource;
 use checkrein_shared::{SharedClock, SystemClock};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -75,6 +76,8 @@ pub struct WorldOptions {
 pub struct Replica {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its console listens.
+    pub console: SocketAddr,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -126,6 +129,11 @@ impl World {
     /// Where a replica listens.
     pub fn address(&self, replica: usize) -> SocketAddr {
         self.replicas[replica].address
+    }
+
+    /// Where browsers find the console of a replica.
+    pub fn console(&self, replica: usize) -> String {
+        format!("http://localhost:{}", self.replicas[replica].console.port())
     }
 
     /// Stops a replica.
@@ -242,9 +250,11 @@ impl World {
         let config = self.control_plane_config(listen)?;
         let installation = Installation::open(config, &self.clock, Progress::to(|_| ())).await?;
         let listener = bind_again(&installation).await?;
+        let console = installation.bind_console().await?;
+        let console_address = console.as_ref().map(TcpListener::local_addr).transpose()?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
-        let serving = installation.serve(listener, Arc::clone(&self.clock), stop.clone());
+        let serving = installation.serve(listener, console, Arc::clone(&self.clock), stop.clone());
         let served = tokio::spawn(async move {
             if let Err(error) = serving.await {
                 eprintln!("a replica failed: {:?}", anyhow::Error::from(error));
@@ -252,6 +262,7 @@ impl World {
         });
         Ok(Replica {
             address,
+            console: console_address.context("a world has a console")?,
             stop,
             served,
         })
@@ -269,6 +280,10 @@ impl World {
             spiffe_socket: self.options.spiffe_socket.clone(),
             oidc: self.options.oidc.clone(),
             jwt_svid: self.options.jwt_svid.clone(),
+            console: ConsoleSettings {
+                listen: Some("127.0.0.1:0".to_owned()),
+                ..ConsoleSettings::default()
+            },
             ..Settings::default()
         };
         settings.resolve().context("the settings of a world")

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use checkrein_shared::SystemClock;
 use serde_json::json;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -49,37 +50,48 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     let trust_domain = config.trust_domain.clone();
     let installation = Installation::open(config, &clock, progress).await?;
     let listener = installation.bind().await?;
+    let console = installation.bind_console().await?;
     let port = listener.local_addr().map_err(Error::Output)?.port();
+    let console_port = console
+        .as_ref()
+        .map(TcpListener::local_addr)
+        .transpose()
+        .map_err(Error::Output)?;
+    let console_url = console_port.and_then(|address| installation.console_url(address.port()));
     let operator = installation.operator(&clock, port)?;
     let url = installation.url(port);
     // Absolute, so that it works in whichever directory the other terminal is.
     let operator = std::path::absolute(&operator).unwrap_or(operator);
     let shown = operator.display().to_string();
-    let document = json!({"event": "serving", "address": url, "client_config": shown});
+    let document =
+        json!({"event": "serving", "address": url, "console": console_url, "client_config": shown});
     let answer = if invocation.json() {
         // One line: whoever starts us reads it while we go on.
         format!("{document}\n")
     } else {
-        welcome(&url, &shown, &trust_domain)
+        welcome((&url, console_url.as_deref()), &shown, &trust_domain)
     };
     invocation.print(&answer)?;
     let stop = stop_on_signal().map_err(Error::Output)?;
-    installation.serve(listener, clock, stop).await?;
+    installation.serve(listener, console, clock, stop).await?;
     Ok(Outcome::Done)
 }
 
 /// What to type next: all it takes to have an agent's first action decided, on what `policy init` writes.
-fn welcome(url: &str, client_config: &str, trust_domain: &str) -> String {
+fn welcome((url, console): (&str, Option<&str>), client_config: &str, trust_domain: &str) -> String {
     let agent = format!("spiffe://{trust_domain}/agent/assistant");
     let of_domain = if trust_domain == TRUST_DOMAIN_DEFAULT {
         String::new()
     } else {
         format!(" --trust-domain {trust_domain}")
     };
+    let console = console.map_or_else(String::new, |console| {
+        format!("The console is at {console}; `checkrein console` prints a link that signs you in.\n")
+    });
     format!(
         "\
 Serving on {url}. Stop with Ctrl-C.
-
+{console}
 In another terminal:
   export CHECKREIN_CONFIG=\"{client_config}\"
   checkrein policy init mail{of_domain} && checkrein policy test mail && checkrein policy push mail

@@ -13,7 +13,7 @@ use tonic::Status;
 use super::Console;
 use super::door::Entrance;
 use super::page::{Frame, Place, Trouble};
-use super::session::{Session, Sessions};
+use crate::session::{Session, Sessions};
 use crate::words::visible;
 
 /// The name of the cookie where the connection is encrypted: no other host, path or plain connection can set it.
@@ -147,6 +147,18 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
         .filter(|(name, _)| matches!(*name, COOKIE_SECURE | COOKIE_PLAIN))
         .map(|(_, token)| token);
     tokens.next().filter(|_| tokens.next().is_none())
+}
+
+/// The cookie that a browser is to keep: for no script, no other site, and no longer than the browser is open.
+pub(super) fn cookie(token: &str, is_secure: bool, max_age: Option<u32>) -> String {
+    let (name, secure) = if is_secure {
+        (COOKIE_SECURE, "; Secure")
+    } else {
+        (COOKIE_PLAIN, "")
+    };
+    let age = max_age.map(|seconds| format!("; Max-Age={seconds}"));
+    let age = age.unwrap_or_default();
+    format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{secure}{age}")
 }
 
 /// Whoever looked at a page comes back to it; whoever sent something has to send it again.

@@ -135,6 +135,8 @@ async fn start_control_plane(
         &data,
         "--listen",
         &listen,
+        "--console-listen",
+        "127.0.0.1:0",
         "--trust-domain",
         TRUST_DOMAIN,
         "--beat",

@@ -117,6 +117,23 @@ impl FleetService for Fleet {
         }))
     }
 
+    async fn sign_in(
+        &self,
+        request: Request<wire::SignInRequest>,
+    ) -> Result<Response<wire::SignInResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let desk = self.options.console.as_ref().ok_or_else(|| {
+            let why = "this control plane serves no console: start it without `--console-listen off`";
+            precondition("NO_CONSOLE", why)
+        })?;
+        let link = desk.sessions.link(&caller.id).await;
+        let link = link.map_err(|error| database_trouble(&error))?;
+        Ok(Response::new(wire::SignInResponse {
+            url: format!("{}/sign-in?link={}", desk.url, link.token.as_str()),
+            expires_unix_ms: link.expires_ms,
+        }))
+    }
+
     async fn list(
         &self,
         request: Request<wire::ListRequest>,

@@ -240,6 +240,13 @@ impl FleetService for State {
         }))
     }
 
+    async fn sign_in(
+        &self,
+        _: Request<fleet::SignInRequest>,
+    ) -> Result<Response<fleet::SignInResponse>, Status> {
+        Err(Status::unimplemented("nobody signs in here"))
+    }
+
     async fn renew(&self, _: Request<fleet::RenewRequest>) -> Result<Response<fleet::RenewResponse>, Status> {
         Err(Status::unavailable("nobody is renewed here"))
     }

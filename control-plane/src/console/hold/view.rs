@@ -97,7 +97,6 @@ pub(super) struct Done {
     pub more_tools: usize,
     pub labels: Vec<Carried>,
     pub spent: Vec<String>,
-    pub started_by: String,
 }
 
 /// A label that the task carries, and because of what.
@@ -118,7 +117,6 @@ pub(super) struct Again {
 /// How far one argument could differ.
 pub(super) struct Widest {
     pub argument: String,
-    pub exactly: String,
     pub at_most: Option<String>,
     pub any: bool,
 }
@@ -286,7 +284,6 @@ impl Done {
                     )
                 })
                 .collect(),
-            started_by: visible(&task.started_by),
         }
     }
 }
@@ -319,17 +316,14 @@ impl Again {
 
 impl Widest {
     fn of(bound: &wire::Bound) -> Self {
-        let (exactly, at_most, any) = match &bound.how {
-            Some(How::AtMost(most)) => (String::new(), Some(most.clone()), false),
-            Some(How::Any(_)) => (String::new(), None, true),
-            Some(How::Exactly(value)) => (visible(value), None, false),
-            None => (String::new(), None, false),
+        let at_most = match &bound.how {
+            Some(How::AtMost(most)) => Some(most.clone()),
+            _ => None,
         };
         Self {
             argument: bound.argument.clone(),
-            exactly,
             at_most,
-            any,
+            any: matches!(bound.how, Some(How::Any(_))),
         }
     }
 }

@@ -55,6 +55,13 @@ impl FleetService for StandIn {
         Err(Status::unimplemented("a stand-in"))
     }
 
+    async fn sign_in(
+        &self,
+        _: Request<wire::SignInRequest>,
+    ) -> Result<Response<wire::SignInResponse>, Status> {
+        Err(Status::unimplemented("nobody signs in here"))
+    }
+
     async fn renew(&self, _: Request<wire::RenewRequest>) -> Result<Response<wire::RenewResponse>, Status> {
         Err(Status::unimplemented("a stand-in"))
     }

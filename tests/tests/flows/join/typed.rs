@@ -38,7 +38,15 @@ impl Terminal {
         let mut serve = binaries.checkrein();
         serve
             .current_dir(home.path())
-            .args(["--json", "serve", "--listen", "127.0.0.1:0", "--database-url"])
+            .args([
+                "--json",
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--console-listen",
+                "127.0.0.1:0",
+                "--database-url",
+            ])
             .arg(fresh_database().await.unwrap());
         let control_plane = Process::start(&mut serve).await.unwrap();
         let operator = PathBuf::from(control_plane.ready["client_config"].as_str().unwrap());

@@ -1,0 +1,37 @@
+//! Tries at signing in are counted.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{ADDRESSES_MAX, Limit, TRIES_MAX, TRIES_OF_ALL_MAX, TooOften, WINDOW_MS};
+
+fn address(number: u32) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from(number))
+}
+
+#[test]
+fn one_address_is_refused_after_so_many_tries_and_others_are_not() {
+    let limit = Limit::default();
+    for _ in 0..TRIES_MAX {
+        assert_eq!(limit.try_once(address(1), 5), Ok(()));
+    }
+    assert_eq!(limit.try_once(address(1), WINDOW_MS + 4), Err(TooOften));
+    assert_eq!(limit.try_once(address(2), 6), Ok(()));
+    assert_eq!(limit.try_once(address(1), 2 * WINDOW_MS), Ok(()));
+}
+
+#[test]
+fn many_addresses_share_one_bound_and_take_no_more_room_than_there_is() {
+    let limit = Limit::default();
+    for number in 0..TRIES_OF_ALL_MAX {
+        assert_eq!(limit.try_once(address(number), 1), Ok(()));
+    }
+    for number in 0..2 * u32::try_from(ADDRESSES_MAX).unwrap_or_default() {
+        assert_eq!(limit.try_once(address(number + 10_000), 1), Err(TooOften));
+    }
+    assert!(
+        limit
+            .0
+            .lock()
+            .is_ok_and(|tries| tries.by_address.len() <= ADDRESSES_MAX)
+    );
+}
