@@ -6,6 +6,7 @@ mod flows {
     mod absence;
     mod asking;
     mod chains;
+    mod console;
     mod conversations;
     mod decision;
     mod demo;

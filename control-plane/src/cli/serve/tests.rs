@@ -7,7 +7,11 @@ const README: &str = include_str!("../../../../README.md");
 #[test]
 fn what_serve_prints_on_the_defaults_is_what_the_readme_says() {
     let config = "$PWD/checkrein-data/operator/client.toml";
-    let printed = welcome("https://localhost:7443", config, TRUST_DOMAIN_DEFAULT);
+    let printed = welcome(
+        ("https://localhost:7443", Some("http://localhost:7444")),
+        config,
+        TRUST_DOMAIN_DEFAULT,
+    );
     let typed: Vec<&str> = printed.lines().filter(|line| line.starts_with("  ")).collect();
     assert_eq!(typed.len(), 5, "{printed}");
     for line in typed {
@@ -20,7 +24,7 @@ fn what_serve_prints_on_the_defaults_is_what_the_readme_says() {
 
 #[test]
 fn another_trust_domain_is_in_every_line_that_names_one() {
-    let printed = welcome("https://localhost:7443", "client.toml", "acme.example");
+    let printed = welcome(("https://localhost:7443", None), "client.toml", "acme.example");
     assert!(
         printed.contains("policy init mail --trust-domain acme.example &&"),
         "{printed}"

@@ -1,0 +1,7 @@
+//! The console over real HTTP: who gets in, what a page shows, and what an answer does.
+
+mod answers;
+mod bounds;
+mod browser;
+mod callers;
+mod sign_in;
