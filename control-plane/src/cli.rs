@@ -6,6 +6,7 @@
 //! plane does. With `--json` a command prints one JSON document to standard output and nothing else there.
 
 mod approval;
+mod approver;
 pub mod client;
 mod console;
 mod decision;
@@ -106,6 +107,8 @@ enum Command {
     Hold(hold::Args),
     /// See and end what may happen again without asking
     Approval(approval::Args),
+    /// Say who is away, so that their deputies answer
+    Approver(approver::Args),
     /// Give an agent authority, and take it back
     Task(task::Args),
     /// Read what was decided, and why
@@ -134,6 +137,7 @@ pub async fn run(cli: Cli, clock: SharedClock) -> ExitCode {
         Command::Policy(args) => policy::run(args, &invocation).await,
         Command::Hold(args) => hold::run(args, &invocation).await,
         Command::Approval(args) => approval::run(args, &invocation).await,
+        Command::Approver(args) => approver::run(args, &invocation).await,
         Command::Task(args) => task::run(args, &invocation).await,
         Command::Decision(args) => decision::run(args, &invocation).await,
         Command::Fleet(args) => fleet::run(args, &invocation).await,

@@ -13,6 +13,7 @@ mod answer;
 mod approvals;
 mod assets;
 mod door;
+mod glass;
 mod guard;
 mod hold;
 mod inbox;
@@ -75,6 +76,8 @@ pub fn routes() -> Vec<Route> {
     const SHOW: &str = "/checkrein.hold.v1.HoldService/Show";
     const VOTE: &str = "/checkrein.hold.v1.HoldService/Vote";
     const VOTE_ALL: &str = "/checkrein.hold.v1.HoldService/VoteAll";
+    const BREAK_GLASS: &str = "/checkrein.hold.v1.HoldService/BreakGlass";
+    const REVIEW: &str = "/checkrein.hold.v1.HoldService/Review";
     const LIST_STANDING: &str = "/checkrein.hold.v1.HoldService/ListStanding";
     const REVOKE_STANDING: &str = "/checkrein.hold.v1.HoldService/RevokeStanding";
     vec![
@@ -85,6 +88,8 @@ pub fn routes() -> Vec<Route> {
         Route::get("/holds/{id}/state", Some(SHOW), hold::state),
         Route::post("/holds/{id}/approve", Some(VOTE), answer::approve),
         Route::post("/holds/{id}/deny", Some(VOTE), answer::deny),
+        Route::post("/holds/{id}/break-glass", Some(BREAK_GLASS), glass::break_it),
+        Route::post("/holds/{id}/review", Some(REVIEW), glass::review),
         Route::get("/together/{id}", Some(LIST), together::page),
         Route::post("/together/{id}", Some(VOTE_ALL), together::answer),
         Route::get("/approvals", Some(LIST_STANDING), approvals::page),

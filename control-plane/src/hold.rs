@@ -11,7 +11,10 @@
 //! of several tasks or holds, by id. A journal's cursor comes before the tasks of its records, and those before its holds.
 
 mod api;
+mod approver;
 mod consume;
+mod glass;
+mod group;
 mod open;
 mod standing;
 mod store;
@@ -33,7 +36,9 @@ use crate::authority::Authority;
 use crate::database::{Database, DatabaseError, FeedName, Transaction};
 use crate::task::BelieveError;
 
+pub use approver::Absence;
 pub use consume::{Consume, ConsumeAnswer};
+pub use glass::BreakGlass;
 pub use open::{Open, OpenAnswer};
 pub use standing::{End, Standing, Use};
 pub use sweep::sweep;
@@ -111,6 +116,47 @@ pub enum HoldError {
         /// What it waits for.
         groups: String,
     },
+    /// Away, by their own word or an operator's.
+    #[error("`{0}` is away, and answers nothing meanwhile: say `checkrein approver back` first")]
+    Away(SpiffeId),
+    /// Answers for an agent that asked.
+    #[error("`{0}` answers for an agent that asked for this action, and the group leaves such people out")]
+    Owner(SpiffeId),
+    /// Nobody may break the glass for this.
+    #[error("nobody may break the glass for hold `{0}`: the pack of its group names no `[break_glass]`")]
+    NoGlass(HoldId),
+    /// Not in the group that may.
+    #[error("`{approver}` is not in the group that may break the glass: {groups}")]
+    NotInGlass {
+        /// Who tried.
+        approver: SpiffeId,
+        /// Who may.
+        groups: String,
+    },
+    /// The glass does not bring a task back.
+    #[error("task `{0}` is over, and nothing in it happens any more")]
+    TaskOver(TaskId),
+    /// There is nothing to look at.
+    #[error("the glass was not broken for hold `{0}`; `checkrein hold list --broken` says for which it was")]
+    NotBroken(HoldId),
+    /// What was let happen may still happen.
+    #[error("hold `{0}` waits to be released: review it once it is over")]
+    NotOver(HoldId),
+    /// Somebody has looked at it.
+    #[error("`{1}` has reviewed hold `{0}`, and a review stands")]
+    Reviewed(HoldId, SpiffeId),
+    /// Not somebody else.
+    #[error("`{0}` broke the glass or asked for the action: somebody else reviews it")]
+    NotIndependent(SpiffeId),
+    /// Only approvers are away.
+    #[error("`{0}` is no approver of this installation")]
+    NotAnApprover(SpiffeId),
+    /// An absence that ends before it begins.
+    #[error("the absence would be over already: name a later moment")]
+    NoAbsence,
+    /// Everybody for themselves.
+    #[error("only `{0}` or an operator can say when they are away or back")]
+    SomebodyElse(SpiffeId),
     /// No such standing approval.
     #[error("there is no standing approval `{0}`")]
     NoStanding(StandingId),

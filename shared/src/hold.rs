@@ -5,6 +5,9 @@
 //!
 //! **Invariant**: a terminal state is terminal, and only an approved hold can be consumed, once.
 
+mod electorate;
+mod glass;
+mod group;
 mod standing;
 
 use std::fmt;
@@ -18,6 +21,9 @@ use crate::id::{DecisionId, Generation, HoldId, StandingId};
 use crate::identity::SpiffeId;
 use crate::text::shown;
 
+pub use electorate::{BREAKERS, Barred, Elector, Electorate, Yes};
+pub use glass::{Break, Finding, Review};
+pub use group::{DAY_MINUTES, Escalation, Exclusion, Group, Person, Quiet, Then, Why};
 pub use standing::{Bound, Bounds, STANDING_MS_MAX, STANDING_TIMES_MAX, TOGETHER_MAX, Terms, TooWide};
 
 /// How many holds may be open, per task, agent and group; beyond, the action is denied.
@@ -124,6 +130,8 @@ pub struct Vote {
     pub terms: Option<Terms>,
     /// By which standing approval their word counts; none: they looked at this very action.
     pub standing: Option<StandingId>,
+    /// As whom they answered; none: by a standing approval, or before groups had rules.
+    pub capacity: Option<Elector>,
 }
 
 /// A hold, whole.
@@ -169,6 +177,12 @@ pub struct Hold {
     pub fixed: Vec<String>,
     /// The standing approval that approved it.
     pub standing: Option<StandingId>,
+    /// Who wanted the glass broken for it.
+    pub breaks: Vec<Break>,
+    /// When it was approved by that, over people whose answer was missing.
+    pub broken_ms: Option<u64>,
+    /// What somebody found who looked at that afterwards.
+    pub review: Option<Review>,
 }
 
 /// Who may not answer a hold: everyone who asked for the action.

@@ -1,5 +1,6 @@
 //! The contract's messages to and from domain types. Wire types end here: a handler parses first and encodes last.
 
+mod approver;
 mod decision;
 mod hold;
 mod ledger;

@@ -2,6 +2,8 @@
 //!
 //! **Invariant**: a vote carries the hash of what was shown, recomputed here; if the two differ, nothing is voted.
 
+mod glass;
+mod people;
 mod show;
 mod terms;
 mod together;
@@ -39,7 +41,7 @@ pub(super) struct Args {
 enum Command {
     /// What waits, the most urgent first
     #[command(
-        after_help = "Example:\n  checkrein hold list\n  checkrein hold list --state denied --state expired\n  checkrein hold list --like hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6"
+        after_help = "Example:\n  checkrein hold list\n  checkrein hold list --state denied --state expired\n  checkrein hold list --like hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6\n  checkrein hold list --unreviewed"
     )]
     List(ListArgs),
     /// Exactly what will happen if this is approved
@@ -56,6 +58,12 @@ enum Command {
         after_help = "Example:\n  checkrein hold deny hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --reason 'not our supplier'\n  checkrein hold deny --like hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --reason 'not our supplier'"
     )]
     Deny(DenyArgs),
+    /// Let it happen although those who were asked did not answer: two people, in the open, reviewed afterwards
+    #[command(after_help = glass::BREAK_EXAMPLE)]
+    BreakGlass(glass::BreakArgs),
+    /// Say what you found who looked afterwards at one for which the glass was broken
+    #[command(after_help = glass::REVIEW_EXAMPLE)]
+    Review(glass::ReviewArgs),
 }
 
 const APPROVE_EXAMPLES: &str = "\
@@ -81,6 +89,12 @@ struct ListArgs {
     /// Only open ones with the tool, definition and arguments of this hold, in any task
     #[arg(long, value_name = "HOLD", default_value = "", hide_default_value = true)]
     like: String,
+    /// Only those for which the glass was broken, wherever they stand
+    #[arg(long)]
+    broken: bool,
+    /// Of those, only the ones that nobody has reviewed
+    #[arg(long)]
+    unreviewed: bool,
     /// At most this many
     #[arg(long, value_name = "N", default_value_t = LIMIT_DEFAULT, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -157,6 +171,8 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
             let again = TermsArgs::default();
             answer(client, (args.ids, args.like), word, (again, args.yes), invocation).await
         }
+        Command::BreakGlass(args) => glass::break_glass(client, args, invocation).await,
+        Command::Review(args) => glass::review(client, args, invocation).await,
     }
 }
 
@@ -209,6 +225,8 @@ async fn list(
             page_size,
             page_token,
             like_hold_id: args.like.clone(),
+            broken: args.broken,
+            unreviewed: args.unreviewed,
         };
         let page = client.clone().list(request).await?.into_inner();
         Ok((page.holds, page.next_page_token))
@@ -226,7 +244,17 @@ async fn list(
 }
 
 fn table(holds: &[wire::Hold], now_ms: u64, paint: Paint) -> String {
-    let mut table = Table::new(&["HOLD", "STATE", "TOOL", "AGENT", "FOR", "WAITS FOR", "UNTIL"]);
+    let mut table = Table::new(&[
+        "HOLD",
+        "STATE",
+        "TOOL",
+        "AGENT",
+        "FOR",
+        "WAITS FOR",
+        "UNTIL",
+        "MAY ANSWER",
+        "GLASS",
+    ]);
     for hold in holds {
         let action = hold.action.clone().unwrap_or_default();
         let groups: Vec<&str> = hold
@@ -247,6 +275,8 @@ fn table(holds: &[wire::Hold], now_ms: u64, paint: Paint) -> String {
             Cell::from(action.user),
             Cell::from(groups.join(", ")),
             Cell::from(relative(until_ms, now_ms)),
+            Cell::from(people::names(hold)),
+            Cell::from(people::glass_word(hold)).styled(Style::Bad),
         ]);
     }
     table.render(paint, "nothing waits for people")

@@ -48,7 +48,7 @@ fn request(id: &str, approve: bool, posted: &Posted) -> Result<VoteRequest, Stat
         hold_id: id.to_owned(),
         approve,
         action_sha256: shown_hash(posted.one("sha256"))?,
-        reason: posted.one("reason").trim().replace("\r\n", "\n"),
+        reason: posted.text("reason"),
         idempotency_key: posted.one("key").to_owned(),
         terms: if approve { terms(posted)? } else { None },
     })

@@ -24,7 +24,10 @@ struct InboxPage {
 #[derive(Template)]
 #[template(path = "waiting.html")]
 struct Waiting {
-    lots: Vec<Lot>,
+    /// What this person may answer.
+    own: Vec<Lot>,
+    /// What waits for other people.
+    others: Vec<Lot>,
     more: bool,
     is_fragment: bool,
 }
@@ -41,6 +44,7 @@ struct Lot {
     until_said: String,
     count: usize,
     missing: String,
+    has_glass: bool,
     like: (String, Bytes, Bytes),
 }
 
@@ -64,20 +68,14 @@ impl Waiting {
             ..ListRequest::default()
         };
         let page = visit.entrance.holds().list(request).await?.into_inner();
-        let mut lots: Vec<Lot> = Vec::new();
-        for hold in page
+        let waiting = page
             .holds
             .iter()
-            .filter(|hold| hold.decide_by_unix_ms > visit.now_ms)
-        {
-            let lot = Lot::of(hold, visit.now_ms);
-            match lots.iter_mut().find(|other| other.like == lot.like) {
-                Some(other) => other.count += 1,
-                None => lots.push(lot),
-            }
-        }
+            .filter(|hold| hold.decide_by_unix_ms > visit.now_ms);
+        let (own, others): (Vec<&Hold>, Vec<&Hold>) = waiting.partition(|hold| visit.may_answer(hold));
         Ok(Self {
-            lots,
+            own: lots(&own, visit.now_ms),
+            others: lots(&others, visit.now_ms),
             more: !page.next_page_token.is_empty(),
             is_fragment,
         })
@@ -85,12 +83,12 @@ impl Waiting {
 
     /// How much waits, in words.
     fn count_said(&self) -> String {
-        let count: usize = self.lots.iter().map(|lot| lot.count).sum();
+        let count: usize = self.own.iter().map(|lot| lot.count).sum();
         match count {
-            0 => "Nothing waits for an answer.".to_owned(),
-            1 => "One action waits for an answer.".to_owned(),
-            _ if self.more => format!("More than {count} actions wait for an answer."),
-            _ => format!("{count} actions wait for an answer."),
+            0 => "Nothing waits for your answer.".to_owned(),
+            1 => "One action waits for your answer.".to_owned(),
+            _ if self.more => format!("More than {count} actions wait for your answer."),
+            _ => format!("{count} actions wait for your answer."),
         }
     }
 }
@@ -116,9 +114,23 @@ impl Lot {
             until_said: relative(hold.decide_by_unix_ms, now_ms),
             count: 1,
             missing: missing.collect::<Vec<_>>().join(", "),
+            has_glass: hold.glass.is_some(),
             like: (action.tool, action.definition_sha256, action.arguments),
         }
     }
+}
+
+/// In their order, like things as one.
+fn lots(holds: &[&Hold], now_ms: u64) -> Vec<Lot> {
+    let mut lots: Vec<Lot> = Vec::new();
+    for hold in holds {
+        let lot = Lot::of(hold, now_ms);
+        match lots.iter_mut().find(|other| other.like == lot.like) {
+            Some(other) => other.count += 1,
+            None => lots.push(lot),
+        }
+    }
+    lots
 }
 
 /// An agent by its name, where there is one: the whole identity stands on the page of the hold.

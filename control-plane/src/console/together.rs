@@ -119,7 +119,7 @@ fn answers(posted: &Posted) -> Result<Vec<Answer>, Status> {
         "no" => false,
         _ => return Err(bad_field("word", "expected yes or no")),
     };
-    let reason = posted.one("reason").trim().replace("\r\n", "\n");
+    let reason = posted.text("reason");
     if !approve && reason.is_empty() {
         return Err(bad_field("reason", "say why: the agents are told"));
     }

@@ -7,6 +7,7 @@ use axum::extract::{Form, FromRequest, FromRequestParts, Request};
 use axum::http::header::{COOKIE, HeaderMap};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
+use checkrein_proto::hold::v1::Hold;
 use checkrein_shared::action::Sha256;
 use tonic::Status;
 
@@ -61,6 +62,19 @@ impl Visit {
         }
     }
 
+    /// Whether they may answer an open hold, and have not said yes to it already.
+    pub(super) fn may_answer(&self, hold: &Hold) -> bool {
+        let may = hold.may_answer.iter().filter_map(|may| may.capacity.as_ref());
+        let mut may = may.map(|capacity| &capacity.approver);
+        may.any(|approver| self.is(approver)) && !self.said_yes(hold)
+    }
+
+    /// Whether they said yes to it.
+    pub(super) fn said_yes(&self, hold: &Hold) -> bool {
+        let mut votes = hold.votes.iter();
+        votes.any(|vote| vote.approve && self.is(&vote.approver))
+    }
+
     /// Whether this SPIFFE ID is theirs.
     pub(super) fn is(&self, id: &str) -> bool {
         self.session.ids.iter().any(|own| own.as_str() == id)
@@ -71,6 +85,11 @@ impl Posted {
     /// The last value of a field; empty, if there is none.
     pub(super) fn one(&self, name: &str) -> &str {
         self.all(name).last().copied().unwrap_or_default()
+    }
+
+    /// What somebody typed into a field.
+    pub(super) fn text(&self, name: &str) -> String {
+        self.one(name).trim().replace("\r\n", "\n")
     }
 
     /// The fields whose names begin so, by the rest of their names.

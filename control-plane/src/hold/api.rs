@@ -1,5 +1,7 @@
 //! `HoldService` on the wire.
 
+mod approver;
+mod glass;
 mod standing;
 mod together;
 
@@ -76,12 +78,15 @@ impl HoldService for Holds {
             attempt: attempt_id(&request.attempt_id)?,
         };
         let result = match self.consume(&consume).await? {
-            ConsumeAnswer::Consumed { use_by_ms, approvers } => {
-                wire::consume_response::Result::Consumed(wire::Consumed {
-                    use_by_unix_ms: use_by_ms,
-                    approvers,
-                })
-            }
+            ConsumeAnswer::Consumed {
+                use_by_ms,
+                approvers,
+                broken_by,
+            } => wire::consume_response::Result::Consumed(wire::Consumed {
+                use_by_unix_ms: use_by_ms,
+                approvers,
+                broken_by,
+            }),
             ConsumeAnswer::Refresh { newest, ledger } => {
                 wire::consume_response::Result::Refresh(wire::Refresh {
                     generation: newest.0,
@@ -102,29 +107,7 @@ impl HoldService for Holds {
         request: Request<wire::ListRequest>,
     ) -> Result<Response<wire::ListResponse>, Status> {
         let request = request.into_inner();
-        let asked: Vec<&str> = request
-            .states()
-            .filter_map(|state| State::try_from(state).ok())
-            .map(State::as_str)
-            .collect();
-        let like = Some(&request.like_hold_id).filter(|id| !id.is_empty());
-        let waiting: &[_] = match like {
-            Some(_) => &[State::Open.as_str()],
-            None => &[State::Open.as_str(), State::Approved.as_str()],
-        };
-        let task = Some(&request.task_id).filter(|id| !id.is_empty());
-        let filter = Filter {
-            states: if asked.is_empty() { waiting } else { &asked },
-            task: task
-                .map(|id| {
-                    id.parse()
-                        .map_err(|error| bad_field("task_id", format!("{error}")))
-                })
-                .transpose()?,
-            like: like.map(|id| parse_id(id)).transpose()?,
-            after: parse_token(&request.page_token)?,
-            rows: page_rows(request.page_size),
-        };
+        let filter = filter(&request)?;
         let tx = self
             .database
             .begin("hold.list")
@@ -153,8 +136,11 @@ impl HoldService for Holds {
         let carried = task::carried(&tx, hold.action.task)
             .await
             .map_err(|error| database_trouble(&error))?;
+        let shown = approver::whole(&tx, &hold)
+            .await
+            .map_err(|error| database_trouble(&error))?;
         Ok(Response::new(wire::ShowResponse {
-            hold: Some((&hold).into()),
+            hold: Some(shown),
             labels: carried.iter().map(Into::into).collect(),
             offer: standing::offer(&hold),
         }))
@@ -169,17 +155,12 @@ impl HoldService for Holds {
         if text("reason", &request.reason)?.len() > REASON_BYTES_MAX {
             return Err(bad_field("reason", format!("at most {REASON_BYTES_MAX} bytes")));
         }
-        let vote = Vote {
-            hold: parse_id(&request.hold_id)?,
-            approver: caller.id,
-            approve: request.approve,
-            shown: parse_hash(&request.action_sha256)?,
-            reason: request.reason,
-            terms: standing::parse_terms(request.approve, request.terms)?,
-        };
-        let hold = self.vote(vote).await?;
+        let (hold, shown) = (parse_id(&request.hold_id)?, parse_hash(&request.action_sha256)?);
+        let terms = standing::parse_terms(request.approve, request.terms)?;
+        let vote = Vote::new(hold, caller.id, shown, request.approve, request.reason);
+        let hold = self.vote(Vote { terms, ..vote }).await?;
         Ok(Response::new(wire::VoteResponse {
-            hold: Some((&hold).into()),
+            hold: Some(approver::shown(self, &hold).await?),
             standing: standing::given_with(self, &hold).await?,
         }))
     }
@@ -221,6 +202,52 @@ impl HoldService for Holds {
         let revoked = standing::revoke(self, &caller.id, request.into_inner()).await?;
         Ok(Response::new(revoked))
     }
+
+    async fn break_glass(
+        &self,
+        request: Request<wire::BreakGlassRequest>,
+    ) -> Result<Response<wire::BreakGlassResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let broken = glass::break_glass(self, caller.id, request.into_inner()).await?;
+        Ok(Response::new(broken))
+    }
+
+    async fn review(
+        &self,
+        request: Request<wire::ReviewRequest>,
+    ) -> Result<Response<wire::ReviewResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let reviewed = glass::review(self, caller.id, request.into_inner()).await?;
+        Ok(Response::new(reviewed))
+    }
+
+    async fn go_away(
+        &self,
+        request: Request<wire::GoAwayRequest>,
+    ) -> Result<Response<wire::GoAwayResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let gone = approver::go_away(self, &caller.id, request.into_inner()).await?;
+        Ok(Response::new(gone))
+    }
+
+    async fn come_back(
+        &self,
+        request: Request<wire::ComeBackRequest>,
+    ) -> Result<Response<wire::ComeBackResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let came = approver::come_back(self, &caller.id, request.into_inner()).await?;
+        Ok(Response::new(came))
+    }
+
+    async fn list_absences(
+        &self,
+        _: Request<wire::ListAbsencesRequest>,
+    ) -> Result<Response<wire::ListAbsencesResponse>, Status> {
+        let absences = self.absences().await?;
+        Ok(Response::new(wire::ListAbsencesResponse {
+            absences: absences.iter().map(approver::encode).collect(),
+        }))
+    }
 }
 
 impl From<Refusal> for wire::Refusal {
@@ -243,7 +270,19 @@ impl From<HoldError> for Status {
             HoldError::TooLate(_) => precondition("HOLD_EXPIRED", message),
             HoldError::OtherBytes(_) => precondition("OTHER_BYTES", message),
             HoldError::Fenced(_) => precondition("FENCED", message),
+            HoldError::Away(_) => precondition("AWAY", message),
+            HoldError::NoGlass(_) => precondition("NO_GLASS", message),
+            HoldError::TaskOver(_) => precondition("TASK_ENDED", message),
+            HoldError::NotBroken(_) => precondition("NOT_BROKEN", message),
+            HoldError::NotOver(_) => precondition("NOT_OVER", message),
+            HoldError::Reviewed(..) => precondition("REVIEWED", message),
+            HoldError::NoAbsence => bad_field("until_unix_ms", message),
+            HoldError::NotAnApprover(_) => bad_field("approver", message),
             HoldError::Asker(_)
+            | HoldError::Owner(_)
+            | HoldError::NotInGlass { .. }
+            | HoldError::NotIndependent(_)
+            | HoldError::SomebodyElse(_)
             | HoldError::NotInGroup { .. }
             | HoldError::Believe(BelieveError::OtherAgent { .. })
             | HoldError::OtherTask(_)
@@ -256,8 +295,36 @@ impl From<HoldError> for Status {
     }
 }
 
+/// What a list asks for. Glass that was broken is looked for wherever its hold stands.
+fn filter(request: &wire::ListRequest) -> Result<Filter, Status> {
+    let like = Some(&request.like_hold_id).filter(|id| !id.is_empty());
+    let asked = request.states().filter_map(|state| State::try_from(state).ok());
+    let mut states: Vec<&str> = asked.map(State::as_str).collect();
+    if states.is_empty() {
+        states = match like {
+            Some(_) => vec![State::Open.as_str()],
+            None if request.broken || request.unreviewed => State::ALL.map(State::as_str).to_vec(),
+            None => vec![State::Open.as_str(), State::Approved.as_str()],
+        };
+    }
+    let task = Some(&request.task_id).filter(|id| !id.is_empty());
+    let parse_task = |id: &String| {
+        id.parse()
+            .map_err(|error| bad_field("task_id", format!("{error}")))
+    };
+    Ok(Filter {
+        states,
+        task: task.map(parse_task).transpose()?,
+        like: like.map(|id| parse_id(id)).transpose()?,
+        broken: request.broken,
+        unreviewed: request.unreviewed,
+        after: parse_token(&request.page_token)?,
+        rows: page_rows(request.page_size),
+    })
+}
+
 /// As many holds as were asked for and as fit into an answer that any client decodes; at least one, if there are any.
-async fn page(tx: &Transaction, filter: &Filter<'_>) -> Result<wire::ListResponse, DatabaseError> {
+async fn page(tx: &Transaction, filter: &Filter) -> Result<wire::ListResponse, DatabaseError> {
     let ids = store::list(tx, filter).await?;
     let mut page = wire::ListResponse::default();
     let (mut bytes, mut last) = (0, None);
@@ -265,7 +332,7 @@ async fn page(tx: &Transaction, filter: &Filter<'_>) -> Result<wire::ListRespons
         let Some(hold) = store::find(tx, *id).await? else {
             continue;
         };
-        let encoded = wire::Hold::from(&hold);
+        let encoded = approver::whole(tx, &hold).await?;
         bytes += encoded.encoded_len();
         if bytes > PAGE_BYTES_MAX && last.is_some() {
             break;

@@ -8,7 +8,7 @@ use checkrein_shared::id::{DecisionId, Generation, HoldId, InstanceId, ProofId};
 use checkrein_shared::ledger::{Amounts, Ledger};
 use checkrein_shared::policy::Reversibility;
 
-use super::{HoldError, Holds, Refusal, announce, standing, step, store, sweep, vote};
+use super::{HoldError, Holds, Refusal, announce, group, standing, step, store, sweep, vote};
 use crate::database::{FeedName, Transaction};
 use crate::fleet;
 use crate::task::{self, Counted, Release, Released, Spending, Task, Waiting};
@@ -53,6 +53,8 @@ pub enum ConsumeAnswer {
         use_by_ms: u64,
         /// Who said yes.
         approvers: Vec<String>,
+        /// Who broke the glass; nobody: it was approved without.
+        broken_by: Vec<String>,
     },
     /// Judge again; the approval is intact.
     Refresh {
@@ -166,7 +168,7 @@ async fn consume_approved(
         tx.commit().await?;
         return Ok(refused((Cause::HoldCancelled, reason)));
     }
-    if let Some(missing) = vote::unmet(&tx, &consume.requirements, yes()).await?.first() {
+    if let Some(missing) = group::unmet(&tx, hold, &consume.requirements).await?.first() {
         let reason = format!(
             "rule `{}` now wants {} of `{}`: ask again",
             missing.rule, missing.quorum, missing.group
@@ -204,9 +206,11 @@ async fn consume_approved(
     announce(&tx, hold.id, "").await?;
     tx.commit().await?;
     let approvers = yes().map(ToString::to_string).collect();
+    let breaks = hold.breaks.iter().filter(|_| hold.broken_ms.is_some());
     Ok(ConsumeAnswer::Consumed {
         use_by_ms: hold.use_by_ms.unwrap_or_default(),
         approvers,
+        broken_by: breaks.map(|one| one.approver.to_string()).collect(),
     })
 }
 

@@ -62,6 +62,8 @@ impl Holds {
             Err((cause, reason)) => return Ok(refused(cause, reason)),
         };
         may_open(&open, &task, &chain)?;
+        // Before the counter, as whoever counts votes does: a standing approval is counted below.
+        store::share_absences(&tx).await?;
         // From here on nobody else opens: the counts below are exact.
         tx.lock(FeedName::Hold).await?;
         if let Some(hold) =

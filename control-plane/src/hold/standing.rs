@@ -19,8 +19,9 @@ use checkrein_shared::id::{HoldId, StandingId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::label::Label;
 
+use super::group::{Said, unmet_by};
 use super::store::standing as store;
-use super::vote::{Vote, unmet};
+use super::vote::Vote;
 use super::{HoldError, Holds, Open, announce, step};
 use crate::database::{DatabaseError, Transaction};
 use crate::task::{self, Task};
@@ -171,10 +172,8 @@ pub(super) async fn charge(
         if !covers {
             continue;
         }
-        if !unmet(tx, &given.requirements, standing.approvers.iter())
-            .await?
-            .is_empty()
-        {
+        let said = Said::of(&given).by(&standing.approvers);
+        if !unmet_by(tx, &given, &given.requirements, &said).await?.is_empty() {
             // What it approved is withdrawn when it is to be released: here the counter is locked, and holds come before it.
             store::end(
                 tx,

@@ -1,13 +1,16 @@
 //! Holds in Postgres, whose clock decides what is late.
 
+mod glass;
+mod group;
 mod read;
 pub(super) mod standing;
 mod write;
 
+pub(super) use glass::{record_break, record_review, set_broken};
+pub(super) use group::{absences, come_back, go, groups, lock_absences, owners, removed, share_absences};
 pub(super) use read::{
-    Filter, count_open, denial_of, denial_of_class, events_after, find, find_by_key, group_members, list,
-    lock, lock_late, lock_of_enforcer, lock_released_before, lock_waiting_of_class, lock_waiting_of_task,
-    standing, task_of,
+    Filter, count_open, denial_of, denial_of_class, events_after, find, find_by_key, list, lock, lock_late,
+    lock_of_enforcer, lock_released_before, lock_waiting_of_class, lock_waiting_of_task, standing, task_of,
 };
 pub(super) use write::{
     amend_waiting, approve, bump_version, consume, delete_events, insert, insert_event, record_vote,

@@ -40,6 +40,8 @@ impl HoldError {
             Self::OtherBytes(_) => "other_bytes",
             Self::Asker(_) => "asker",
             Self::NotInGroup { .. } => "not_in_group",
+            Self::Away(_) => "away",
+            Self::Owner(_) => "agent_owner",
             Self::Database(_) => "unavailable",
             _ => "refused",
         }

@@ -1,15 +1,13 @@
 //! A person's word on a hold.
 
-use std::collections::BTreeMap;
-
 use checkrein_shared::action::Sha256;
-use checkrein_shared::hold::{Askers, Hold, Requirement, State, Step, Terms};
+use checkrein_shared::hold::{Elector, Hold, State, Step, Terms, Yes};
 use checkrein_shared::id::{HoldId, StandingId};
 use checkrein_shared::identity::SpiffeId;
 
-use super::{HoldError, Holds, announce, standing, step, store, sweep};
-use crate::database::{DatabaseError, Transaction};
-use crate::fleet;
+use super::group::{Moment, Said};
+use super::{HoldError, Holds, announce, glass, standing, step, store, sweep};
+use crate::database::Transaction;
 use crate::task::{self, Task};
 
 /// A vote.
@@ -27,6 +25,23 @@ pub struct Vote {
     pub reason: String,
     /// What else they let happen.
     pub terms: Option<Terms>,
+    /// As whom they answer; found out when the vote is counted.
+    pub(super) capacity: Option<Elector>,
+}
+
+impl Vote {
+    /// A vote without terms.
+    pub const fn new(hold: HoldId, approver: SpiffeId, shown: Sha256, approve: bool, reason: String) -> Self {
+        Self {
+            hold,
+            approver,
+            approve,
+            shown,
+            reason,
+            terms: None,
+            capacity: None,
+        }
+    }
 }
 
 impl Holds {
@@ -51,12 +66,24 @@ impl Holds {
         if has_voted_so(&held.hold, &vote) {
             return Ok(held.hold);
         }
-        may_vote(&tx, &held.hold, &vote).await?;
+        if held.hold.action_sha256 != vote.shown {
+            return Err(HoldError::OtherBytes(held.hold.id));
+        }
+        let mut said = Said::of(&held.hold);
+        if vote.approve {
+            said.yes.push(Yes {
+                by: vote.approver.clone(),
+                at_ms: 0,
+            });
+        }
+        let moment = Moment::load(&tx, &held.hold, &held.hold.requirements, &said).await?;
+        moment.may_answer(&vote.approver)?;
+        vote.capacity = moment.capacity(&vote.approver);
         let in_time = match (held.is_late, vote.approve) {
             (true, _) => false,
             (false, true) => {
                 let given = task.as_ref().map(|task| (StandingId::new(&*self.clock), task));
-                approve(&tx, &held.hold, &vote, given).await?
+                approve(&tx, (&held.hold, &moment), &vote, given).await?
             }
             (false, false) => {
                 deny(&tx, &held.hold, &vote).await?;
@@ -82,18 +109,19 @@ impl Holds {
 /// Counts a yes; false if time ran out meanwhile, and the yes does not count.
 async fn approve(
     tx: &Transaction,
-    hold: &Hold,
+    (hold, moment): (&Hold, &Moment<'_>),
     vote: &Vote,
     given: Option<(StandingId, &Task)>,
 ) -> Result<bool, HoldError> {
     let approved = hold.state.after(Step::Approve)?;
-    let others = hold
-        .votes
-        .iter()
-        .filter(|other| other.approve)
-        .map(|other| &other.approver);
-    let yes = others.chain([&vote.approver]);
-    if !unmet(tx, &hold.requirements, yes).await?.is_empty() {
+    let mut said = Said::of(hold);
+    said.yes.push(Yes {
+        by: vote.approver.clone(),
+        at_ms: moment.now_ms,
+    });
+    let electorate = moment.electorate();
+    let unmet = electorate.unmet(&hold.requirements, &said.yes, &said.broken);
+    if !unmet.is_empty() {
         store::record_vote(tx, vote).await?;
         store::bump_version(tx, hold.id).await?;
         return Ok(true);
@@ -102,6 +130,10 @@ async fn approve(
         return Ok(false);
     }
     store::record_vote(tx, vote).await?;
+    if glass::is_needed(tx, hold, &electorate, &said).await? {
+        announce(tx, hold.id, glass::BROKEN).await?;
+        return Ok(true);
+    }
     if let Some((id, task)) = given {
         standing::give(tx, id, (hold, task), vote).await?;
     }
@@ -156,70 +188,11 @@ pub(super) fn denied_before(said: &str) -> String {
     format!("a person said no to this tool on this resource in this task{said}; it will not be asked again")
 }
 
-/// The requirements that these people, whoever of them is in the group now and was not removed, do not meet.
-pub(super) async fn unmet<'a>(
-    tx: &Transaction,
-    requirements: &[Requirement],
-    yes: impl Iterator<Item = &'a SpiffeId> + Send,
-) -> Result<Vec<Requirement>, DatabaseError> {
-    let mut people: BTreeMap<&str, &SpiffeId> = BTreeMap::new();
-    for id in yes {
-        if !fleet::is_removed(tx, id).await? {
-            people.insert(id.name(), id);
-        }
-    }
-    let mut missing = Vec::new();
-    for requirement in requirements {
-        let members = store::group_members(tx, &requirement.group).await?;
-        // Distinct people, not distinct certificates.
-        let count = people
-            .values()
-            .filter(|person| members.iter().any(|member| member == person.as_str()))
-            .count();
-        if !requirement.is_met_by(count) {
-            missing.push(requirement.clone());
-        }
-    }
-    Ok(missing)
-}
-
 fn has_voted_so(hold: &Hold, vote: &Vote) -> bool {
     hold.action_sha256 == vote.shown
         && hold.votes.iter().any(|before| {
             before.approver == vote.approver && before.approve == vote.approve && before.terms == vote.terms
         })
-}
-
-async fn may_vote(tx: &Transaction, hold: &Hold, vote: &Vote) -> Result<(), HoldError> {
-    let started_by = task::starter(tx, hold.action.task).await?;
-    let askers = Askers {
-        agent: &hold.action.agent,
-        delegated_by: &hold.action.delegated_by,
-        started_by: &started_by,
-        user: &hold.action.user,
-    };
-    if askers.include(&vote.approver) {
-        return Err(HoldError::Asker(vote.approver.clone()));
-    }
-    if hold.action_sha256 != vote.shown {
-        return Err(HoldError::OtherBytes(hold.id));
-    }
-    for requirement in &hold.requirements {
-        let members = store::group_members(tx, &requirement.group).await?;
-        if members.iter().any(|member| member == vote.approver.as_str()) {
-            return Ok(());
-        }
-    }
-    let groups: Vec<&str> = hold
-        .requirements
-        .iter()
-        .map(|requirement| requirement.group.as_str())
-        .collect();
-    let groups = groups.join(", ");
-    Err(HoldError::NotInGroup {
-        approver: vote.approver.clone(),
-        groups,
-    })
 }
 
 /// Whether a hold in this state still waits for an answer.

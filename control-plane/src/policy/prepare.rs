@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::hold::Group;
 use checkrein_shared::policy::{self, Budget, Bundle, Composition, Finding, Pack, PackSource, Severity};
 
 use super::{Heads, PolicyError};
@@ -18,8 +18,8 @@ pub(super) struct Prepared {
     pub(super) compositions: BTreeMap<String, (Vec<String>, Composition)>,
     /// Which audience each set of labels is.
     pub(super) audiences: Vec<(Labels, String)>,
-    /// The approver groups of all packs: name, pack, members.
-    pub(super) groups: Vec<(String, String, Vec<SpiffeId>)>,
+    /// The approver groups of all packs: name, pack, what it is.
+    pub(super) groups: Vec<(String, String, Group)>,
     /// The budgets of all packs, each with its pack.
     pub(super) budgets: Vec<(String, Budget)>,
     /// What was found in the pushed pack that does not refuse it.
@@ -245,11 +245,10 @@ fn budgets(all: &[&Pack]) -> Vec<(String, Budget)> {
     all.iter().flat_map(of_pack).collect()
 }
 
-fn groups(all: &[&Pack]) -> Vec<(String, String, Vec<SpiffeId>)> {
+fn groups(all: &[&Pack]) -> Vec<(String, String, Group)> {
     let of_pack = |pack: &&Pack| {
         let name = pack.name().to_owned();
-        let group =
-            move |(group, members): (&String, &Vec<SpiffeId>)| (group.clone(), name.clone(), members.clone());
+        let group = move |(named, group): (&String, &Group)| (named.clone(), name.clone(), group.clone());
         pack.groups().iter().map(group).collect::<Vec<_>>()
     };
     all.iter().flat_map(of_pack).collect()

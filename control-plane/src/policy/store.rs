@@ -1,5 +1,7 @@
 //! Packs, segments and bundles in Postgres.
 
+mod group;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
@@ -16,6 +18,8 @@ use super::{Heads, INSTANCE_DAYS_MAX, PackRevision, Published, Registered};
 use crate::database::{
     DatabaseError, FeedName, Transaction, from_ms, inconsistent, moment_ms, parsed, signed, unsigned,
 };
+
+pub(super) use group::replace_groups;
 
 /// The bundles of so many generations are kept, and may be fetched by those whose they are or were a moment ago.
 const GENERATIONS_KEPT: i64 = 64;
@@ -175,22 +179,6 @@ pub(super) async fn count_audience(tx: &Transaction, pack: &str) -> Result<u32, 
         .await
         .map_err(|source| tx.failed(source))?;
     Ok(u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX))
-}
-
-pub(super) async fn replace_groups(
-    tx: &Transaction,
-    groups: &[(String, String, Vec<SpiffeId>)],
-) -> Result<(), DatabaseError> {
-    tx.execute("-- policy.clear_groups\nDELETE FROM approver_group", &[])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    let insert = "-- policy.insert_group
-        INSERT INTO approver_group (name, pack, members) VALUES ($1, $2, $3)";
-    for (name, pack, members) in groups {
-        let members: Vec<&str> = members.iter().map(SpiffeId::as_str).collect();
-        tx.change_one(insert, &[name, pack, &members]).await?;
-    }
-    Ok(())
 }
 
 pub(super) async fn replace_budgets(

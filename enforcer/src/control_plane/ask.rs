@@ -110,7 +110,7 @@ impl Authority for Replicas {
             };
             match answered(client.consume(request)).await?.result {
                 Some(Answer::Consumed(consumed)) => Ok(Consumption::Consumed {
-                    approvers: consumed.approvers,
+                    approvers: who_approved(consumed),
                 }),
                 Some(Answer::Refresh(refresh)) => Ok(Consumption::Refresh(
                     Generation(refresh.generation),
@@ -267,6 +267,13 @@ fn refusal(cause: &str, reason: &str) -> Option<Refusal> {
         cause: cause.parse().unwrap_or(Cause::InvalidGrant),
         reason: reason.to_owned(),
     })
+}
+
+/// Who approved it; whoever broke the glass is named as that, in the record too.
+fn who_approved(consumed: hold_wire::Consumed) -> Vec<String> {
+    let broke = consumed.broken_by.into_iter();
+    let broke = broke.map(|approver| format!("{approver}, who broke the glass"));
+    consumed.approvers.into_iter().chain(broke).collect()
 }
 
 fn proof_id(proof: Option<ProofId>) -> String {

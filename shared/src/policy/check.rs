@@ -5,6 +5,7 @@
 
 mod budgets;
 mod collisions;
+mod groups;
 mod hierarchy;
 mod lints;
 mod monotone;
@@ -18,7 +19,7 @@ use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validati
 use super::catalog::Tool;
 use super::finding::{Finding, Severity};
 use super::pack::Pack;
-use super::rule::{Rule, RuleKind};
+use super::rule::Rule;
 use super::schema;
 use crate::label::Label;
 use hierarchy::Hierarchy;
@@ -81,38 +82,6 @@ impl<'p> Check<'p> {
                 self.rules(schema);
             }
             Err(findings) => self.findings.extend(findings),
-        }
-    }
-
-    /// Every hold waits for people who exist.
-    fn groups(&mut self) {
-        for (pack, rule) in self.each_rule() {
-            let RuleKind::Hold(terms) = &rule.kind else {
-                continue;
-            };
-            let place = pack.place(&rule.origin.file);
-            let people = self.packs.iter().find_map(|pack| pack.groups.get(&terms.group));
-            let finding = match people {
-                None => {
-                    let help = "name its people under `[groups]` in `checkrein.toml`";
-                    place.error(
-                        rule.annotation("hold"),
-                        format!("the group `{}` does not exist", terms.group),
-                        help,
-                    )
-                }
-                Some(people) if people.len() < terms.quorum as usize => {
-                    let message = format!(
-                        "`{}` has {} people, and the rule asks for {}: it could never be approved",
-                        terms.group,
-                        people.len(),
-                        terms.quorum
-                    );
-                    place.error(rule.annotation("quorum"), message, "ask for fewer, or add people")
-                }
-                Some(_) => continue,
-            };
-            self.findings.push((pack.name(), finding));
         }
     }
 

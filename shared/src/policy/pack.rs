@@ -1,6 +1,9 @@
 //! A pack: a policy directory, every file understood on its own. What the files say of each other is `check`'s to judge.
 
+mod group;
+
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -13,7 +16,9 @@ use super::finding::{Finding, Place};
 use super::rule::Rule;
 use super::schema::PackSchema;
 use super::source::{PackSource, is_name};
-use crate::identity::{Role, SpiffeId};
+use crate::hold::Group;
+
+pub(super) use group::Spans as GroupSpans;
 
 /// Policy older than this denies, unless packs ask for less. Asking for more changes nothing, and a check says so.
 pub const BOUNDS_DEFAULT: Bounds = Bounds {
@@ -37,7 +42,11 @@ pub struct Pack {
     pub(super) selectors: BTreeMap<String, String>,
     pub(super) full_bound_ms: Option<u64>,
     pub(super) light_bound_ms: Option<u64>,
-    pub(super) groups: BTreeMap<String, Vec<SpiffeId>>,
+    pub(super) groups: BTreeMap<String, Group>,
+    /// Where each of them stands.
+    pub(super) group_spans: BTreeMap<String, GroupSpans>,
+    /// The group that may break the glass, and where it is named.
+    pub(super) break_glass: Option<(String, Range<usize>)>,
     pub(super) budgets: Vec<Budget>,
     /// Where each of them stands.
     pub(super) budget_spans: Vec<budget::Spans>,
@@ -63,7 +72,8 @@ struct Settings {
     #[serde(default)]
     bounds: BoundSettings,
     #[serde(default)]
-    groups: BTreeMap<Spanned<String>, Vec<Spanned<SpiffeId>>>,
+    groups: BTreeMap<Spanned<String>, group::Written>,
+    break_glass: Option<BreakGlassSettings>,
     #[serde(default, rename = "budget")]
     budgets: Vec<budget::Written>,
 }
@@ -73,6 +83,12 @@ struct Settings {
 struct BoundSettings {
     full: Option<Spanned<DurationMs>>,
     light: Option<Spanned<DurationMs>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BreakGlassSettings {
+    group: Spanned<String>,
 }
 
 /// What a file of a pack is, by its path.
@@ -144,7 +160,7 @@ impl Pack {
     }
 
     /// Who may answer holds, by group.
-    pub const fn groups(&self) -> &BTreeMap<String, Vec<SpiffeId>> {
+    pub const fn groups(&self) -> &BTreeMap<String, Group> {
         &self.groups
     }
 
@@ -172,6 +188,8 @@ impl Pack {
             full_bound_ms: None,
             light_bound_ms: None,
             groups: BTreeMap::new(),
+            group_spans: BTreeMap::new(),
+            break_glass: None,
             budgets: Vec::new(),
             budget_spans: Vec::new(),
             rules: Vec::new(),
@@ -204,7 +222,7 @@ impl Reader<'_> {
             Ok(settings) => settings,
             Err(error) => {
                 let at = error.span().unwrap_or_default();
-                let help = "it may hold `namespace`, `[selectors]`, `[bounds]`, `[groups]` and `[[budget]]`";
+                let help = "it may hold `namespace`, `[selectors]`, `[bounds]`, `[groups]`, `[break_glass]` and `[[budget]]`";
                 self.errors
                     .push(place.error(at, error.message().trim_end(), help));
                 return;
@@ -218,9 +236,15 @@ impl Reader<'_> {
         self.pack.selectors = settings.selectors;
         self.pack.full_bound_ms = self.bound(place, settings.bounds.full, BOUNDS_DEFAULT.full_ms);
         self.pack.light_bound_ms = self.bound(place, settings.bounds.light, BOUNDS_DEFAULT.light_ms);
-        for (name, people) in settings.groups {
-            self.group(place, name, people);
+        let glass = settings.break_glass.map(|glass| glass.group);
+        for (name, written) in settings.groups {
+            let (mut group, spans, findings) = written.read(place, &name);
+            group.break_glass = glass.as_ref().map(|glass| glass.get_ref().clone());
+            self.errors.extend(findings);
+            self.pack.group_spans.insert(name.get_ref().clone(), spans);
+            self.pack.groups.insert(name.into_inner(), group);
         }
+        self.pack.break_glass = glass.map(|glass| (glass.get_ref().clone(), glass.span()));
         let (budgets, findings) = budget::read(place, settings.budgets);
         (self.pack.budgets, self.pack.budget_spans) = budgets.into_iter().unzip();
         self.errors.extend(findings);
@@ -238,28 +262,6 @@ impl Reader<'_> {
             self.pack.warnings.push(place.warning(set.span(), message, help));
         }
         Some(asked.0)
-    }
-
-    fn group(&mut self, place: Place<'_>, name: Spanned<String>, people: Vec<Spanned<SpiffeId>>) {
-        for person in &people {
-            if person.get_ref().role() != Some(Role::Approver) {
-                let message = format!("`{}` is not an approver", person.get_ref());
-                let help = "a group holds identities like `spiffe://acme.example/approver/bob`";
-                self.errors.push(place.error(person.span(), message, help));
-            }
-        }
-        let mut people: Vec<_> = people.into_iter().map(Spanned::into_inner).collect();
-        people.sort();
-        people.dedup();
-        if people.is_empty() {
-            let message = format!("nobody is in `{}`", name.get_ref());
-            self.errors.push(place.error(
-                name.span(),
-                message,
-                "a hold for it could only expire; name its people",
-            ));
-        }
-        self.pack.groups.insert(name.into_inner(), people);
     }
 
     fn file(&mut self, place: Place<'_>) {

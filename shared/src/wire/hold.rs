@@ -75,6 +75,7 @@ impl From<&Vote> for wire::Vote {
             voted_unix_ms: vote.voted_ms,
             terms: vote.terms.as_ref().map(Into::into),
             standing_id: vote.standing.map(|id| id.to_string()).unwrap_or_default(),
+            capacity: vote.capacity.as_ref().map(Into::into),
         }
     }
 }
@@ -107,6 +108,10 @@ impl From<&Hold> for wire::Hold {
             outcome: outcome.into(),
             denial_reason: hold.denial_reason.clone(),
             standing_id: hold.standing.map(|id| id.to_string()).unwrap_or_default(),
+            // Who may answer changes with the moment: whoever knows it says it.
+            may_answer: Vec::new(),
+            asked: Vec::new(),
+            glass: super::approver::glass(hold),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! People, and what they call.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use checkrein_control_plane::cli::identity::RootKey;
 use checkrein_proto::decision::v1::decision_service_client::DecisionServiceClient;
 use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_proto::fleet::v1::{RemoveRequest, RemoveResponse};
@@ -45,6 +47,24 @@ impl World {
         Ok(Person {
             channel: self.connect(Some(identity), replica).await?,
         })
+    }
+
+    /// A client config of anybody's, at the first replica, as `checkrein --config` reads it.
+    pub fn client_config(&self, role: Role, name: &str) -> Result<PathBuf> {
+        let identity = self.issue(role, name)?;
+        let directory = self.path().join(format!("client-{role}-{name}"));
+        std::fs::create_dir_all(&directory)?;
+        std::fs::write(directory.join("certificate.pem"), &identity.certificate)?;
+        std::fs::write(directory.join("key.pem"), &identity.key)?;
+        std::fs::write(directory.join("ca.pem"), &self.authority.ca_certificate)?;
+        let text = format!(
+            "control_plane = [\"https://{}\"]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\nca = \"ca.pem\"\nroot_key = \"{}\"\n",
+            self.address(0),
+            RootKey(*self.authority.root.as_bytes())
+        );
+        let path = directory.join("client.toml");
+        std::fs::write(&path, text)?;
+        Ok(path)
     }
 
     /// A connection to a replica as whoever this certificate says, or as nobody.

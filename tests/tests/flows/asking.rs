@@ -9,6 +9,7 @@ use checkrein_shared::SystemClock;
 use checkrein_shared::action::{ActionIdentity, MaskedArguments, Sha256};
 use checkrein_shared::id::{DecisionId, InstanceId};
 use checkrein_shared::identity::Role;
+use checkrein_shared::policy::PackSource;
 use checkrein_tests::{Person, WAIT_MAX, World, payments};
 use tokio_postgres::Client;
 use tonic::Status;
@@ -29,9 +30,14 @@ pub(crate) struct Asking {
 
 impl Asking {
     pub(crate) async fn set() -> Self {
+        Self::set_with(&payments().unwrap()).await
+    }
+
+    /// The same under another policy.
+    pub(crate) async fn set_with(pack: &PackSource) -> Self {
         let world = World::start().await.unwrap();
         world.register("edge", &[], &[AGENT]).await.unwrap();
-        let generation = world.push(&payments().unwrap()).await.unwrap();
+        let generation = world.push(pack).await.unwrap();
         let operator = world.operator().await.unwrap();
         let started = operator.start("alice", AGENT, &["bank/*"], &[]).await.unwrap();
         Self {

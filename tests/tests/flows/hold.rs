@@ -4,6 +4,7 @@ mod again;
 mod amended;
 mod bounds;
 mod class;
+mod groups;
 mod late;
 mod races;
 mod register;
@@ -11,6 +12,7 @@ mod removed;
 mod settle;
 mod standing;
 mod together;
+mod typed;
 
 use std::time::Duration;
 

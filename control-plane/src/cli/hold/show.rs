@@ -4,7 +4,7 @@ use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::task::v1::TaskLabel;
 use checkrein_shared::identity::SpiffeId;
 
-use super::view;
+use super::{people, view};
 use crate::cli::ledger::carried;
 use crate::cli::output::{Fields, Paint, Style, relative, span, style_of, visible};
 use crate::words::{ShownAction, bound_words};
@@ -94,6 +94,7 @@ fn waiting(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
         );
         fields.line("rule", &demand);
     }
+    people::who(hold, now_ms, &mut fields);
     for vote in &hold.votes {
         let word = if vote.approve { "yes" } else { "no" };
         let reason = if vote.reason.is_empty() {
@@ -101,8 +102,13 @@ fn waiting(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
         } else {
             format!(": {}", vote.reason)
         };
+        let as_whom = vote
+            .capacity
+            .as_ref()
+            .map(|capacity| format!(", {},", people::words(capacity)));
+        let as_whom = as_whom.unwrap_or_default();
         let said = format!(
-            "{} said {word} {}{reason}",
+            "{}{as_whom} said {word} {}{reason}",
             vote.approver,
             relative(vote.voted_unix_ms, now_ms)
         );
@@ -122,6 +128,7 @@ fn waiting(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
             fields.line("", &again);
         }
     }
+    people::glass(hold, now_ms, &mut fields);
     fields
         .line("denied because", &hold.denial_reason)
         .line(

@@ -161,3 +161,88 @@ fn whoever_is_asked_sees_what_the_task_carries_and_because_of_which_call() {
     assert_eq!(json["task_carries"][0]["decision_id"], "dec_7");
     assert!(show::page(&hold, &[], NOW_MS, PLAIN).contains("task carries  no labels"));
 }
+
+/// Open before carol, and dave in the place of bob; frank is asked as well.
+fn asked() -> wire::Hold {
+    let id = |name: &str| format!("spiffe://acme.example/approver/{name}");
+    let may = |approver: &str, seat: &str, group: &str, why: wire::Why| wire::MayAnswer {
+        rule: "pay-unnamed".to_owned(),
+        capacity: Some(wire::Capacity {
+            approver: id(approver),
+            seat: id(seat),
+            group: group.to_owned(),
+            why: why.into(),
+            since_unix_ms: NOW_MS - 60_000,
+        }),
+    };
+    wire::Hold {
+        may_answer: vec![
+            may("carol", "carol", "treasury", wire::Why::Unspecified),
+            may("dave", "bob", "treasury", wire::Why::Unspecified),
+            may("frank", "frank", "board", wire::Why::Unanswered),
+        ],
+        asked: vec![wire::Asked {
+            rule: "pay-unnamed".to_owned(),
+            group: "board".to_owned(),
+            why: wire::Why::Unanswered.into(),
+            since_unix_ms: NOW_MS - 60_000,
+        }],
+        ..held(b"{}")
+    }
+}
+
+#[test]
+fn the_page_and_the_list_say_who_may_answer_now_and_as_whom() {
+    let page = show::card(&asked(), NOW_MS, PLAIN);
+    for line in [
+        "spiffe://acme.example/approver/carol, in `treasury`",
+        "spiffe://acme.example/approver/dave, deputy of spiffe://acme.example/approver/bob in `treasury`",
+        "spiffe://acme.example/approver/frank, in `board`, which is asked as well",
+        "`board` as well, 60 s ago (not enough answers in time)",
+    ] {
+        assert!(page.contains(line), "{line} is not in\n{page}");
+    }
+    let listed = table(&[asked()], NOW_MS, PLAIN);
+    assert!(listed.contains("carol, dave for bob, frank"), "{listed}");
+    let nobody = show::card(&held(b"{}"), NOW_MS, PLAIN);
+    assert!(nobody.contains("nobody now"), "{nobody}");
+    let json = serde_json::to_value(HoldView::of(&asked())).unwrap();
+    assert_eq!(
+        json["may_answer"][1]["deputy_of"],
+        "spiffe://acme.example/approver/bob"
+    );
+    assert_eq!(
+        json["may_answer"][2]["asked_because"],
+        "not enough answers in time"
+    );
+}
+
+#[test]
+fn broken_glass_is_seen_on_the_page_in_the_list_and_by_scripts() {
+    let mut hold = asked();
+    hold.glass = Some(wire::Glass {
+        breaks: vec![wire::Break {
+            approver: "spiffe://acme.example/approver/frank".to_owned(),
+            reason: "payroll is due".to_owned(),
+            broken_unix_ms: NOW_MS,
+        }],
+        ..wire::Glass::default()
+    });
+    let one = show::card(&hold, NOW_MS, PLAIN);
+    assert!(
+        one.contains("payroll is due") && one.contains("it takes two"),
+        "{one}"
+    );
+    hold.glass.as_mut().unwrap().broken_unix_ms = NOW_MS;
+    let broken = show::card(&hold, NOW_MS, PLAIN);
+    assert!(
+        broken.contains("BROKEN") && broken.contains("by nobody yet"),
+        "{broken}"
+    );
+    assert!(table(std::slice::from_ref(&hold), NOW_MS, PLAIN).contains("broken, unreviewed"));
+    let json = serde_json::to_value(HoldView::of(&hold)).unwrap();
+    assert_eq!(
+        (&json["glass"]["broken"], &json["glass"]["review"]),
+        (&true.into(), &serde_json::Value::Null)
+    );
+}

@@ -7,6 +7,7 @@ use checkrein_shared::hold::State;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::people::{CapacityView, GlassView};
 use crate::cli::ledger::LabelView;
 use crate::cli::output::{raw_json, rfc3339};
 use crate::words::ShownAction;
@@ -32,6 +33,11 @@ pub(super) struct HoldView {
     reason: String,
     requirements: Vec<RequirementView>,
     votes: Vec<VoteView>,
+    /// Who may answer at this moment; only of an open one.
+    may_answer: Vec<CapacityView>,
+    /// Only if somebody wanted it broken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    glass: Option<GlassView>,
     denial_reason: String,
     enforcer: String,
     call_id: String,
@@ -68,6 +74,9 @@ struct VoteView {
     approve: bool,
     reason: String,
     voted_at: Option<String>,
+    /// As whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capacity: Option<CapacityView>,
 }
 
 impl HoldView {
@@ -92,6 +101,8 @@ impl HoldView {
             reason: hold.reason.clone(),
             requirements: hold.requirements.iter().map(RequirementView::of).collect(),
             votes: hold.votes.iter().map(VoteView::of).collect(),
+            may_answer: CapacityView::all(hold),
+            glass: hold.glass.as_ref().map(GlassView::of),
             denial_reason: hold.denial_reason.clone(),
             enforcer: hold.enforcer.clone(),
             call_id: hold.call_id.clone(),
@@ -140,6 +151,7 @@ impl VoteView {
             approve: vote.approve,
             reason: vote.reason.clone(),
             voted_at: rfc3339(vote.voted_unix_ms),
+            capacity: vote.capacity.as_ref().map(CapacityView::of),
         }
     }
 }

@@ -196,6 +196,41 @@ impl HoldService for State {
     ) -> Result<Response<hold::RevokeStandingResponse>, Status> {
         Err(Status::not_found("there is no such standing approval"))
     }
+
+    async fn break_glass(
+        &self,
+        _: Request<hold::BreakGlassRequest>,
+    ) -> Result<Response<hold::BreakGlassResponse>, Status> {
+        Err(Status::unimplemented("no glass is broken here"))
+    }
+
+    async fn review(
+        &self,
+        _: Request<hold::ReviewRequest>,
+    ) -> Result<Response<hold::ReviewResponse>, Status> {
+        Err(Status::unimplemented("nothing is reviewed here"))
+    }
+
+    async fn go_away(
+        &self,
+        _: Request<hold::GoAwayRequest>,
+    ) -> Result<Response<hold::GoAwayResponse>, Status> {
+        Err(Status::unimplemented("nobody goes away here"))
+    }
+
+    async fn come_back(
+        &self,
+        _: Request<hold::ComeBackRequest>,
+    ) -> Result<Response<hold::ComeBackResponse>, Status> {
+        Err(Status::unimplemented("nobody comes back here"))
+    }
+
+    async fn list_absences(
+        &self,
+        _: Request<hold::ListAbsencesRequest>,
+    ) -> Result<Response<hold::ListAbsencesResponse>, Status> {
+        Ok(Response::new(hold::ListAbsencesResponse::default()))
+    }
 }
 
 #[tonic::async_trait]

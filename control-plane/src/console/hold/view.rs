@@ -35,6 +35,11 @@ pub(super) struct Standing {
     pub denial_reason: String,
     /// This person said yes already.
     pub said_yes: bool,
+    /// This person may say yes.
+    pub may_answer: bool,
+    /// Who may, and as whom.
+    pub electors: Vec<String>,
+    pub glass: Option<Broken>,
 }
 
 /// A moment that counts down.
@@ -58,6 +63,13 @@ pub(super) struct Voice {
     pub reason: String,
     pub at: Moment,
     pub again: String,
+}
+
+/// Glass that somebody wants broken, or that is.
+pub(super) struct Broken {
+    pub breaks: Vec<Voice>,
+    pub is_broken: bool,
+    pub review: Option<String>,
 }
 
 /// What is held, from the very bytes that are hashed.
@@ -145,10 +157,10 @@ impl Standing {
             demands: hold.requirements.iter().map(Demand::of).collect(),
             votes: hold.votes.iter().map(|vote| Voice::of(vote, now_ms)).collect(),
             denial_reason: visible_lines(&hold.denial_reason),
-            said_yes: hold
-                .votes
-                .iter()
-                .any(|vote| vote.approve && visit.is(&vote.approver)),
+            said_yes: visit.said_yes(&hold),
+            may_answer: is_open && visit.may_answer(&hold),
+            electors: electors(&hold),
+            glass: hold.glass.as_ref().map(|glass| Broken::of(glass, now_ms)),
         }
     }
 }
@@ -203,6 +215,32 @@ impl Voice {
             reason: visible_lines(&vote.reason),
             at: Moment::of(vote.voted_unix_ms, now_ms),
             again: again.unwrap_or_default(),
+        }
+    }
+}
+
+impl Broken {
+    fn of(glass: &wire::Glass, now_ms: u64) -> Self {
+        let breaks = glass.breaks.iter().map(|said| Voice {
+            who: visible(&said.approver),
+            word: "break it",
+            reason: visible_lines(&said.reason),
+            at: Moment::of(said.broken_unix_ms, now_ms),
+            again: String::new(),
+        });
+        let review = glass.review.as_ref().map(|review| {
+            let found = match review.finding() {
+                wire::Finding::Justified => "it was justified",
+                wire::Finding::Unjustified => "it was not justified",
+                wire::Finding::Unspecified => "something this page can't read",
+            };
+            let (who, reason) = (visible(&review.reviewer), visible_lines(&review.reason));
+            format!("{who} found that {found}: {reason}")
+        });
+        Self {
+            breaks: breaks.collect(),
+            is_broken: glass.broken_unix_ms != 0,
+            review,
         }
     }
 }
@@ -326,6 +364,29 @@ impl Widest {
             any: matches!(bound.how, Some(How::Any(_))),
         }
     }
+}
+
+/// Who may answer now, and as whom; each once.
+fn electors(hold: &wire::Hold) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
+    for capacity in hold.may_answer.iter().filter_map(|may| may.capacity.as_ref()) {
+        let (who, seat, group) = (&capacity.approver, &capacity.seat, visible(&capacity.group));
+        let stands_in = if who == seat {
+            String::new()
+        } else {
+            format!(", in place of {}", visible(seat))
+        };
+        let why = match capacity.why() {
+            wire::Why::Unspecified => "",
+            wire::Why::Unanswered => ", because the group that was asked first has not answered",
+            wire::Why::QuietHours => ", because it is quiet hours for the group that was asked first",
+        };
+        let line = format!("{} of {group}{stands_in}{why}", visible(who));
+        if !said.contains(&line) {
+            said.push(line);
+        }
+    }
+    said
 }
 
 const fn said(state: Option<State>) -> &'static str {

@@ -32,14 +32,14 @@ pub(super) fn parse(approver: &SpiffeId, answers: Vec<wire::Answer>) -> Result<V
         if !holds.insert(hold) {
             return Err(bad_field("answers", format!("hold `{hold}` is answered twice")));
         }
-        Ok(Vote {
+        let shown = parse_hash(&answer.action_sha256)?;
+        Ok(Vote::new(
             hold,
-            approver: approver.clone(),
-            approve: answer.approve,
-            shown: parse_hash(&answer.action_sha256)?,
-            reason: answer.reason,
-            terms: None,
-        })
+            approver.clone(),
+            shown,
+            answer.approve,
+            answer.reason,
+        ))
     };
     answers.into_iter().map(parse).collect()
 }

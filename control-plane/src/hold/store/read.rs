@@ -12,6 +12,7 @@ use super::super::open::OpenCounts;
 use super::super::sweep::{OUTCOME_GRACE, SWEEP_ROWS_MAX};
 use super::super::vote::waits;
 use super::super::{HoldEvent, Open};
+use super::glass;
 use super::standing::vote;
 use crate::database::{
     DatabaseError, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, signed, unsigned,
@@ -24,11 +25,14 @@ pub(in super::super) struct Held {
 }
 
 /// What a list asks for.
-pub(in super::super) struct Filter<'a> {
-    pub(in super::super) states: &'a [&'static str],
+pub(in super::super) struct Filter {
+    pub(in super::super) states: Vec<&'static str>,
     pub(in super::super) task: Option<TaskId>,
     /// Only with the tool, definition and arguments of this one.
     pub(in super::super) like: Option<HoldId>,
+    /// Only those for which the glass was broken; or of those, the ones that nobody has looked at since.
+    pub(in super::super) broken: bool,
+    pub(in super::super) unreviewed: bool,
     pub(in super::super) after: Option<(u64, HoldId)>,
     pub(in super::super) rows: i64,
 }
@@ -84,22 +88,33 @@ pub(in super::super) async fn find_by_key(
 }
 
 /// The ids of one page. How much of a page fits into an answer shows only as its holds are read.
-pub(in super::super) async fn list(
-    tx: &Transaction,
-    filter: &Filter<'_>,
-) -> Result<Vec<HoldId>, DatabaseError> {
+pub(in super::super) async fn list(tx: &Transaction, filter: &Filter) -> Result<Vec<HoldId>, DatabaseError> {
     let list = "-- hold.list
         SELECT id FROM hold
         WHERE state = ANY ($1) AND ($2::uuid IS NULL OR task_id = $2)
           AND ($3::timestamptz IS NULL OR (decide_by, id) > ($3, $4))
           AND ($6::uuid IS NULL OR (tool, definition_sha256, arguments)
               = (SELECT tool, definition_sha256, arguments FROM hold WHERE id = $6))
+          AND (NOT $7 OR broken_at IS NOT NULL)
+          AND (NOT $8 OR NOT EXISTS (SELECT FROM hold_review WHERE hold_id = hold.id))
         ORDER BY decide_by, id LIMIT $5";
     let (moment, id) = filter.after.map(|(ms, id)| (from_ms(ms), id.uuid())).unzip();
     let task = filter.task.map(TaskId::uuid);
     let like = filter.like.map(HoldId::uuid);
     let rows = tx
-        .query(list, &[&filter.states, &task, &moment, &id, &filter.rows, &like])
+        .query(
+            list,
+            &[
+                &filter.states,
+                &task,
+                &moment,
+                &id,
+                &filter.rows,
+                &like,
+                &(filter.broken || filter.unreviewed),
+                &filter.unreviewed,
+            ],
+        )
         .await
         .map_err(|source| tx.failed(source))?;
     Ok(rows.iter().map(|row| HoldId::from_uuid(row.get(0))).collect())
@@ -272,19 +287,6 @@ pub(in super::super) async fn count_open(tx: &Transaction, open: &Open) -> Resul
     })
 }
 
-pub(in super::super) async fn group_members(
-    tx: &Transaction,
-    group: &str,
-) -> Result<Vec<String>, DatabaseError> {
-    let read = "-- hold.group_members
-        SELECT members FROM approver_group WHERE name = $1";
-    let row = tx
-        .query_opt(read, &[&group])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    Ok(row.map(|row| row.get(0)).unwrap_or_default())
-}
-
 async fn votes(tx: &Transaction, id: HoldId) -> Result<Vec<Vote>, DatabaseError> {
     let read = "-- hold.votes
         SELECT * FROM hold_vote WHERE hold_id = $1 ORDER BY voted_at";
@@ -402,6 +404,9 @@ async fn whole(tx: &Transaction, row: &Row) -> Result<Hold, DatabaseError> {
         standing: row
             .get::<_, Option<uuid::Uuid>>("standing_id")
             .map(StandingId::from_uuid),
+        breaks: glass::breaks(tx, id).await?,
+        broken_ms: moment_ms_opt(row, "broken_at"),
+        review: glass::review(tx, id).await?,
     })
 }
 

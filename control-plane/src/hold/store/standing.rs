@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use checkrein_shared::action::Number;
-use checkrein_shared::hold::{Bounds, State, Terms, Vote};
+use checkrein_shared::hold::{Bounds, Elector, State, Terms, Vote, Why};
 use checkrein_shared::id::{HoldId, StandingId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::label::Label;
@@ -326,7 +326,23 @@ pub(super) fn vote(row: &Row) -> Result<Vote, DatabaseError> {
         standing: row
             .get::<_, Option<uuid::Uuid>>("standing_id")
             .map(StandingId::from_uuid),
+        capacity: capacity(row)?,
     })
+}
+
+fn capacity(row: &Row) -> Result<Option<Elector>, DatabaseError> {
+    let Some(group) = row.get::<_, Option<String>>("as_group") else {
+        return Ok(None);
+    };
+    let why: Option<&str> = row.get("as_why");
+    let broken = || inconsistent("hold_vote", &group);
+    Ok(Some(Elector {
+        person: parsed(row, "approver", "hold_vote")?,
+        seat: parsed(row, "as_seat", "hold_vote")?,
+        since_ms: moment_ms(row, "as_since"),
+        why: why.map(|why| Why::named(why).ok_or_else(broken)).transpose()?,
+        group,
+    }))
 }
 
 fn standing(row: &Row) -> Result<Standing, DatabaseError> {

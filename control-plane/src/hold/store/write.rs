@@ -1,12 +1,12 @@
 //! Changing holds. The row is locked by whoever calls.
 
-use checkrein_shared::hold::{Requirement, State};
+use checkrein_shared::hold::{Requirement, State, Why};
 use checkrein_shared::id::{DecisionId, HoldId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 
 use super::super::{Consume, Open, Vote};
 use super::standing;
-use crate::database::{DatabaseError, FeedName, Transaction, signed};
+use crate::database::{DatabaseError, FeedName, Transaction, from_ms, signed};
 
 pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) -> Result<(), DatabaseError> {
     let insert = "-- hold.insert
@@ -186,9 +186,12 @@ pub(in super::super) async fn bump_version(tx: &Transaction, id: HoldId) -> Resu
 
 pub(in super::super) async fn record_vote(tx: &Transaction, vote: &Vote) -> Result<(), DatabaseError> {
     let record = "-- hold.record_vote
-        INSERT INTO hold_vote (hold_id, approver, approve, reason, voted_at) VALUES ($1, $2, $3, $4, clock_timestamp())
+        INSERT INTO hold_vote (hold_id, approver, approve, reason, voted_at, as_group, as_seat, as_why, as_since)
+        VALUES ($1, $2, $3, $4, clock_timestamp(), $5, $6, $7, $8)
         ON CONFLICT (hold_id, approver) DO UPDATE
-        SET approve = excluded.approve, reason = excluded.reason, voted_at = excluded.voted_at";
+        SET approve = excluded.approve, reason = excluded.reason, voted_at = excluded.voted_at,
+            as_group = excluded.as_group, as_seat = excluded.as_seat, as_why = excluded.as_why, as_since = excluded.as_since";
+    let capacity = vote.capacity.as_ref();
     tx.change_one(
         record,
         &[
@@ -196,6 +199,10 @@ pub(in super::super) async fn record_vote(tx: &Transaction, vote: &Vote) -> Resu
             &vote.approver.as_str(),
             &vote.approve,
             &vote.reason,
+            &capacity.map(|capacity| &capacity.group),
+            &capacity.map(|capacity| capacity.seat.as_str()),
+            &capacity.and_then(|capacity| capacity.why).map(Why::as_str),
+            &capacity.map(|capacity| from_ms(capacity.since_ms)),
         ],
     )
     .await?;

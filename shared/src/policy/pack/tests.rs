@@ -14,7 +14,7 @@ fn the_example_pack_is_read_whole() {
         (pack.name(), pack.rules().len(), pack.tools().len()),
         ("payments", 5, 2)
     );
-    assert_eq!(pack.groups()["treasury"].len(), 2);
+    assert_eq!(pack.groups()["treasury"].members.len(), 2);
     assert_eq!(
         (pack.full_bound_ms, pack.light_bound_ms),
         (Some(20_000), Some(600_000))
@@ -129,6 +129,105 @@ fn a_schema_that_is_no_schema_is_shown_with_a_caret() {
     assert_eq!(
         (findings.len(), findings[0].line),
         (1, 2),
+        "{}",
+        fixture::rendered(&findings)
+    );
+}
+
+/// A pack whose `ops` is this, beside a `board` of two.
+fn group(table: &str) -> Result<Pack, Vec<Finding>> {
+    settings(&format!(
+        "namespace = \"org\"\n[groups]\nboard = [\"spiffe://a.example/approver/frank\"]\n[groups.ops]\n\
+         members = [\"spiffe://a.example/approver/bob\", \"spiffe://a.example/approver/carol\"]\n{table}\n"
+    ))
+}
+
+#[test]
+fn a_group_that_says_more_than_its_people_is_read_whole() {
+    let pack = group(
+        "excludes = [\"agent_owner\"]\nescalate_after = \"10m\"\nescalate_to = \"board\"\n\
+         deputies = { \"spiffe://a.example/approver/bob\" = \"spiffe://a.example/approver/dave\" }\n\
+         quiet = { from = \"22:00\", to = \"07:00\", utc_offset = \"-05:30\", escalate_to = \"board\" }\n\
+         [break_glass]\ngroup = \"ops\"",
+    );
+    let pack = pack.unwrap_or_else(|findings| panic!("{}", fixture::rendered(&findings)));
+    let ops = &pack.groups()["ops"];
+    assert_eq!((ops.people(), ops.excludes.len(), ops.deputies.len()), (2, 1, 1));
+    let escalation = ops.escalation.as_ref().unwrap();
+    assert_eq!((escalation.after_ms, &*escalation.to), (600_000, "board"));
+    let quiet = ops.quiet.as_ref().unwrap();
+    assert_eq!((quiet.from, quiet.to, quiet.utc_offset), (22 * 60, 7 * 60, -330));
+    assert_eq!(pack.groups()["board"].break_glass.as_deref(), Some("ops"));
+}
+
+#[test]
+fn a_group_that_could_not_work_is_refused_at_the_place_with_what_to_do() {
+    for (table, said, help) in [
+        (
+            "excludes = [\"owner\"]",
+            "can't leave out `owner`",
+            "write `agent_owner`",
+        ),
+        ("escalate_after = \"10m\"", "only half", "escalate_to"),
+        ("escalate_to = \"board\"", "only half", "escalate_after"),
+        (
+            "escalate_after = \"soon\"\nescalate_to = \"board\"",
+            "is not a duration",
+            "",
+        ),
+        (
+            "deputies = { \"spiffe://a.example/approver/eve\" = \"spiffe://a.example/approver/dave\" }",
+            "approver/eve` is not in the group",
+            "only a member has a deputy",
+        ),
+        (
+            "deputies = { \"spiffe://a.example/approver/bob\" = \"spiffe://a.example/approver/Carol\" }",
+            "approver/Carol` is in the group already",
+            "name somebody else",
+        ),
+        (
+            "deputies = { \"spiffe://a.example/approver/bob\" = \"spiffe://a.example/agent/dave\" }",
+            "is not an approver",
+            "spiffe://",
+        ),
+        (
+            "quiet = { from = \"22:00\", to = \"07:00\" }",
+            "say what happens",
+            "wait = true",
+        ),
+        (
+            "quiet = { from = \"22:00\", to = \"07:00\", wait = true }",
+            "no escalation that could wait",
+            "escalate_after",
+        ),
+        (
+            "quiet = { from = \"22:00\", to = \"22:00\", escalate_to = \"board\" }",
+            "a whole day, or nothing",
+            "",
+        ),
+        (
+            "quiet = { from = \"24:00\", to = \"07:00\", escalate_to = \"board\" }",
+            "`24:00` is no time of day",
+            "`23:59`",
+        ),
+        (
+            "quiet = { from = \"22:00\", to = \"07:00\", utc_offset = \"Berlin\", escalate_to = \"board\" }",
+            "`Berlin` is no offset",
+            "`+01:00`",
+        ),
+        ("deputy = 1", "unknown field `deputy`", ""),
+    ] {
+        let findings = group(table).unwrap_err();
+        let rendered = fixture::rendered(&findings);
+        assert_eq!(findings.len(), 1, "{table}\n{rendered}");
+        assert!(findings[0].message.contains(said), "{table}\n{rendered}");
+        assert!(findings[0].help.contains(help), "{table}\n{rendered}");
+        assert!(findings[0].line > 3, "{table}\n{rendered}");
+    }
+    let twice = "namespace = \"org\"\n[groups]\nops = [\"spiffe://a.example/approver/bob\", \"spiffe://a.example/approver/Bob\"]";
+    let findings = settings(twice).unwrap_err();
+    assert!(
+        findings[0].message.contains("the same person"),
         "{}",
         fixture::rendered(&findings)
     );
