@@ -176,6 +176,7 @@ pub(crate) struct OpenHold {
     pub(crate) reason: String,
     pub(crate) denial_class: String,
     pub(crate) instance: InstanceId,
+    pub(crate) reversibility: Option<Reversibility>,
 }
 
 /// What became of it.

@@ -19,6 +19,7 @@ use crate::action::{ActionIdentity, Sha256};
 use crate::decision::OutcomeResult;
 use crate::id::{DecisionId, Generation, HoldId, StandingId};
 use crate::identity::SpiffeId;
+use crate::policy::Reversibility;
 use crate::text::shown;
 
 pub use electorate::{BREAKERS, Barred, Elector, Electorate, Yes};
@@ -173,6 +174,8 @@ pub struct Hold {
     pub version: u64,
     /// What a person said when denying; of a hold cancelled because another of its class was denied, that.
     pub denial_reason: String,
+    /// Whether it can be undone; none: nobody said.
+    pub reversibility: Option<Reversibility>,
     /// The arguments that say what the tool acts on.
     pub fixed: Vec<String>,
     /// The standing approval that approved it.

@@ -98,7 +98,8 @@ impl HoldPage {
         Ok(Self {
             frame: visit.frame(&format!("{tool} waits"), Place::Elsewhere),
             standing: Standing::of(&shown, visit),
-            action: Action::of(&hold).map_err(|unreadable| unreadable.to_string()),
+            action: Action::of(&hold, shown.before.as_ref(), visit.now_ms)
+                .map_err(|unreadable| unreadable.to_string()),
             done: task.map(|task| Done::of(&task, &shown.labels, visit.now_ms)),
             again: shown.offer.as_ref().map(|offer| Again::of(offer, &shown.labels)),
             key: Uuid::now_v7().to_string(),

@@ -1,5 +1,7 @@
 //! The inbox: what waits for people, the most urgent first, like things together.
 
+use std::cmp::Reverse;
+
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -12,6 +14,8 @@ use crate::words::{relative, rfc3339, visible};
 
 /// So many are shown; of more, that there are.
 const SHOWN_MAX: u32 = 200;
+/// What expires this soon comes before what is more dangerous.
+const PRESSING_MS: u64 = 5 * 60_000;
 
 #[derive(Template)]
 #[template(path = "inbox.html")]
@@ -45,6 +49,7 @@ struct Lot {
     count: usize,
     missing: String,
     has_glass: bool,
+    danger: &'static str,
     like: (String, Bytes, Bytes),
 }
 
@@ -115,13 +120,25 @@ impl Lot {
             count: 1,
             missing: missing.collect::<Vec<_>>().join(", "),
             has_glass: hold.glass.is_some(),
+            danger: danger(hold.reversibility),
             like: (action.tool, action.definition_sha256, action.arguments),
         }
     }
 }
 
-/// In their order, like things as one.
+/// What is about to expire first, then the more dangerous, then the sooner; like things as one.
 fn lots(holds: &[&Hold], now_ms: u64) -> Vec<Lot> {
+    let mut holds = holds.to_vec();
+    holds.sort_by_key(|hold| {
+        let is_pressing = hold.decide_by_unix_ms < now_ms + PRESSING_MS;
+        // Nobody said: as the worst there is.
+        let class = if hold.reversibility == 0 {
+            u32::MAX
+        } else {
+            hold.reversibility
+        };
+        (!is_pressing, Reverse(class), hold.decide_by_unix_ms)
+    });
     let mut lots: Vec<Lot> = Vec::new();
     for hold in holds {
         let lot = Lot::of(hold, now_ms);
@@ -131,6 +148,16 @@ fn lots(holds: &[&Hold], now_ms: u64) -> Vec<Lot> {
         }
     }
     lots
+}
+
+const fn danger(class: u32) -> &'static str {
+    match class {
+        1 => "only reads",
+        2 => "can be undone",
+        3 => "only others could undo it",
+        4 => "can't be undone",
+        _ => "",
+    }
 }
 
 /// An agent by its name, where there is one: the whole identity stands on the page of the hold.

@@ -11,11 +11,11 @@ use checkrein_shared::action::{ARGUMENT_BYTES_MAX, ActionIdentity, Sha256};
 use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Requirement, State};
 use checkrein_shared::id::{DecisionId, Generation, HoldId};
-use checkrein_shared::wire::amounts_from_wire;
+use checkrein_shared::wire::{amounts_from_wire, reversibility_from_wire};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::store::{self, Filter};
+use super::store::{self, Before, Filter};
 use super::{Consume, ConsumeAnswer, HoldError, Holds, Open, OpenAnswer, Refusal, Vote, standing as given};
 use crate::api::{
     TEXT_BYTES_MAX, bad_field, bad_message, class_or_worst, database_trouble, not_found, page_rows,
@@ -139,10 +139,14 @@ impl HoldService for Holds {
         let shown = approver::whole(&tx, &hold)
             .await
             .map_err(|error| database_trouble(&error))?;
+        let before = store::before(&tx, &hold)
+            .await
+            .map_err(|error| database_trouble(&error))?;
         Ok(Response::new(wire::ShowResponse {
             hold: Some(shown),
             labels: carried.iter().map(Into::into).collect(),
             offer: standing::offer(&hold),
+            before: before.map(Into::into),
         }))
     }
 
@@ -247,6 +251,16 @@ impl HoldService for Holds {
         Ok(Response::new(wire::ListAbsencesResponse {
             absences: absences.iter().map(approver::encode).collect(),
         }))
+    }
+}
+
+impl From<Before> for wire::Before {
+    fn from(before: Before) -> Self {
+        Self {
+            hold_id: before.hold.to_string(),
+            arguments: before.arguments.into(),
+            opened_unix_ms: before.opened_ms,
+        }
     }
 }
 
@@ -392,6 +406,7 @@ fn parse_open(enforcer: &str, request: wire::OpenRequest) -> Result<Open, Status
         stored_text(field, text, bytes_max)?;
     }
     Ok(Open {
+        reversibility: reversibility_from_wire(request.reversibility).map_err(|error| bad_message(&error))?,
         fixed: given::fixed(&request.denial_class, &action.tool, &action.arguments.0),
         enforcer: enforcer.to_owned(),
         decision: request

@@ -5,6 +5,7 @@ use checkrein_shared::decision::Cause;
 use checkrein_shared::grant::Chain;
 use checkrein_shared::hold::{Hold, OPEN_HOLDS_MAX, Requirement, State};
 use checkrein_shared::id::{DecisionId, Generation, HoldId};
+use checkrein_shared::policy::Reversibility;
 
 use super::{HoldError, Holds, Refusal, announce, standing, store, vote};
 use crate::database::FeedName;
@@ -35,6 +36,8 @@ pub struct Open {
     pub reason: String,
     /// Hash over the tool and its resource.
     pub denial_class: Sha256,
+    /// Whether it can be undone; none: nobody said.
+    pub reversibility: Option<Reversibility>,
     /// The arguments that say what the tool acts on.
     pub fixed: Vec<String>,
 }

@@ -1,11 +1,13 @@
 //! Holds in Postgres, whose clock decides what is late.
 
+mod before;
 mod glass;
 mod group;
 mod read;
 pub(super) mod standing;
 mod write;
 
+pub(super) use before::{Before, before};
 pub(super) use glass::{record_break, record_review, set_broken};
 pub(super) use group::{absences, come_back, go, groups, lock_absences, owners, removed, share_absences};
 pub(super) use read::{

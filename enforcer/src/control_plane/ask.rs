@@ -201,6 +201,7 @@ fn open_request(ask: OpenHold) -> hold_wire::OpenRequest {
         denial_class: ask.denial_class,
         instance_id: ask.instance.to_string(),
         presented: ask.presented.to_string(),
+        reversibility: reversibility_to_wire(ask.reversibility),
     }
 }
 

@@ -225,5 +225,6 @@ fn open_request(core: &Core, case: &Case, weighed: &Weighed, decision: DecisionI
         reason: weighed.reason.clone(),
         denial_class: weighed.denial_class.clone(),
         instance: core.instance,
+        reversibility: weighed.reversibility,
     })
 }

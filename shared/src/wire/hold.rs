@@ -3,7 +3,7 @@
 use checkrein_proto::decision::v1 as decision_wire;
 use checkrein_proto::hold::v1 as wire;
 
-use super::{InvalidMessage, ids, parsed_ids, text};
+use super::{InvalidMessage, ids, parsed_ids, reversibility_to_wire, text};
 use crate::action::{ActionIdentity, MaskedArguments, Sha256};
 use crate::decision::OutcomeResult;
 use crate::hold::{Hold, Requirement, State, Vote};
@@ -112,6 +112,7 @@ impl From<&Hold> for wire::Hold {
             may_answer: Vec::new(),
             asked: Vec::new(),
             glass: super::approver::glass(hold),
+            reversibility: reversibility_to_wire(hold.reversibility),
         }
     }
 }

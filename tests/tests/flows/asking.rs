@@ -147,6 +147,7 @@ pub(crate) fn open(started: &StartResponse, call_id: &str, recipient: &str) -> w
         reason: "the user did not name this account".to_owned(),
         denial_class: format!("bank/send_money recipient={recipient}"),
         instance_id: InstanceId::new(&SystemClock).to_string(),
+        reversibility: 4,
     }
 }
 

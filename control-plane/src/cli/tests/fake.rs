@@ -154,6 +154,7 @@ impl HoldService for State {
             hold: Some(hold),
             labels: Vec::new(),
             offer: None,
+            before: None,
         }))
     }
 

@@ -2,6 +2,7 @@
 
 use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::task::v1::{Task, TaskLabel};
+use checkrein_shared::action::{Arguments, Json};
 use checkrein_shared::hold::State;
 use checkrein_shared::identity::SpiffeId;
 use wire::bound::How;
@@ -90,12 +91,20 @@ pub(super) struct Action {
     pub call: String,
     pub generation: u64,
     pub opened: Moment,
+    /// Whether it can be undone.
+    pub undo: &'static str,
+    /// The last such action that was approved.
+    pub before: Option<(String, Moment)>,
+    /// Arguments that were there then, and are not now.
+    pub left_out: Vec<String>,
 }
 
 /// One argument.
 pub(super) struct Argument {
     pub name: String,
     pub value: String,
+    /// What it was the last time such an action was approved; none: the same, or there was none.
+    pub before: Option<String>,
     pub is_secret: bool,
     pub is_long: bool,
     pub chars: usize,
@@ -246,12 +255,23 @@ impl Broken {
 }
 
 impl Action {
-    pub(super) fn of(hold: &wire::Hold) -> Result<Self, Unreadable> {
+    pub(super) fn of(
+        hold: &wire::Hold,
+        before: Option<&wire::Before>,
+        now_ms: u64,
+    ) -> Result<Self, Unreadable> {
         let held = ShownAction::verify(hold)?;
-        let arguments = held
-            .members()?
-            .into_iter()
-            .map(|(name, value)| Argument::of(&name, &value));
+        let members = held.members()?;
+        // One that can't be read is none to compare with.
+        let then = before.and_then(|before| Arguments::parse(&before.arguments).ok());
+        let left_out = then.iter().flat_map(Arguments::members).filter_map(|(name, _)| {
+            let is_there = members.iter().any(|(member, _)| member == name);
+            (!is_there).then(|| visible(name))
+        });
+        let left_out = left_out.collect();
+        let arguments = members
+            .iter()
+            .map(|(name, value)| Argument::of(name, value, then.as_ref()));
         let identity = &held.identity;
         Ok(Self {
             agent: visible(identity.agent.as_str()),
@@ -275,16 +295,32 @@ impl Action {
             call: visible(&hold.call_id),
             generation: hold.generation,
             opened: Moment::of(hold.opened_unix_ms, hold.opened_unix_ms),
+            undo: undo(hold.reversibility),
+            before: before.filter(|_| then.is_some()).map(|before| {
+                (
+                    visible(&before.hold_id),
+                    Moment::of(before.opened_unix_ms, now_ms),
+                )
+            }),
+            left_out,
         })
     }
 }
 
 impl Argument {
-    fn of(name: &str, value: &checkrein_shared::action::Json) -> Self {
+    fn of(name: &str, value: &Json, then: Option<&Arguments>) -> Self {
+        let before = then
+            .filter(|then| then.get(name) != Some(value))
+            .map(|then| match then.get(name) {
+                None => "not there".to_owned(),
+                Some(secret) if is_masked(secret) => "another secret".to_owned(),
+                Some(other) => visible(&pretty_value(other)),
+            });
         let text = visible_lines(&pretty_value(value));
         let chars = text.chars().count();
         Self {
             name: visible(name),
+            before,
             is_secret: is_masked(value),
             is_long: chars > FOLDED_CHARS,
             chars,
@@ -304,7 +340,7 @@ impl Done {
                 2 => "changed what can be changed back",
                 3 => "changed what others would have to change back",
                 4 => "done what can't be undone",
-                _ => "let nothing through",
+                _ => "done nothing that could have to be undone",
             },
             tools: used
                 .map(|used| format!("{} × {}", visible(&used.tool), used.times))
@@ -406,8 +442,18 @@ const fn said(state: Option<State>) -> &'static str {
     }
 }
 
+const fn undo(class: u32) -> &'static str {
+    match class {
+        1 => "There is nothing to undo: it only reads.",
+        2 => "It can be undone.",
+        3 => "Only somebody else could undo it.",
+        4 => "It can't be undone.",
+        _ => "Nobody said whether it can be undone: take it that it can't.",
+    }
+}
+
 /// A secret is shown as what stands for it.
-fn is_masked(value: &checkrein_shared::action::Json) -> bool {
-    matches!(value, checkrein_shared::action::Json::Object(members)
+fn is_masked(value: &Json) -> bool {
+    matches!(value, Json::Object(members)
         if matches!(&members[..], [(name, _)] if name == "masked"))
 }

@@ -6,6 +6,8 @@ use checkrein_shared::action::{ActionIdentity, MaskedArguments, Sha256};
 use checkrein_shared::hold::{Hold, Requirement, State, Vote};
 use checkrein_shared::id::{DecisionId, Generation, HoldId, InstanceId, StandingId, TaskId};
 use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::policy::Reversibility;
+use checkrein_shared::wire::reversibility_from_wire;
 use tokio_postgres::Row;
 
 use super::super::open::OpenCounts;
@@ -400,6 +402,7 @@ async fn whole(tx: &Transaction, row: &Row) -> Result<Hold, DatabaseError> {
         use_by_ms,
         version: unsigned(row.get("version")),
         denial_reason: row.get::<_, Option<String>>("denial_reason").unwrap_or_default(),
+        reversibility: class(row, &id)?,
         fixed: row.get("fixed"),
         standing: row
             .get::<_, Option<uuid::Uuid>>("standing_id")
@@ -408,6 +411,18 @@ async fn whole(tx: &Transaction, row: &Row) -> Result<Hold, DatabaseError> {
         broken_ms: moment_ms_opt(row, "broken_at"),
         review: glass::review(tx, id).await?,
     })
+}
+
+fn class(row: &Row, id: &HoldId) -> Result<Option<Reversibility>, DatabaseError> {
+    let rank = row.get::<_, Option<i16>>("reversibility");
+    let read = |rank: i16| {
+        let class = u32::try_from(rank)
+            .ok()
+            .and_then(|rank| reversibility_from_wire(rank).ok())
+            .flatten();
+        class.ok_or_else(|| inconsistent("hold", id))
+    };
+    rank.map(read).transpose()
 }
 
 async fn requirements(tx: &Transaction, id: HoldId) -> Result<Vec<Requirement>, DatabaseError> {

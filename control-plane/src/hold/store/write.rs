@@ -12,13 +12,14 @@ pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) 
     let insert = "-- hold.insert
         INSERT INTO hold (id, task_id, call_id, action_sha256, agent, user_name, tool, definition_sha256, arguments,
             denial_class, enforcer, decision_id, generation, environment, intent, reason, opened_at, decide_by,
-            use_within_ms, state, version, delegated_by, fixed)
+            use_within_ms, state, version, delegated_by, fixed, reversibility)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, now.moment,
-               now.moment + $17::bigint * interval '1 millisecond', $18, 'open', 1, $19, $20
+               now.moment + $17::bigint * interval '1 millisecond', $18, 'open', 1, $19, $20, $21
         FROM (SELECT date_trunc('milliseconds', clock_timestamp()) AS moment) now";
     let shortest =
         |of: fn(&Requirement) -> u64| signed(open.requirements.iter().map(of).min().unwrap_or_default());
     let action = &open.action;
+    let class = open.reversibility.map(|class| i16::from(class.rank()) + 1);
     let delegated_by: Vec<&str> = action.delegated_by.iter().map(SpiffeId::as_str).collect();
     tx.change_one(
         insert,
@@ -43,6 +44,7 @@ pub(in super::super) async fn insert(tx: &Transaction, id: HoldId, open: &Open) 
             &shortest(|requirement| requirement.use_within_ms),
             &delegated_by,
             &open.fixed,
+            &class,
         ],
     )
     .await?;
