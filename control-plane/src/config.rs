@@ -16,6 +16,7 @@ pub use sign_in::{InvalidSignIn, JwtSvid, JwtSvidSettings, Oidc, OidcSettings};
 
 use crate::authority::CERTIFICATE_LIFE_DEFAULT;
 use crate::database::without_password;
+use crate::notify::{InvalidNotifications, Notifications};
 
 /// Where a replica listens if nobody says.
 const PORT_DEFAULT: u16 = 7443;
@@ -85,6 +86,14 @@ pub struct Settings {
         hide_env_values = true
     )]
     pub spiffe_socket: Option<String>,
+    /// Whom to tell of holds, and how: a TOML file of channels [default: nobody is told]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CHECKREIN_NOTIFICATIONS",
+        hide_env_values = true
+    )]
+    pub notifications: Option<PathBuf>,
     /// Sign-in of people.
     #[command(flatten)]
     pub oidc: OidcSettings,
@@ -118,6 +127,8 @@ pub struct Config {
     pub client_ca: Option<PathBuf>,
     /// The SPIFFE agent that gives a second certificate; none: there is only our own.
     pub spiffe_socket: Option<Endpoint>,
+    /// Whom to tell of holds, and how; none: nobody is told.
+    pub notifications: Option<Notifications>,
     /// Whose tokens people sign in with; none: nobody's.
     pub oidc: Option<Oidc>,
     /// Whose tokens workloads sign in with; none: nobody's.
@@ -172,6 +183,9 @@ pub enum InvalidConfig {
     /// Too short to be renewed in time, or as good as for ever.
     #[error("a certificate is good for 10m to 365d")]
     CertificateLife,
+    /// Whom to tell of holds.
+    #[error(transparent)]
+    Notifications(#[from] InvalidNotifications),
     /// Not where an agent of SPIFFE gives keys.
     #[error("`{0}` is not the Unix socket of a Workload API: expected `unix:///run/spire/agent.sock`")]
     SpiffeSocket(String),
@@ -210,6 +224,7 @@ impl Settings {
             certificate_life: self.certificate_life.or(file.certificate_life),
             client_ca: self.client_ca.or(file.client_ca),
             spiffe_socket: self.spiffe_socket.or(file.spiffe_socket),
+            notifications: self.notifications.or(file.notifications),
             oidc: self.oidc.or(file.oidc),
             jwt_svid: self.jwt_svid.or(file.jwt_svid),
         }
@@ -262,6 +277,10 @@ impl Settings {
             certificate_life,
             client_ca: self.client_ca,
             spiffe_socket: self.spiffe_socket.map(unix_socket).transpose()?,
+            notifications: self
+                .notifications
+                .map(|path| Notifications::read(&path))
+                .transpose()?,
             oidc: self.oidc.resolve()?,
             jwt_svid: self.jwt_svid.resolve()?,
         })
@@ -293,6 +312,7 @@ impl fmt::Debug for Settings {
             .field("certificate_life", &self.certificate_life)
             .field("client_ca", &self.client_ca)
             .field("spiffe_socket", &self.spiffe_socket)
+            .field("notifications", &self.notifications)
             .field("oidc", &self.oidc)
             .field("jwt_svid", &self.jwt_svid)
             .finish()
@@ -316,6 +336,7 @@ impl fmt::Debug for Config {
             .field("certificate_life", &self.certificate_life)
             .field("client_ca", &self.client_ca)
             .field("spiffe_socket", &self.spiffe_socket)
+            .field("notifications", &self.notifications)
             .field("oidc", &self.oidc)
             .field("jwt_svid", &self.jwt_svid)
             .finish()

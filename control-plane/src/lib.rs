@@ -7,6 +7,7 @@
 //! | [`task`] | start, end, revoke, confirm |
 //! | [`hold`] | open, vote, consume, sweep |
 //! | [`decision`] | append, search, show, count |
+//! | [`notify`] | tell people of holds; list, retry, test |
 //!
 //! Beside them: [`database`], the one door to Postgres; [`feed`], how replicas learn; [`caller`], who may call what;
 //! [`authority`], the keys; [`server`], all of it on one socket.
@@ -27,6 +28,7 @@ pub mod feed;
 pub mod fleet;
 pub mod hold;
 pub mod installation;
+pub mod notify;
 pub mod policy;
 pub mod postgres;
 pub mod server;

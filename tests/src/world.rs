@@ -68,6 +68,8 @@ pub struct WorldOptions {
     pub client_ca: Option<PathBuf>,
     /// The SPIFFE agent that gives replicas a second certificate.
     pub spiffe_socket: Option<String>,
+    /// A file of channels.
+    pub notifications: Option<PathBuf>,
 }
 
 /// One running replica.
@@ -88,6 +90,7 @@ impl Default for WorldOptions {
             jwt_svid: JwtSvidSettings::default(),
             client_ca: None,
             spiffe_socket: None,
+            notifications: None,
         }
     }
 }
@@ -267,6 +270,7 @@ impl World {
             retention: self.options.retention.clone(),
             client_ca: self.options.client_ca.clone(),
             spiffe_socket: self.options.spiffe_socket.clone(),
+            notifications: self.options.notifications.clone(),
             oidc: self.options.oidc.clone(),
             jwt_svid: self.options.jwt_svid.clone(),
             ..Settings::default()
