@@ -86,6 +86,15 @@ pub const CALLERS: &[(&str, &[Role])] = &[
         "/checkrein.hold.v1.HoldService/ListAbsences",
         &[Operator, Approver],
     ),
+    (
+        "/checkrein.hold.v1.NotificationService/ListNotifications",
+        &[Operator],
+    ),
+    (
+        "/checkrein.hold.v1.NotificationService/RetryNotifications",
+        &[Operator],
+    ),
+    ("/checkrein.hold.v1.NotificationService/TestChannel", &[Operator]),
     ("/checkrein.task.v1.TaskService/Start", &[Operator, Orchestrator]),
     ("/checkrein.task.v1.TaskService/End", &[Operator, Orchestrator]),
     ("/checkrein.task.v1.TaskService/Revoke", &[Operator, Orchestrator]),

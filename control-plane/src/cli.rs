@@ -18,6 +18,7 @@ pub mod identity;
 mod invocation;
 mod join;
 mod ledger;
+mod notification;
 pub(crate) mod output;
 mod pages;
 mod policy;
@@ -109,6 +110,8 @@ enum Command {
     Approval(approval::Args),
     /// Say who is away, so that their deputies answer
     Approver(approver::Args),
+    /// See what people were not told, and try again
+    Notification(notification::Args),
     /// Give an agent authority, and take it back
     Task(task::Args),
     /// Read what was decided, and why
@@ -132,12 +135,13 @@ pub async fn run(cli: Cli, clock: SharedClock) -> ExitCode {
     let invocation = Invocation::new(global.config, global.json, color, clock, Streams::standard())
         .with_token(global.token_file);
     let result = match cli.command {
-        Command::Serve(args) => serve::run(*args, &invocation).await,
+        Command::Serve(args) => Box::pin(serve::run(*args, &invocation)).await,
         Command::Demo => demo::run(&invocation).await,
         Command::Policy(args) => policy::run(args, &invocation).await,
         Command::Hold(args) => hold::run(args, &invocation).await,
         Command::Approval(args) => approval::run(args, &invocation).await,
         Command::Approver(args) => approver::run(args, &invocation).await,
+        Command::Notification(args) => notification::run(args, &invocation).await,
         Command::Task(args) => task::run(args, &invocation).await,
         Command::Decision(args) => decision::run(args, &invocation).await,
         Command::Fleet(args) => fleet::run(args, &invocation).await,

@@ -18,6 +18,7 @@ pub use sign_in::{InvalidSignIn, JwtSvid, JwtSvidSettings, Oidc, OidcSettings};
 
 use crate::authority::CERTIFICATE_LIFE_DEFAULT;
 use crate::database::without_password;
+use crate::notify::{InvalidNotifications, Notifications};
 
 /// Where a replica listens if nobody says.
 const PORT_DEFAULT: u16 = 7443;
@@ -90,6 +91,14 @@ pub struct Settings {
     /// The web console.
     #[command(flatten)]
     pub console: ConsoleSettings,
+    /// Whom to tell of holds, and how: a TOML file of channels [default: nobody is told]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CHECKREIN_NOTIFICATIONS",
+        hide_env_values = true
+    )]
+    pub notifications: Option<PathBuf>,
     /// Sign-in of people.
     #[command(flatten)]
     pub oidc: OidcSettings,
@@ -125,6 +134,8 @@ pub struct Config {
     pub spiffe_socket: Option<Endpoint>,
     /// The web console; none: it is off.
     pub console: Option<ConsoleConfig>,
+    /// Whom to tell of holds, and how; none: nobody is told.
+    pub notifications: Option<Notifications>,
     /// Whose tokens people sign in with; none: nobody's.
     pub oidc: Option<Oidc>,
     /// Whose tokens workloads sign in with; none: nobody's.
@@ -182,6 +193,9 @@ pub enum InvalidConfig {
     /// Too short to be renewed in time, or as good as for ever.
     #[error("a certificate is good for 10m to 365d")]
     CertificateLife,
+    /// Whom to tell of holds.
+    #[error(transparent)]
+    Notifications(#[from] InvalidNotifications),
     /// Not where an agent of SPIFFE gives keys.
     #[error("`{0}` is not the Unix socket of a Workload API: expected `unix:///run/spire/agent.sock`")]
     SpiffeSocket(String),
@@ -221,6 +235,7 @@ impl Settings {
             client_ca: self.client_ca.or(file.client_ca),
             spiffe_socket: self.spiffe_socket.or(file.spiffe_socket),
             console: self.console.or(file.console),
+            notifications: self.notifications.or(file.notifications),
             oidc: self.oidc.or(file.oidc),
             jwt_svid: self.jwt_svid.or(file.jwt_svid),
         }
@@ -274,6 +289,10 @@ impl Settings {
             client_ca: self.client_ca,
             spiffe_socket: self.spiffe_socket.map(unix_socket).transpose()?,
             console: self.console.resolve()?,
+            notifications: self
+                .notifications
+                .map(|path| Notifications::read(&path))
+                .transpose()?,
             oidc: self.oidc.resolve()?,
             jwt_svid: self.jwt_svid.resolve()?,
         })
@@ -306,6 +325,7 @@ impl fmt::Debug for Settings {
             .field("client_ca", &self.client_ca)
             .field("spiffe_socket", &self.spiffe_socket)
             .field("console", &self.console)
+            .field("notifications", &self.notifications)
             .field("oidc", &self.oidc)
             .field("jwt_svid", &self.jwt_svid)
             .finish()
@@ -330,6 +350,7 @@ impl fmt::Debug for Config {
             .field("client_ca", &self.client_ca)
             .field("spiffe_socket", &self.spiffe_socket)
             .field("console", &self.console)
+            .field("notifications", &self.notifications)
             .field("oidc", &self.oidc)
             .field("jwt_svid", &self.jwt_svid)
             .finish()

@@ -20,6 +20,7 @@ mod standing;
 mod store;
 mod sweep;
 mod together;
+pub(crate) mod told;
 mod vote;
 
 use std::collections::VecDeque;

@@ -263,6 +263,7 @@ impl Installation {
             retention: self.config.retention.into(),
             client_ca: self.config.client_ca,
             spiffe_socket: self.config.spiffe_socket,
+            notifications: self.config.notifications,
             oidc: self.config.oidc,
             console,
             jwt_svid: self.config.jwt_svid,

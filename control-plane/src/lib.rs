@@ -7,6 +7,7 @@
 //! | [`task`] | start, end, revoke, confirm |
 //! | [`hold`] | open, vote, consume, sweep |
 //! | [`decision`] | append, search, show, count |
+//! | [`notify`] | tell people of holds; list, retry, test |
 //!
 //! Beside them: [`database`], the one door to Postgres; [`feed`], how replicas learn; [`caller`], who may call what;
 //! [`console`], the pages for people, and [`session`], who is signed in there; [`authority`], the keys; [`words`], what people read of it; [`server`], all of it on one socket.
@@ -14,6 +15,7 @@
 //! **Invariant**: a replica keeps no state that another could not read from Postgres. It never sees an enforcer's code.
 
 mod api;
+mod http;
 
 pub mod authority;
 pub mod caller;
@@ -27,6 +29,7 @@ pub mod feed;
 pub mod fleet;
 pub mod hold;
 pub mod installation;
+pub mod notify;
 pub mod policy;
 pub mod postgres;
 pub mod server;

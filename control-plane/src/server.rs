@@ -14,6 +14,7 @@ use checkrein_proto::decision::v1::decision_service_server::DecisionServiceServe
 use checkrein_proto::decision::v1::journal_service_server::JournalServiceServer;
 use checkrein_proto::fleet::v1::fleet_service_server::FleetServiceServer;
 use checkrein_proto::hold::v1::hold_service_server::HoldServiceServer;
+use checkrein_proto::hold::v1::notification_service_server::NotificationServiceServer;
 use checkrein_proto::policy::v1::bundle_service_server::BundleServiceServer;
 use checkrein_proto::policy::v1::policy_service_server::PolicyServiceServer;
 use checkrein_proto::task::v1::task_service_server::TaskServiceServer;
@@ -29,7 +30,7 @@ use tonic::transport::Server;
 use tracing::{info, warn};
 
 use crate::authority::{Authority, AuthorityError};
-use crate::caller::{Authorize, BearerError, Bearers};
+use crate::caller::{Authorize, BearerError, Bearers, InvalidCa};
 use crate::config::{JwtSvid, Oidc};
 use crate::console::{self, Console, ConsoleTlsError, Door, Offer};
 use crate::database::{Database, DatabaseError, FeedName};
@@ -37,6 +38,7 @@ use crate::decision::{Decisions, Retention, keep_partitions};
 use crate::feed::{follow_revisions, spawn_feed};
 use crate::fleet::{self, Desk, Feeds, Fleet, FleetOptions, Removed, Teams};
 use crate::hold::{self, HoldNews, Holds};
+use crate::notify::{Notifications, Notifier};
 use crate::policy::{self, Policies, Published, Segments};
 use crate::session::{self, Sessions};
 use crate::task::{self, RevocationLog, Tasks};
@@ -81,6 +83,8 @@ pub struct Options {
     pub client_ca: Option<PathBuf>,
     /// The SPIFFE agent that gives a second certificate.
     pub spiffe_socket: Option<Endpoint>,
+    /// Whom to tell of holds, and how.
+    pub notifications: Option<Notifications>,
     /// Whose tokens people sign in with.
     pub oidc: Option<Oidc>,
     /// Whose tokens workloads sign in with.
@@ -108,6 +112,9 @@ pub enum RunError {
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// By what a receiver of notifications is verified.
+    #[error("a channel of notifications")]
+    Notifications(#[source] InvalidCa),
     /// The keys.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -158,10 +165,21 @@ pub async fn run(
         retention,
         client_ca,
         spiffe_socket,
+        notifications,
         oidc,
         jwt_svid,
         console,
     } = options;
+    for channel in notifications.iter().flat_map(Notifications::said) {
+        info!(channel, "people are told of holds");
+    }
+    let notifier = Notifier::new(
+        database.clone(),
+        Arc::clone(&clock),
+        &authority.trust_domain,
+        notifications,
+    )
+    .map_err(RunError::Notifications)?;
     let bearers = Bearers::start(oidc, jwt_svid, Arc::clone(&clock), &stop).await?;
     keep_partitions(&database, retention).await?;
     let replica = ReplicaId::new(&*clock).to_string();
@@ -188,6 +206,7 @@ pub async fn run(
     )?;
     let feeds = feeds(&database, &clock, &stop).await?;
     keep_house(&database, retention, &stop);
+    notifier.start(feeds.holds.clone(), &stop);
 
     let authorize = Authorize::new(authority.trust_domain.clone(), bearers, feeds.removed.clone());
     let policies = Policies::new(
@@ -224,6 +243,7 @@ pub async fn run(
             .add_service(BundleServiceServer::new(segments))
             .add_service(TaskServiceServer::new(tasks))
             .add_service(HoldServiceServer::new(holds))
+            .add_service(NotificationServiceServer::new(notifier))
             .add_service(JournalServiceServer::new(decisions.clone()))
             .add_service(DecisionServiceServer::new(decisions))
             .add_service(FleetServiceServer::new(fleet));

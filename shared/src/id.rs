@@ -131,6 +131,8 @@ ids! {
     SliceId = "slice";
     /// A standing approval.
     StandingId = "standing";
+    /// A message to people about a hold.
+    NotificationId = "notification";
 }
 
 #[cfg(test)]

@@ -69,6 +69,8 @@ pub struct WorldOptions {
     pub client_ca: Option<PathBuf>,
     /// The SPIFFE agent that gives replicas a second certificate.
     pub spiffe_socket: Option<String>,
+    /// A file of channels.
+    pub notifications: Option<PathBuf>,
 }
 
 /// One running replica.
@@ -91,6 +93,7 @@ impl Default for WorldOptions {
             jwt_svid: JwtSvidSettings::default(),
             client_ca: None,
             spiffe_socket: None,
+            notifications: None,
         }
     }
 }
@@ -278,6 +281,7 @@ impl World {
             retention: self.options.retention.clone(),
             client_ca: self.options.client_ca.clone(),
             spiffe_socket: self.options.spiffe_socket.clone(),
+            notifications: self.options.notifications.clone(),
             oidc: self.options.oidc.clone(),
             jwt_svid: self.options.jwt_svid.clone(),
             console: ConsoleSettings {

@@ -14,6 +14,7 @@ mod flows {
     mod fleet;
     mod hold;
     mod join;
+    mod notify;
     mod outcomes;
     mod packs;
     mod policy;

@@ -5,6 +5,7 @@ mod glass;
 mod group;
 mod read;
 pub(super) mod standing;
+mod told;
 mod write;
 
 pub(super) use before::{Before, before};
@@ -14,6 +15,7 @@ pub(super) use read::{
     Filter, count_open, denial_of, denial_of_class, events_after, find, find_by_key, list, lock, lock_late,
     lock_of_enforcer, lock_released_before, lock_waiting_of_class, lock_waiting_of_task, standing, task_of,
 };
+pub(super) use told::{steps_after, told};
 pub(super) use write::{
     amend_waiting, approve, bump_version, consume, delete_events, insert, insert_event, record_vote,
     set_denial, set_state,

@@ -9,6 +9,7 @@ use checkrein_proto::decision::v1::decision_service_client::DecisionServiceClien
 use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_proto::fleet::v1::{RemoveRequest, RemoveResponse};
 use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
+use checkrein_proto::hold::v1::notification_service_client::NotificationServiceClient;
 use checkrein_proto::hold::v1::{Hold, ListRequest, Terms, VoteRequest, VoteResponse};
 use checkrein_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use checkrein_proto::policy::v1::{PackFile, PushRequest};
@@ -108,6 +109,11 @@ impl Person {
     /// The holds' verbs.
     pub fn holds(&self) -> HoldServiceClient<Channel> {
         HoldServiceClient::new(self.channel())
+    }
+
+    /// What people are told.
+    pub fn notifications(&self) -> NotificationServiceClient<Channel> {
+        NotificationServiceClient::new(self.channel())
     }
 
     /// The record.

@@ -35,7 +35,11 @@ impl Asking {
 
     /// The same under another policy.
     pub(crate) async fn set_with(pack: &PackSource) -> Self {
-        let world = World::start().await.unwrap();
+        Self::set_in(World::start().await.unwrap(), pack).await
+    }
+
+    /// The same in a world that is there.
+    pub(crate) async fn set_in(world: World, pack: &PackSource) -> Self {
         world.register("edge", &[], &[AGENT]).await.unwrap();
         let generation = world.push(pack).await.unwrap();
         let operator = world.operator().await.unwrap();

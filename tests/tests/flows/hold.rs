@@ -4,7 +4,7 @@ mod again;
 mod amended;
 mod bounds;
 mod class;
-mod groups;
+pub(crate) mod groups;
 mod late;
 mod races;
 mod register;

@@ -13,11 +13,13 @@ use tonic::{Code, Status};
 
 use crate::flows::asking::{AGENT, Asking, open};
 
+pub(crate) use glass::break_glass;
+
 pub(super) const BOB: &str = "spiffe://acme.example/approver/bob";
 pub(super) const DAVE: &str = "spiffe://acme.example/approver/dave";
 
 /// A treasury of bob and carol, with more rules; a board of frank and grace.
-pub(super) async fn scene(rules: &str) -> Asking {
+pub(crate) async fn scene(rules: &str) -> Asking {
     let mut pack = payments().unwrap();
     pack.files
         .insert("checkrein.toml".to_owned(), settings(rules).into_bytes());

@@ -5,7 +5,7 @@ use checkrein_tests::Person;
 use super::absence::go_away;
 use super::*;
 
-pub(super) async fn break_glass(who: &Person, hold: &wire::Hold) -> Result<wire::Hold, Status> {
+pub(crate) async fn break_glass(who: &Person, hold: &wire::Hold) -> Result<wire::Hold, Status> {
     let request = wire::BreakGlassRequest {
         hold_id: hold.hold_id.clone(),
         action_sha256: hold.action.clone().unwrap().action_sha256,

@@ -1,0 +1,178 @@
+//! What happened to holds, made into messages that wait for their channels.
+//!
+//! **Invariant**: a step of a hold and a channel make one message, however many replicas gather: the place in the log moves on
+//! in the transaction that writes them, and a second event of the same name is no event.
+
+use checkrein_shared::hold::State;
+use checkrein_shared::id::{HoldId, NotificationId};
+use tracing::warn;
+
+use super::message::{Facts, rfc3339};
+use super::store::{self, Notice};
+use super::{Kind, Notifier};
+use crate::database::{DatabaseError, Transaction};
+use crate::hold::told::{Step, Told, steps_after, told};
+
+/// So many steps are looked at in one transaction, and so many deadlines.
+pub(super) const STEPS_MAX: i64 = 200;
+/// What happened longer ago is no news: notifications were off meanwhile.
+const NEWS_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+
+impl Notifier {
+    /// Makes messages of what happened since the last time. Returns how many steps and deadlines were looked at; 0: there was
+    /// nothing, or another replica is at it.
+    pub async fn gather(&self) -> Result<usize, DatabaseError> {
+        let tx = self.database.begin("notification.gather").await?;
+        let Some(from) = store::lock_cursor(&tx).await? else {
+            store::begin_cursor(&tx).await?;
+            tx.commit().await?;
+            return Ok(0);
+        };
+        let steps = steps_after(&tx, from, STEPS_MAX).await?;
+        if let Some(first) = steps.first()
+            && first.revision > from + 1
+        {
+            let forgotten = first.revision - from - 1;
+            warn!(forgotten, "steps of holds were forgotten before anybody was told");
+        }
+        for step in &steps {
+            self.tell_step(&tx, step).await?;
+        }
+        if let Some(last) = steps.last() {
+            store::move_cursor(&tx, last.revision).await?;
+        }
+        let near = store::near_deadlines(&tx, self.remind_before).await?;
+        for hold in &near {
+            self.remind(&tx, *hold).await?;
+        }
+        let revoked = store::revoked_standing(&tx).await?;
+        for revoked in &revoked {
+            self.tell_revoked(&tx, revoked).await?;
+        }
+        tx.commit().await?;
+        Ok(steps.len() + near.len() + revoked.len())
+    }
+
+    async fn tell_step(&self, tx: &Transaction, step: &Step) -> Result<(), DatabaseError> {
+        if self.clock.wall_ms().saturating_sub(step.happened_ms) > NEWS_MS_MAX {
+            return Ok(());
+        }
+        let Some(about) = told(tx, step.hold).await? else {
+            return Ok(());
+        };
+        let Some(kind) = kind_of(step.state, &about) else {
+            return Ok(());
+        };
+        let mut facts = facts(step.hold, &about, kind);
+        if step.state != State::Open {
+            facts.said.clone_from(&step.reason);
+        }
+        let notice = |kind, facts| Notice {
+            kind,
+            hold: step.hold,
+            ordinal: step.version,
+            facts,
+            happened_ms: step.happened_ms,
+        };
+        if let (Kind::HoldApproved, Some(given)) = (kind, &about.given) {
+            let mut standing = facts.clone();
+            standing.standing = given.standing.to_string();
+            standing.said = format!("up to {} times, until {}", given.times, rfc3339(given.until_ms));
+            self.tell(tx, notice(Kind::StandingGiven, standing), &about)
+                .await?;
+        }
+        self.tell(tx, notice(kind, facts), &about).await
+    }
+
+    async fn remind(&self, tx: &Transaction, hold: HoldId) -> Result<(), DatabaseError> {
+        let Some(about) = told(tx, hold).await? else {
+            return Ok(());
+        };
+        let notice = Notice {
+            kind: Kind::HoldReminder,
+            hold,
+            ordinal: 0,
+            facts: facts(hold, &about, Kind::HoldReminder),
+            happened_ms: self.clock.wall_ms(),
+        };
+        self.tell(tx, notice, &about).await
+    }
+
+    async fn tell_revoked(&self, tx: &Transaction, revoked: &store::Revoked) -> Result<(), DatabaseError> {
+        let Some(about) = told(tx, revoked.hold).await? else {
+            return Ok(());
+        };
+        let mut facts = facts(revoked.hold, &about, Kind::StandingRevoked);
+        facts.by = vec![revoked.by.clone()];
+        facts.said.clone_from(&revoked.reason);
+        facts.standing = revoked.standing.to_string();
+        let notice = Notice {
+            kind: Kind::StandingRevoked,
+            hold: revoked.hold,
+            ordinal: 0,
+            facts,
+            happened_ms: revoked.happened_ms,
+        };
+        self.tell(tx, notice, &about).await
+    }
+
+    /// Writes an event down, and a message for each channel that hears of it. The same event again is nothing.
+    async fn tell(&self, tx: &Transaction, mut notice: Notice, about: &Told) -> Result<(), DatabaseError> {
+        notice.facts = notice.facts.tidied();
+        // An event's id is told to nobody; it is made like all ids.
+        let id = NotificationId::new(&*self.clock).uuid();
+        if !store::insert_notice(tx, id, &notice).await? {
+            return Ok(());
+        }
+        for courier in self.couriers.iter() {
+            if courier.channel.hears_of(notice.kind, &about.groups) {
+                let message = NotificationId::new(&*self.clock);
+                store::insert(tx, message, (id, &courier.channel.name), self.clock.wall_ms()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What people are told when a hold gets there; none: nothing.
+fn kind_of(state: State, about: &Told) -> Option<Kind> {
+    match state {
+        State::Open => Some(Kind::HoldOpened),
+        State::Approved if about.standing.is_some() => Some(Kind::StandingUsed),
+        State::Approved if !about.broke_glass.is_empty() => Some(Kind::HoldGlassBroken),
+        State::Approved => Some(Kind::HoldApproved),
+        State::Denied | State::Withdrawn => Some(Kind::HoldDenied),
+        State::Expired => Some(Kind::HoldExpired),
+        State::Cancelled => Some(Kind::HoldCancelled),
+        State::Unknown => Some(Kind::HoldUnknown),
+        State::Lapsed | State::Consumed | State::Done | State::Failed => None,
+    }
+}
+
+fn facts(hold: HoldId, about: &Told, kind: Kind) -> Facts {
+    let by = match kind {
+        Kind::HoldApproved => &about.approved_by[..],
+        Kind::HoldGlassBroken => &about.broke_glass[..],
+        Kind::HoldDenied => &about.denied_by[..],
+        _ => &[],
+    };
+    let standing = about.standing.filter(|_| kind == Kind::StandingUsed);
+    Facts {
+        hold: hold.to_string(),
+        task: about.task.to_string(),
+        tool: about.tool.clone(),
+        agent: about.agent.clone(),
+        user: about.user.clone(),
+        environment: about.environment.clone(),
+        reason: about.reason.clone(),
+        groups: about.groups.clone(),
+        decide_by_ms: if kind.awaits_an_answer() {
+            about.decide_by_ms
+        } else {
+            0
+        },
+        by: by.to_vec(),
+        said: String::new(),
+        standing: standing.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,161 @@
+//! Notifications in Postgres. Of holds only ids, states and deadlines are read here, and nothing is written.
+
+mod outbox;
+
+use std::time::Duration;
+
+use checkrein_shared::id::{HoldId, NotificationId, StandingId};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::Kind;
+use super::gather::STEPS_MAX;
+use super::message::Facts;
+use crate::database::{DatabaseError, FeedName, Transaction, from_ms, moment_ms, signed, unsigned};
+
+pub(super) use outbox::{
+    Due, Filter, Listed, claim, end, is_off, list, postpone, retry, sweep, turn_off, turn_on,
+};
+
+/// So many messages may wait for one channel; beyond, new ones are given up as they are made.
+const WAITING_MAX: i64 = 10_000;
+
+/// Something that happened.
+#[derive(Debug)]
+pub(super) struct Notice {
+    pub kind: Kind,
+    pub hold: HoldId,
+    /// Tells apart what can happen more than once.
+    pub ordinal: u64,
+    pub facts: Facts,
+    pub happened_ms: u64,
+}
+
+/// A standing approval that a person ended.
+#[derive(Debug)]
+pub(super) struct Revoked {
+    pub standing: StandingId,
+    pub hold: HoldId,
+    pub by: String,
+    pub reason: String,
+    pub happened_ms: u64,
+}
+
+/// The revision up to which events were made. None: there is no cursor, or another replica holds it.
+pub(super) async fn lock_cursor(tx: &Transaction) -> Result<Option<u64>, DatabaseError> {
+    let lock = "-- notification.lock_cursor
+        SELECT revision FROM notification_cursor FOR UPDATE SKIP LOCKED";
+    let row = tx
+        .query_opt(lock, &[])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(row.map(|row| unsigned(row.get(0))))
+}
+
+/// From now on, if nothing was ever told.
+pub(super) async fn begin_cursor(tx: &Transaction) -> Result<(), DatabaseError> {
+    let begin = "-- notification.begin_cursor
+        INSERT INTO notification_cursor (revision)
+        SELECT value FROM revision WHERE feed = $1 AND NOT EXISTS (SELECT FROM notification_cursor)
+        ON CONFLICT DO NOTHING";
+    tx.execute(begin, &[&FeedName::Hold.as_str()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(())
+}
+
+pub(super) async fn move_cursor(tx: &Transaction, revision: u64) -> Result<(), DatabaseError> {
+    let advance = "-- notification.move_cursor
+        UPDATE notification_cursor SET revision = $1";
+    tx.change_one(advance, &[&signed(revision)]).await
+}
+
+/// Holds that people were told of, that still wait, and whose deadline is near: nearer than asked, or than half of their time.
+pub(super) async fn near_deadlines(tx: &Transaction, before: Duration) -> Result<Vec<HoldId>, DatabaseError> {
+    let read = "-- notification.near_deadlines
+        SELECT hold.id FROM hold
+        WHERE state = 'open' AND decide_by > clock_timestamp()
+          AND greatest(decide_by - $1::bigint * interval '1 millisecond', opened_at + (decide_by - opened_at) / 2)
+              <= clock_timestamp()
+          AND EXISTS (SELECT FROM notice WHERE hold_id = hold.id AND kind = $2)
+          AND NOT EXISTS (SELECT FROM notice WHERE hold_id = hold.id AND kind = $3)
+        ORDER BY decide_by, id LIMIT $4";
+    let before_ms = i64::try_from(before.as_millis()).unwrap_or(i64::MAX);
+    let (opened, reminder) = (Kind::HoldOpened.as_str(), Kind::HoldReminder.as_str());
+    let rows = tx
+        .query(read, &[&before_ms, &opened, &reminder, &STEPS_MAX])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(rows.iter().map(|row| HoldId::from_uuid(row.get(0))).collect())
+}
+
+/// Standing approvals whose beginning people were told of, and which a person ended since.
+pub(super) async fn revoked_standing(tx: &Transaction) -> Result<Vec<Revoked>, DatabaseError> {
+    let read = "-- notification.revoked_standing
+        SELECT id, hold_id, ended_by, ended_reason, ended_at FROM standing_approval
+        WHERE ended_by IS NOT NULL
+          AND hold_id IN (SELECT given.hold_id FROM notice AS given WHERE given.kind = $1
+              AND NOT EXISTS (SELECT FROM notice WHERE hold_id = given.hold_id AND kind = $2))
+        ORDER BY ended_at, id LIMIT $3";
+    let (given, revoked) = (Kind::StandingGiven.as_str(), Kind::StandingRevoked.as_str());
+    let rows = tx
+        .query(read, &[&given, &revoked, &STEPS_MAX])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let decode = |row: &Row| Revoked {
+        standing: StandingId::from_uuid(row.get("id")),
+        hold: HoldId::from_uuid(row.get("hold_id")),
+        by: row.get("ended_by"),
+        reason: row.get("ended_reason"),
+        happened_ms: moment_ms(row, "ended_at"),
+    };
+    Ok(rows.iter().map(decode).collect())
+}
+
+/// False if it is known already.
+pub(super) async fn insert_notice(
+    tx: &Transaction,
+    id: Uuid,
+    notice: &Notice,
+) -> Result<bool, DatabaseError> {
+    let insert = "-- notification.insert_notice
+        INSERT INTO notice (id, kind, hold_id, ordinal, facts, happened_at) VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (hold_id, kind, ordinal) DO NOTHING";
+    // Strings and numbers: that can't fail, and nothing would be said if it did.
+    let facts = serde_json::to_string(&notice.facts).unwrap_or_default();
+    let inserted = tx
+        .execute(
+            insert,
+            &[
+                &id,
+                &notice.kind.as_str(),
+                &notice.hold.uuid(),
+                &signed(notice.ordinal),
+                &facts,
+                &from_ms(notice.happened_ms),
+            ],
+        )
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(inserted == 1)
+}
+
+/// A message for a channel; given up at once if too many wait for it.
+pub(super) async fn insert(
+    tx: &Transaction,
+    id: NotificationId,
+    (notice, channel): (Uuid, &str),
+    now_ms: u64,
+) -> Result<(), DatabaseError> {
+    let insert = "-- notification.insert
+        INSERT INTO notification (id, notice_id, channel, made_at, next_at, state, last_error, ended_at)
+        SELECT $1, $2, $3, $4, $4,
+               CASE WHEN is_full THEN 'dead' ELSE 'waiting' END,
+               CASE WHEN is_full THEN 'too many messages wait for the channel' ELSE '' END,
+               CASE WHEN is_full THEN $4::timestamptz END
+        FROM (SELECT count(*) >= $5 AS is_full
+              FROM (SELECT FROM notification WHERE channel = $3 AND state = 'waiting' LIMIT $5) AS waiting) AS queue";
+    let now = from_ms(now_ms);
+    tx.change_one(insert, &[&id.uuid(), &notice, &channel, &now, &WAITING_MAX])
+        .await
+}
