@@ -2,11 +2,13 @@
 
 use std::error::Error;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     "checkrein/policy/v1/bundle.proto",
+    "checkrein/policy/v1/change.proto",
     "checkrein/policy/v1/policy.proto",
     "checkrein/decision/v1/decision.proto",
     "checkrein/hold/v1/hold.proto",
+    "checkrein/hold/v1/numbers.proto",
     "checkrein/hold/v1/standing.proto",
     "checkrein/hold/v1/state.proto",
     "checkrein/task/v1/ledger.proto",

@@ -4,6 +4,7 @@
 
 mod glass;
 mod people;
+mod numbers;
 mod show;
 mod terms;
 mod together;
@@ -64,6 +65,9 @@ enum Command {
     /// Say what you found who looked afterwards at one for which the glass was broken
     #[command(after_help = glass::REVIEW_EXAMPLE)]
     Review(glass::ReviewArgs),
+    /// How often people were asked, how soon they answered, and how often nobody did
+    #[command(after_help = numbers::HELP)]
+    Numbers(numbers::Args),
 }
 
 const APPROVE_EXAMPLES: &str = "\
@@ -156,6 +160,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
             })?;
             Ok(Outcome::Done)
         }
+        Command::Numbers(args) => numbers::run(client, args, invocation).await,
         Command::Approve(args) => {
             answer(
                 client,

@@ -30,6 +30,7 @@ use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
 use show::{card, table};
 use view::TaskView;
+pub(super) use view::state_word;
 
 pub(super) use offline::GrantError;
 

@@ -2,6 +2,7 @@
 
 mod glass;
 mod group;
+pub(super) mod numbers;
 mod read;
 pub(super) mod standing;
 mod write;

@@ -1,6 +1,7 @@
 //! Decisions: answered, journaled, and stored exactly once.
 
 mod journals;
+mod looking;
 mod text;
 
 use std::collections::BTreeSet;

@@ -6,6 +6,7 @@ mod bounds;
 mod class;
 mod groups;
 mod late;
+mod numbers;
 mod races;
 mod register;
 mod removed;

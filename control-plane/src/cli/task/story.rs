@@ -66,7 +66,7 @@ struct Story {
 /// What enforcers and people did in it.
 #[derive(Debug, Default)]
 struct Record {
-    /// In the order in which they came home.
+    /// In the order in which they were decided.
     decisions: Vec<StoredDecision>,
     holds: Vec<Hold>,
     /// How many older decisions were not read.

@@ -261,7 +261,7 @@ impl LedgerView {
 }
 
 /// A task's state in one word.
-pub(super) fn state_word(task: &Task) -> &'static str {
+pub(in crate::cli) fn state_word(task: &Task) -> &'static str {
     match task.state() {
         State::Unspecified => "unrecognised",
         State::Live => "live",
