@@ -18,7 +18,6 @@ use super::values::{self, LIMIT_DEFAULT, When};
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
 use view::DecisionView;
-pub(super) use view::{outcome_word, verdict_word};
 
 /// `checkrein decision`
 #[derive(Debug, clap::Args)]

@@ -25,10 +25,10 @@ use super::pages::Rows;
 use super::values::LIMIT_DEFAULT;
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
+use crate::words::hold_word;
 use terms::TermsArgs;
 use together::Which;
 use view::HoldView;
-pub(super) use view::state_word;
 pub(super) use vote::VoteError;
 
 /// `checkrein hold`
@@ -274,7 +274,7 @@ fn table(holds: &[wire::Hold], now_ms: u64, paint: Paint) -> String {
         };
         table.push([
             Cell::from(&*hold.hold_id).styled(Style::Strong),
-            Cell::word(view::state_word(hold)),
+            Cell::word(hold_word(hold)),
             Cell::from(action.tool),
             Cell::from(action.agent),
             Cell::from(action.user),

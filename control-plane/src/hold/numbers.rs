@@ -9,6 +9,7 @@
 //! **Invariant**: what expired is counted as expired and as nobody's no; what a standing approval answered asked nobody.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use time::Date;
 
@@ -22,6 +23,8 @@ pub(super) const DAYS_MAX: u32 = 92;
 pub(super) const DAYS_DEFAULT: u32 = 7;
 /// So many agents are told of, and so many groups.
 pub(super) const NAMES_MAX: usize = 100;
+/// Answers are counted on a scale of so many steps for each factor of e: what is said of their times is exact to 5 %.
+pub(super) const SPREAD: u32 = 20;
 
 /// What became of the holds that were opened in a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,11 +64,18 @@ pub(super) struct Report {
     pub(super) groups: Vec<(String, Numbers)>,
 }
 
+/// Numbers while they are counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Counted {
+    /// All but how long answers took.
+    pub(super) numbers: Numbers,
+    /// How many answers came on each step of the scale.
+    pub(super) answers: BTreeMap<i32, u64>,
+}
+
 /// Of what some numbers are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
-    /// All of it.
-    Total,
     /// A day.
     Day(Date),
     /// An agent.
@@ -84,20 +94,64 @@ impl Numbers {
     }
 }
 
+impl Counted {
+    /// With those of another part.
+    fn add(&mut self, other: &Self) {
+        let (all, more) = (&mut self.numbers, &other.numbers);
+        all.approved += more.approved;
+        all.denied += more.denied;
+        all.expired += more.expired;
+        all.cancelled += more.cancelled;
+        all.waiting += more.waiting;
+        all.standing += more.standing;
+        all.calls += more.calls;
+        for (step, holds) in &other.answers {
+            *self.answers.entry(*step).or_default() += holds;
+        }
+    }
+
+    /// The numbers, with how long answers took.
+    fn whole(self) -> Numbers {
+        Numbers {
+            answer_p50_ms: self.answered_within(50),
+            answer_p90_ms: self.answered_within(90),
+            ..self.numbers
+        }
+    }
+
+    /// How long so many of a hundred took at most.
+    fn answered_within(&self, of_a_hundred: u64) -> Option<u64> {
+        let all: u64 = self.answers.values().sum();
+        let wanted = (all * of_a_hundred).div_ceil(100);
+        let mut answered = 0;
+        let step = self.answers.iter().find(|(_, holds)| {
+            answered += **holds;
+            answered >= wanted
+        });
+        step.map(|(step, _)| longest_ms(*step))
+    }
+}
+
+/// The longest time that is on a step of the scale.
+fn longest_ms(step: i32) -> u64 {
+    let seconds = (f64::from(step) / f64::from(SPREAD)).exp() / 1_000.0;
+    let longest = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Holds {
     /// The numbers of so many days up to now, UTC.
     pub(super) async fn numbers(&self, days: u32) -> Result<Report, DatabaseError> {
         let tx = self.database.begin_looking("hold.numbers").await?;
         let today = store::numbers::today(&tx).await?;
         let since = today.saturating_sub(time::Duration::days(i64::from(days.saturating_sub(1))));
-        let mut parts: BTreeMap<Part, Numbers> = store::numbers::by_part(&tx, since).await?;
-        for held in parts.values_mut() {
-            held.calls = held.holds();
+        let mut parts = store::numbers::by_part(&tx, since).await?;
+        for counted in parts.values_mut() {
+            counted.numbers.calls = counted.numbers.holds();
         }
         for counted in decision::calls_since(&tx, since).await? {
-            let of = [Part::Total, Part::Day(counted.day), Part::Agent(counted.agent)];
-            for part in of {
-                parts.entry(part).or_default().calls += counted.calls;
+            for part in [Part::Day(counted.day), Part::Agent(counted.agent)] {
+                parts.entry(part).or_default().numbers.calls += counted.calls;
             }
         }
         let groups = store::numbers::by_group(&tx, since).await?;
@@ -107,8 +161,8 @@ impl Holds {
 
 /// A day that an enforcer with a clock that is ahead speaks of comes into the total, and is not shown.
 fn report(
-    parts: BTreeMap<Part, Numbers>,
-    groups: Vec<(String, Numbers)>,
+    parts: BTreeMap<Part, Counted>,
+    groups: BTreeMap<String, Counted>,
     since: Date,
     today: Date,
 ) -> Report {
@@ -121,19 +175,27 @@ fn report(
         report.days.insert(date, Numbers::default());
         day = date.next_day();
     }
-    for (part, numbers) in parts {
+    let mut total = Counted::default();
+    let mut agents = Vec::new();
+    for (part, counted) in parts {
         match part {
-            Part::Total => report.total = numbers,
             Part::Day(date) => {
+                total.add(&counted);
                 if let Some(of_day) = report.days.get_mut(&date) {
-                    *of_day = numbers;
+                    *of_day = counted.whole();
                 }
             }
-            Part::Agent(agent) => report.agents.push((agent, numbers)),
+            Part::Agent(agent) => agents.push((agent, counted.whole())),
         }
     }
-    report.agents = most_asked(report.agents);
-    report.groups = most_asked(groups);
+    report.total = total.whole();
+    report.agents = most_asked(agents);
+    report.groups = most_asked(
+        groups
+            .into_iter()
+            .map(|(group, of)| (group, of.whole()))
+            .collect(),
+    );
     report
 }
 

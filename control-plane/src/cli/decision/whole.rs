@@ -19,10 +19,9 @@ use tonic::{Code, Status};
 use super::show;
 use super::view::DecisionView;
 use crate::cli::client::{ANSWER_BYTES_MAX, Connection};
-use crate::cli::hold::state_word as hold_word;
 use crate::cli::output::{Fields, Style, relative, rfc3339, style_of};
-use crate::cli::task::state_word as task_word;
 use crate::cli::{Error, Invocation, Outcome};
+use crate::words::{grant_origin, hold_word, task_word};
 
 /// A decision with what it belongs to.
 #[derive(Debug, Default)]
@@ -150,7 +149,7 @@ impl Whole {
                 .styled("its task is", word, style_of(word))
                 .line("started by", &task.started_by)
                 .line("expires", &relative(task.expires_unix_ms, now_ms))
-                .line("grant", &origin(task, decision));
+                .line("grant", &grant_origin(task, decision));
         }
         fields
     }
@@ -164,7 +163,7 @@ impl Whole {
                 started_by: task.started_by.clone(),
                 started_at: rfc3339(task.started_unix_ms),
                 expires_at: rfc3339(task.expires_unix_ms),
-                grant: origin(task, decision),
+                grant: grant_origin(task, decision),
             }),
         }
     }
@@ -215,23 +214,6 @@ fn answers(hold: &Hold, now_ms: u64) -> Vec<String> {
         format!("{word} by {} {when}{once}{reason}", vote.approver)
     };
     hold.votes.iter().map(said).collect()
-}
-
-/// How the agent came by the grant it presented.
-fn origin(task: &Task, decision: &Decision) -> String {
-    if decision.grant_id.is_empty() {
-        return String::new();
-    }
-    let passed_on = task
-        .delegations
-        .iter()
-        .find(|of| of.grant_id == decision.grant_id);
-    let how = match (passed_on, decision.delegated_by.last()) {
-        (Some(delegation), _) => format!("passed on by {}", delegation.delegated_by),
-        (None, Some(by)) => format!("passed on by {by} itself"),
-        (None, None) => "as the task was started or amended".to_owned(),
-    };
-    format!("{}, {how}", decision.grant_id)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::cli::client::Connection;
 use crate::cli::output::{Cell, Fields, Paint, Style, Table, relative, rfc3339, span};
 use crate::cli::{Error, Invocation, Outcome};
+use crate::words::{expired_share, interruption_rate};
 
 pub(super) const HELP: &str = "\
 Example:
@@ -15,9 +16,6 @@ Example:
 
 Days are UTC and end now. An answer is a yes or a no of people; what expired is nobody's no. The interruption rate says how many of a
 hundred calls were put to people; calls that a standing approval answered asked nobody.";
-
-/// How wide a share is written: three places are what so few holds can say.
-const PLACES: f64 = 1_000.0;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -175,22 +173,6 @@ const fn expired_style(numbers: &wire::Numbers) -> Style {
     } else {
         Style::Waiting
     }
-}
-
-/// How many of a hundred calls were put to people.
-pub(crate) fn interruption_rate(numbers: &wire::Numbers) -> Option<f64> {
-    share(numbers.asked, numbers.calls).map(|share| (share * 100.0 * PLACES).round() / PLACES)
-}
-
-/// Which part of what people were asked, and will not answer any more, expired.
-pub(crate) fn expired_share(numbers: &wire::Numbers) -> Option<f64> {
-    let ended = numbers.approved + numbers.denied + numbers.expired;
-    share(numbers.expired, ended).map(|share| (share * PLACES).round() / PLACES)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share is shown in three places")]
-fn share(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 impl ReportView {

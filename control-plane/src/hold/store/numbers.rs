@@ -1,26 +1,25 @@
-//! Holds counted in Postgres, by an index that has all that is asked of them.
+//! Holds counted in Postgres: one walk along an index that has all that is asked of them, and no sorting.
 
 use std::collections::BTreeMap;
 
 use time::Date;
 use tokio_postgres::Row;
 
-use super::super::numbers::{Numbers, Part};
+use super::super::numbers::{Counted, Part, SPREAD};
 use crate::database::{DatabaseError, Transaction, inconsistent, unsigned};
 
-/// What became of each hold, and how long people took to answer it.
-const HELD: &str = "SELECT id, (opened_at AT TIME ZONE 'UTC')::date AS day, agent,
+/// What became of each hold, and the step of the scale on which its answer came.
+fn held() -> String {
+    format!(
+        "SELECT id, (opened_at AT TIME ZONE 'UTC')::date AS day, agent,
             CASE WHEN standing_id IS NOT NULL THEN 'standing' WHEN state = 'open' THEN 'waiting'
                  WHEN state IN ('denied', 'expired', 'cancelled') THEN state ELSE 'approved' END AS became,
-            CASE WHEN standing_id IS NULL THEN extract(epoch FROM answered_at - opened_at)::float8 * 1000 END AS ms
-        FROM hold WHERE opened_at >= $1::date::timestamp AT TIME ZONE 'UTC'";
-const COUNTS: &str = "count(*) FILTER (WHERE became = 'approved') AS approved,
-            count(*) FILTER (WHERE became = 'denied') AS denied,
-            count(*) FILTER (WHERE became = 'expired') AS expired,
-            count(*) FILTER (WHERE became = 'cancelled') AS cancelled,
-            count(*) FILTER (WHERE became = 'waiting') AS waiting,
-            count(*) FILTER (WHERE became = 'standing') AS standing,
-            percentile_disc(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY ms) AS answered";
+            CASE WHEN standing_id IS NULL THEN
+                ceil(ln(greatest(extract(epoch FROM answered_at - opened_at)::float8 * 1000, 1)) * {SPREAD})::int
+            END AS step
+        FROM hold WHERE opened_at >= $1::date::timestamp AT TIME ZONE 'UTC'"
+    )
+}
 
 /// The day, UTC, by the clock of holds.
 pub(in crate::hold) async fn today(tx: &Transaction) -> Result<Date, DatabaseError> {
@@ -30,73 +29,77 @@ pub(in crate::hold) async fn today(tx: &Transaction) -> Result<Date, DatabaseErr
     Ok(row.map_err(|source| tx.failed(source))?.get(0))
 }
 
-/// All together, by the day, and by the agent.
+/// By the day, and by the agent.
 pub(in crate::hold) async fn by_part(
     tx: &Transaction,
     since: Date,
-) -> Result<BTreeMap<Part, Numbers>, DatabaseError> {
+) -> Result<BTreeMap<Part, Counted>, DatabaseError> {
     let read = format!(
         "-- hold.numbers
-        SELECT day, agent, {COUNTS} FROM ({HELD}) held GROUP BY GROUPING SETS ((), (day), (agent))"
+        SELECT day, agent, became, step, count(*) AS holds FROM ({}) held
+        GROUP BY GROUPING SETS ((day, became, step), (agent, became, step))",
+        held()
     );
     let rows = tx
         .query(&read, &[&since])
         .await
         .map_err(|source| tx.failed(source))?;
-    rows.iter().map(|row| Ok((part(row)?, numbers(row)))).collect()
+    let mut parts: BTreeMap<Part, Counted> = BTreeMap::new();
+    for row in &rows {
+        add(parts.entry(part(row)?).or_default(), row)?;
+    }
+    Ok(parts)
 }
 
 /// By the group that they waited for.
 pub(in crate::hold) async fn by_group(
     tx: &Transaction,
     since: Date,
-) -> Result<Vec<(String, Numbers)>, DatabaseError> {
+) -> Result<BTreeMap<String, Counted>, DatabaseError> {
+    // A hold that several rules hold for one group counts once with it.
     let read = format!(
         "-- hold.numbers_of_groups
-        SELECT group_name, {COUNTS}
-        FROM ({HELD}) held JOIN (SELECT DISTINCT hold_id, group_name FROM hold_requirement) waited ON hold_id = id
-        GROUP BY group_name"
+        SELECT group_name, became, step, count(*) AS holds
+        FROM ({}) held JOIN hold_requirement AS waited ON hold_id = id
+        WHERE NOT EXISTS (SELECT FROM hold_requirement AS other WHERE other.hold_id = waited.hold_id
+            AND other.group_name = waited.group_name AND other.rule < waited.rule)
+        GROUP BY group_name, became, step",
+        held()
     );
     let rows = tx
         .query(&read, &[&since])
         .await
         .map_err(|source| tx.failed(source))?;
-    Ok(rows
-        .iter()
-        .map(|row| (row.get("group_name"), numbers(row)))
-        .collect())
+    let mut groups: BTreeMap<String, Counted> = BTreeMap::new();
+    for row in &rows {
+        add(groups.entry(row.get("group_name")).or_default(), row)?;
+    }
+    Ok(groups)
 }
 
 fn part(row: &Row) -> Result<Part, DatabaseError> {
     match (row.get("day"), row.get("agent")) {
-        (None, None) => Ok(Part::Total),
         (Some(day), None) => Ok(Part::Day(day)),
         (None, Some(agent)) => Ok(Part::Agent(agent)),
-        (Some(_), Some(_)) => Err(inconsistent("hold", &"numbers")),
+        _ => Err(inconsistent("hold", &"numbers")),
     }
 }
 
-fn numbers(row: &Row) -> Numbers {
-    let count = |column: &str| unsigned(row.get(column));
-    let answered: Option<Vec<Option<f64>>> = row.get("answered");
-    let answered = |at: usize| {
-        let ms = answered.as_ref().and_then(|of| of.get(at).copied().flatten())?;
-        u64::try_from(
-            std::time::Duration::try_from_secs_f64(ms / 1_000.0)
-                .ok()?
-                .as_millis(),
-        )
-        .ok()
+fn add(counted: &mut Counted, row: &Row) -> Result<(), DatabaseError> {
+    let holds = unsigned(row.get("holds"));
+    let numbers = &mut counted.numbers;
+    let of = match row.get("became") {
+        "approved" => &mut numbers.approved,
+        "denied" => &mut numbers.denied,
+        "expired" => &mut numbers.expired,
+        "cancelled" => &mut numbers.cancelled,
+        "waiting" => &mut numbers.waiting,
+        "standing" => &mut numbers.standing,
+        other => return Err(inconsistent("hold", &other)),
     };
-    Numbers {
-        approved: count("approved"),
-        denied: count("denied"),
-        expired: count("expired"),
-        cancelled: count("cancelled"),
-        waiting: count("waiting"),
-        standing: count("standing"),
-        answer_p50_ms: answered(0),
-        answer_p90_ms: answered(1),
-        calls: 0,
+    *of += holds;
+    if let Some(step) = row.get::<_, Option<i32>>("step") {
+        *counted.answers.entry(step).or_default() += holds;
     }
+    Ok(())
 }
