@@ -30,9 +30,9 @@ use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
 use show::{card, table};
 use view::TaskView;
-pub(super) use view::state_word;
 
 pub(super) use offline::GrantError;
+pub(crate) use story::{ToldAgent, ToldEvent, told};
 
 /// `checkrein task`
 #[derive(Debug, clap::Args)]
