@@ -119,10 +119,10 @@ pub fn routes() -> Vec<Route> {
         Route::get("/tasks", Some(LIST_TASKS), tasks::page),
         Route::get("/tasks/{id}", Some(SHOW_TASK), tasks::task),
         Route::get("/policies", Some(LIST_POLICIES), policies::page),
-        Route::get("/policies/{pack}", Some(USAGE), policies::pack),
-        Route::get("/policies/{pack}/diff", Some(DIFF), policies::diff),
+        Route::get("/policies/{id}", Some(USAGE), policies::pack),
+        Route::get("/policies/{id}/diff", Some(DIFF), policies::diff),
         Route::get("/fleet", Some(LIST_FLEET), fleet::page),
-        Route::get("/fleet/{name}", Some(SHOW_FLEET), fleet::enforcer),
+        Route::get("/fleet/{id}", Some(SHOW_FLEET), fleet::enforcer),
         Route::get("/numbers", Some(NUMBERS), numbers::page),
         Route::get("/assets/{name}", None, assets::asset),
     ]

@@ -1,7 +1,7 @@
 //! Decisions: answered, journaled, and stored exactly once.
 
 mod journals;
-mod looking;
+pub(in crate::flows) mod looking;
 mod text;
 
 use std::collections::BTreeSet;

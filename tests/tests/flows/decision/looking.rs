@@ -19,17 +19,17 @@ use super::AGENT;
 
 const HOUR_MS: u64 = 3_600_000;
 /// A while ago, and the beginning of an hour.
-const THEN_MS: u64 = 1_772_323_200_000;
+pub(in crate::flows) const THEN_MS: u64 = 1_772_323_200_000;
 
 /// A journal that brings home what it is told.
-struct Scribe {
+pub(in crate::flows) struct Scribe {
     decisions: Decisions,
     journal: Journal,
     at: Chain,
 }
 
 impl Scribe {
-    async fn of(world: &World, name: &str) -> Self {
+    pub(in crate::flows) async fn of(world: &World, name: &str) -> Self {
         world.register(name, &[], &[AGENT]).await.unwrap();
         let decisions = Decisions::new(world.database().unwrap(), CancellationToken::new());
         let journal = Journal {
@@ -45,7 +45,7 @@ impl Scribe {
         }
     }
 
-    async fn bring(&mut self, decided: &[Decision]) -> Batch {
+    pub(in crate::flows) async fn bring(&mut self, decided: &[Decision]) -> Batch {
         let encode = |decision: &Decision| Bytes::from(Record::Decision(Box::new(decision.clone())).encode());
         let batch = Batch {
             before: self.at,
@@ -56,7 +56,7 @@ impl Scribe {
     }
 }
 
-fn decided(at_ms: u64, tool: &str, verdict: Verdict, rules: &[&str]) -> Decision {
+pub(in crate::flows) fn decided(at_ms: u64, tool: &str, verdict: Verdict, rules: &[&str]) -> Decision {
     Decision {
         id: DecisionId::new(&SystemClock),
         decided_ms: at_ms,
