@@ -2,12 +2,14 @@
 
 use std::error::Error;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 14] = [
     "checkrein/policy/v1/bundle.proto",
+    "checkrein/policy/v1/change.proto",
     "checkrein/policy/v1/policy.proto",
     "checkrein/decision/v1/decision.proto",
     "checkrein/hold/v1/hold.proto",
     "checkrein/hold/v1/notification.proto",
+    "checkrein/hold/v1/numbers.proto",
     "checkrein/hold/v1/standing.proto",
     "checkrein/hold/v1/state.proto",
     "checkrein/task/v1/ledger.proto",

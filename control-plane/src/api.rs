@@ -75,6 +75,17 @@ pub(crate) fn database_trouble(trouble: &DatabaseError) -> Status {
     Status::internal("the control plane could not do it; its log says why")
 }
 
+/// The same of a search, or a count, that may take only so long: what to ask instead, if it took longer.
+pub(crate) fn too_much(trouble: &DatabaseError, instead: &str) -> Status {
+    if trouble.is_cut_off() {
+        return precondition(
+            "TOO_MUCH",
+            format!("that looks at more than is looked at for one answer: {instead}"),
+        );
+    }
+    database_trouble(trouble)
+}
+
 /// A message that means nothing.
 pub(crate) fn bad_message(error: &InvalidMessage) -> Status {
     Status::invalid_argument(error.to_string())

@@ -46,6 +46,8 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ("/checkrein.policy.v1.PolicyService/Rollback", &[Operator]),
     ("/checkrein.policy.v1.PolicyService/List", &[Operator, Approver]),
     ("/checkrein.policy.v1.PolicyService/Show", &[Operator, Approver]),
+    ("/checkrein.policy.v1.PolicyService/Diff", &[Operator, Approver]),
+    ("/checkrein.policy.v1.PolicyService/Usage", &[Operator, Approver]),
     ("/checkrein.policy.v1.BundleService/Fetch", &[Enforcer]),
     ("/checkrein.decision.v1.JournalService/Append", &[Enforcer]),
     (
@@ -95,6 +97,7 @@ pub const CALLERS: &[(&str, &[Role])] = &[
         &[Operator],
     ),
     ("/checkrein.hold.v1.NotificationService/TestChannel", &[Operator]),
+    ("/checkrein.hold.v1.HoldService/Numbers", &[Operator, Approver]),
     ("/checkrein.task.v1.TaskService/Start", &[Operator, Orchestrator]),
     ("/checkrein.task.v1.TaskService/End", &[Operator, Orchestrator]),
     ("/checkrein.task.v1.TaskService/Revoke", &[Operator, Orchestrator]),

@@ -38,6 +38,7 @@ use clap::{Parser, Subcommand};
 pub use error::Error;
 pub use invocation::Invocation;
 pub use streams::{Sink, Streams};
+pub(crate) use task::{ToldAgent, ToldEvent, told};
 
 /// Decides, at the moment of action, what AI agents may do.
 #[derive(Debug, Parser)]

@@ -12,15 +12,22 @@
 mod answer;
 mod approvals;
 mod assets;
+mod chart;
+mod decisions;
 mod door;
+mod fleet;
 mod glass;
 mod guard;
 mod hold;
 mod inbox;
 mod live;
+mod numbers;
 mod page;
+mod parts;
+mod policies;
 mod serve;
 mod sign_in;
+mod tasks;
 mod tls;
 mod together;
 mod visit;
@@ -80,6 +87,16 @@ pub fn routes() -> Vec<Route> {
     const REVIEW: &str = "/checkrein.hold.v1.HoldService/Review";
     const LIST_STANDING: &str = "/checkrein.hold.v1.HoldService/ListStanding";
     const REVOKE_STANDING: &str = "/checkrein.hold.v1.HoldService/RevokeStanding";
+    const NUMBERS: &str = "/checkrein.hold.v1.HoldService/Numbers";
+    const SEARCH: &str = "/checkrein.decision.v1.DecisionService/Search";
+    const SHOW_DECISION: &str = "/checkrein.decision.v1.DecisionService/Show";
+    const LIST_TASKS: &str = "/checkrein.task.v1.TaskService/List";
+    const SHOW_TASK: &str = "/checkrein.task.v1.TaskService/Show";
+    const LIST_POLICIES: &str = "/checkrein.policy.v1.PolicyService/List";
+    const USAGE: &str = "/checkrein.policy.v1.PolicyService/Usage";
+    const DIFF: &str = "/checkrein.policy.v1.PolicyService/Diff";
+    const LIST_FLEET: &str = "/checkrein.fleet.v1.FleetService/List";
+    const SHOW_FLEET: &str = "/checkrein.fleet.v1.FleetService/Show";
     vec![
         Route::get("/", Some(LIST), inbox::page),
         Route::get("/inbox/waiting", Some(LIST), inbox::waiting),
@@ -97,6 +114,16 @@ pub fn routes() -> Vec<Route> {
         Route::get("/sign-in", None, sign_in::page),
         Route::post("/sign-in/link", None, sign_in::by_link),
         Route::post("/sign-out", None, sign_in::out),
+        Route::get("/decisions", Some(SEARCH), decisions::page),
+        Route::get("/decisions/{id}", Some(SHOW_DECISION), decisions::decision),
+        Route::get("/tasks", Some(LIST_TASKS), tasks::page),
+        Route::get("/tasks/{id}", Some(SHOW_TASK), tasks::task),
+        Route::get("/policies", Some(LIST_POLICIES), policies::page),
+        Route::get("/policies/{id}", Some(USAGE), policies::pack),
+        Route::get("/policies/{id}/diff", Some(DIFF), policies::diff),
+        Route::get("/fleet", Some(LIST_FLEET), fleet::page),
+        Route::get("/fleet/{id}", Some(SHOW_FLEET), fleet::enforcer),
+        Route::get("/numbers", Some(NUMBERS), numbers::page),
         Route::get("/assets/{name}", None, assets::asset),
     ]
 }

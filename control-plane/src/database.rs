@@ -34,6 +34,8 @@ const RECORD_CONNECTIONS_MAX: usize = 4;
 const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(5);
 /// No statement may run longer.
 const STATEMENT_MS_MAX: u32 = 10_000;
+/// Nor one with which somebody looks for something, or counts: whoever asked for too much has to ask for less.
+const LOOKING_MS_MAX: u32 = 3_000;
 /// No statement may wait longer for a lock.
 const LOCK_MS_MAX: u32 = 5_000;
 /// A transaction whose replica fell silent is ended by the server, and its locks with it.
@@ -206,6 +208,16 @@ impl Database {
     /// Begins a transaction. The name says whose it is, in traces and errors.
     pub async fn begin(&self, name: &'static str) -> Result<Transaction, DatabaseError> {
         Transaction::begin(self.pool.get().await?, name).await
+    }
+
+    /// The same for looking through a lot: what takes too long is ended ([`DatabaseError::is_cut_off`]).
+    pub async fn begin_looking(&self, name: &'static str) -> Result<Transaction, DatabaseError> {
+        let tx = self.begin(name).await?;
+        let bound = format!("-- looking.bound\nSET LOCAL statement_timeout = {LOOKING_MS_MAX}");
+        tx.batch_execute(&bound)
+            .await
+            .map_err(|source| tx.failed(source))?;
+        Ok(tx)
     }
 
     /// Opens a connection of one's own, as the feed does to listen.

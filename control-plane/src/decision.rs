@@ -13,6 +13,7 @@
 mod api;
 mod partition;
 mod store;
+mod tally;
 
 use std::collections::BTreeSet;
 
@@ -33,6 +34,8 @@ use crate::hold::{self, Ended};
 use crate::task::{self, Brought, Draw, Ending, Home, Recorded};
 
 pub use partition::{Retention, keep_partitions};
+use tally::Tally;
+pub use tally::{AgentCalls, RuleUse, calls_since, rule_uses};
 
 /// The verbs of decisions.
 #[derive(Debug, Clone)]
@@ -93,15 +96,26 @@ pub struct StoredDecision {
     pub chain_hash: Sha256,
     /// What happened, if it was reported.
     pub outcome: Option<Outcome>,
-    /// Its place in the order of reading.
+    /// Its place in the order it was read in.
     pub position: Position,
 }
 
-/// A place in the record: the transaction that stored it, and the decision.
+/// In which order the record is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// As it was decided, the newest first: for people, who look for something. What comes home late takes its place among the
+    /// rest, on a page that may have been read.
+    #[default]
+    Newest,
+    /// As it was stored, the oldest first: for whoever follows the record, and may miss nothing.
+    Stored,
+}
+
+/// A place in the record, in one order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// The transaction.
-    pub tx: i64,
+    /// The millisecond in which it was decided, or the transaction that stored it.
+    pub at: i64,
     /// The decision.
     pub id: checkrein_shared::id::DecisionId,
 }
@@ -127,8 +141,8 @@ pub struct Search {
     pub until_ms: Option<u64>,
     /// Go on after this place.
     pub after: Option<Position>,
-    /// Oldest first.
-    pub ascending: bool,
+    /// In which order.
+    pub order: Order,
     /// How many.
     pub rows: i64,
 }
@@ -215,6 +229,8 @@ impl Decisions {
             let returned = not_made.iter().map(|(_, release)| (*release, Ending::NotMade));
             home.endings.extend(returned);
             task::take_in(&tx, journal.key(), &home).await?;
+            // After all that anybody else may wait for: these rows are everybody's.
+            store::tally::add(&tx, journal, &Tally::of(&placed)).await?;
             tx.commit().await?;
             return Ok(after);
         }

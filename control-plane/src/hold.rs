@@ -15,6 +15,7 @@ mod approver;
 mod consume;
 mod glass;
 mod group;
+mod numbers;
 mod open;
 mod standing;
 mod store;

@@ -11,10 +11,12 @@
 //! **Invariant**: what does not pass is not stored. Generations have no gaps, and every audience has a bundle at each.
 
 mod api;
+mod diff;
 mod fetch;
 mod prepare;
 mod publish;
 mod store;
+mod usage;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

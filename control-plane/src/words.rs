@@ -4,14 +4,23 @@
 //! **Invariant**: text that an agent had a hand in can't hide or reorder itself: whatever would is shown as an escape.
 
 mod action;
+mod rates;
+mod states;
 mod times;
+mod when;
 
 use checkrein_proto::hold::v1 as wire;
 use wire::bound::How;
 
 pub use action::Unreadable;
-pub(crate) use action::{ShownAction, pretty_value};
+pub(crate) use action::{ShownAction, pretty, pretty_value};
+pub(crate) use rates::{expired_share, interruption_rate};
+pub(crate) use states::{
+    UNRECOGNISED, grant_origin, hold_word, is_behind, outcome_word, stage_word, task_word, tier_word,
+    verdict_word,
+};
 pub(crate) use times::{relative, rfc3339, span};
+pub(crate) use when::{When, millis, when};
 
 /// The text on one line, with every character that a terminal would act on shown as an escape.
 pub(crate) fn visible(text: &str) -> String {

@@ -3,9 +3,10 @@
 mod follow;
 mod show;
 mod view;
+mod whole;
 
 use checkrein_proto::decision::v1::decision_service_client::DecisionServiceClient;
-use checkrein_proto::decision::v1::{self as wire, CountRequest, SearchRequest, ShowRequest, StoredDecision};
+use checkrein_proto::decision::v1::{self as wire, CountRequest, SearchRequest, StoredDecision};
 use checkrein_shared::decision::Verdict;
 use clap::Subcommand;
 use serde_json::json;
@@ -17,7 +18,6 @@ use super::values::{self, LIMIT_DEFAULT, When};
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
 use view::DecisionView;
-pub(super) use view::{outcome_word, verdict_word};
 
 /// `checkrein decision`
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ enum Command {
         after_help = "Example:\n  checkrein decision search --tool bank/send_money --verdict hold --since 24h"
     )]
     Search(SearchArgs),
-    /// One decision: the rules, the reason, the policy, the outcome
+    /// One decision: the rules, the reason, the policy, who approved it, under which grant, the outcome
     #[command(after_help = "Example:\n  checkrein decision show dec_0193f1c2a4b87d3e9f00a1b2c3d4e5f6")]
     Show {
         /// The decision
@@ -107,11 +107,11 @@ struct Filter {
 /// Runs it.
 pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, Error> {
     let channel = invocation.connect().await?;
-    let client = DecisionServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
+    let client = DecisionServiceClient::new(channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX);
     match args.command {
         Command::Tail(args) => follow::tail(client, args, invocation).await,
         Command::Search(args) => search(client, args, invocation).await,
-        Command::Show { id } => show_one(client, id, invocation).await,
+        Command::Show { id } => whole::run(channel, client, id, invocation).await,
         Command::Count { task } => count(client, task, invocation).await,
     }
 }
@@ -151,20 +151,6 @@ async fn newest(
         Ok((page.decisions, page.next_page_token))
     })
     .await
-}
-
-async fn show_one(
-    mut client: DecisionServiceClient<Connection>,
-    decision_id: String,
-    invocation: &Invocation,
-) -> Result<Outcome, Error> {
-    let shown = client.show(ShowRequest { decision_id }).await?.into_inner();
-    let stored = shown.decision.ok_or(Error::Incomplete("decision"))?;
-    let now_ms = invocation.now_ms();
-    invocation.answer(&DecisionView::of(&stored), |paint| {
-        show::card(&stored, now_ms, paint)
-    })?;
-    Ok(Outcome::Done)
 }
 
 async fn count(

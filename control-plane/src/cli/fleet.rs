@@ -18,7 +18,6 @@ use super::client::ANSWER_BYTES_MAX;
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
 pub(super) use identity::certified_text;
-pub(super) use show::{is_behind, stage_word};
 use view::{EnforcerView, ShownView};
 
 /// `checkrein fleet`

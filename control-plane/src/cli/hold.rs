@@ -4,6 +4,7 @@
 
 mod glass;
 mod people;
+mod numbers;
 mod show;
 mod terms;
 mod together;
@@ -24,10 +25,10 @@ use super::pages::Rows;
 use super::values::LIMIT_DEFAULT;
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
+use crate::words::hold_word;
 use terms::TermsArgs;
 use together::Which;
 use view::HoldView;
-pub(super) use view::state_word;
 pub(super) use vote::VoteError;
 
 /// `checkrein hold`
@@ -64,6 +65,9 @@ enum Command {
     /// Say what you found who looked afterwards at one for which the glass was broken
     #[command(after_help = glass::REVIEW_EXAMPLE)]
     Review(glass::ReviewArgs),
+    /// How often people were asked, how soon they answered, and how often nobody did
+    #[command(after_help = numbers::HELP)]
+    Numbers(numbers::Args),
 }
 
 const APPROVE_EXAMPLES: &str = "\
@@ -156,6 +160,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
             })?;
             Ok(Outcome::Done)
         }
+        Command::Numbers(args) => numbers::run(client, args, invocation).await,
         Command::Approve(args) => {
             answer(
                 client,
@@ -269,7 +274,7 @@ fn table(holds: &[wire::Hold], now_ms: u64, paint: Paint) -> String {
         };
         table.push([
             Cell::from(&*hold.hold_id).styled(Style::Strong),
-            Cell::word(view::state_word(hold)),
+            Cell::word(hold_word(hold)),
             Cell::from(action.tool),
             Cell::from(action.agent),
             Cell::from(action.user),

@@ -2,12 +2,14 @@
 //!
 //! **Invariant**: `init`, `check`, `test` and `explain` need no control plane; `push` sends nothing that fails them.
 
+mod diff;
 mod directory;
 mod explain;
 mod init;
 mod local;
 mod publish;
 mod show;
+mod usage;
 mod view;
 mod wait;
 
@@ -74,6 +76,12 @@ enum Command {
         after_help = "Example:\n  checkrein policy show payments\n  checkrein policy show payments --revision 3 --files was/payments"
     )]
     Show(ShowArgs),
+    /// What changed between two revisions of a pack
+    #[command(after_help = diff::EXAMPLE)]
+    Diff(diff::Args),
+    /// Which rules decided how often, and which of a pack never did
+    #[command(after_help = usage::EXAMPLE)]
+    Usage(usage::Args),
     /// Publish what a pack was before, under a new generation
     #[command(
         after_help = "Example:\n  checkrein policy rollback payments --wait\n  checkrein policy rollback payments --to 3"
@@ -146,6 +154,8 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         Command::Rollback(args) => publish::rollback(args, invocation).await,
         Command::List { pack, limit } => list(pack, limit, invocation).await,
         Command::Show(args) => show::run(args, invocation).await,
+        Command::Diff(args) => diff::run(args, invocation).await,
+        Command::Usage(args) => usage::run(args, invocation).await,
     }
 }
 

@@ -32,6 +32,7 @@ use show::{card, table};
 use view::TaskView;
 
 pub(super) use offline::GrantError;
+pub(crate) use story::{ToldAgent, ToldEvent, told};
 
 /// `checkrein task`
 #[derive(Debug, clap::Args)]

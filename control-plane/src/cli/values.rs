@@ -1,6 +1,6 @@
 //! Values as people write them on a command line.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use checkrein_shared::action::Arguments;
 use checkrein_shared::grant::{Scope, parse_risk};
@@ -9,19 +9,12 @@ use checkrein_shared::label::Label;
 use checkrein_shared::ledger::{Meter, parse_pair};
 use tonic::codegen::http::Uri;
 
+pub(super) use crate::words::{When, millis, when};
+
 /// How many rows a list shows when nobody says.
 pub(super) const LIMIT_DEFAULT: u32 = 50;
 /// How many rows are asked for at once.
 pub(super) const PAGE_ROWS_MAX: u32 = 200;
-
-/// A moment: `1h` ago, or an RFC 3339 time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum When {
-    /// This long before now.
-    Ago(Duration),
-    /// Then.
-    At(u64),
-}
 
 /// A socket and the agent whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,21 +23,6 @@ pub(super) struct Socket {
     pub path: String,
     /// Who speaks through it.
     pub agent: SpiffeId,
-}
-
-impl When {
-    /// Milliseconds since the Unix epoch.
-    pub(super) fn resolve(self, now_ms: u64) -> u64 {
-        match self {
-            Self::Ago(ago) => now_ms.saturating_sub(millis(ago)),
-            Self::At(at_ms) => at_ms,
-        }
-    }
-}
-
-/// A duration in whole milliseconds.
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// `30s`, `10m`, `2h`; not zero.
@@ -66,19 +44,6 @@ pub(super) fn https(text: &str) -> Result<String, String> {
         Ok(uri) if is_whole(&uri) => Ok(text.to_owned()),
         _ => Err("expected `https://host:port`".to_owned()),
     }
-}
-
-/// `1h` ago, or `2026-03-01T12:00:00Z`.
-pub(super) fn when(text: &str) -> Result<When, String> {
-    if let Ok(duration) = humantime::parse_duration(text) {
-        return Ok(When::Ago(duration));
-    }
-    let at = humantime::parse_rfc3339_weak(text).map_err(|_| {
-        "expected a duration such as `1h`, or a time such as `2026-03-01T12:00:00Z`".to_owned()
-    })?;
-    Ok(When::At(millis(
-        at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
-    )))
 }
 
 /// `money=500`.

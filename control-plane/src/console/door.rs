@@ -6,7 +6,10 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use checkrein_proto::decision::v1::decision_service_client::DecisionServiceClient;
+use checkrein_proto::fleet::v1::fleet_service_client::FleetServiceClient;
 use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
+use checkrein_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
 use checkrein_shared::identity::SpiffeId;
 use tonic::body::Body;
@@ -49,6 +52,21 @@ impl Entrance {
     /// What waits, and answers to it.
     pub(super) fn holds(&self) -> HoldServiceClient<Self> {
         HoldServiceClient::new(self.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// What was decided.
+    pub(super) fn decisions(&self) -> DecisionServiceClient<Self> {
+        DecisionServiceClient::new(self.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// What is in force.
+    pub(super) fn policies(&self) -> PolicyServiceClient<Self> {
+        PolicyServiceClient::new(self.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// Who enforces it.
+    pub(super) fn fleet(&self) -> FleetServiceClient<Self> {
+        FleetServiceClient::new(self.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     /// Tasks, and what they did.

@@ -17,6 +17,16 @@ pub(super) enum Place {
     Inbox,
     /// What was allowed to happen again.
     Approvals,
+    /// What was decided.
+    Decisions,
+    /// What agents were given authority for.
+    Tasks,
+    /// What is in force.
+    Policies,
+    /// What each enforcer runs.
+    Fleet,
+    /// How often people are asked.
+    Numbers,
     /// None of them.
     Elsewhere,
 }
@@ -25,6 +35,11 @@ pub(super) enum Place {
 const PLACES: &[(Place, &str, &str)] = &[
     (Place::Inbox, "/", "Inbox"),
     (Place::Approvals, "/approvals", "Standing approvals"),
+    (Place::Decisions, "/decisions", "Decisions"),
+    (Place::Tasks, "/tasks", "Tasks"),
+    (Place::Policies, "/policies", "Policies"),
+    (Place::Fleet, "/fleet", "Fleet"),
+    (Place::Numbers, "/numbers", "Numbers"),
 ];
 
 /// What is around a page.

@@ -10,7 +10,7 @@ use deadpool_postgres::ClientWrapper;
 use super::DatabaseError;
 
 /// Every migration, in order; the version is the place in the list.
-const MIGRATIONS: [&str; 27] = [
+const MIGRATIONS: [&str; 28] = [
     include_str!("../../migrations/0001_revision.sql"),
     include_str!("../../migrations/0002_policy.sql"),
     include_str!("../../migrations/0003_fleet.sql"),
@@ -36,6 +36,7 @@ const MIGRATIONS: [&str; 27] = [
     include_str!("../../migrations/0023_standing.sql"),
     include_str!("../../migrations/0024_approver_group.sql"),
     include_str!("../../migrations/0025_session.sql"),
+    include_str!("../../migrations/0026_count.sql"),
     include_str!("../../migrations/0027_notification.sql"),
     include_str!("../../migrations/0028_hold_before.sql"),
 ];

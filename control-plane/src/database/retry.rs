@@ -72,6 +72,11 @@ impl DatabaseError {
         }
     }
 
+    /// Whether a statement was ended because it took longer than it may.
+    pub fn is_cut_off(&self) -> bool {
+        self.code() == Some(&SqlState::QUERY_CANCELED)
+    }
+
     fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Statement { source, .. } | Self::Postgres(source) => source.code(),

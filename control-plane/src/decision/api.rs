@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{AppendError, Batch, Decisions, Journal, Position, Search, StoredDecision, store};
-use crate::api::{bad_field, database_trouble, not_found, page_rows, precondition, text};
+use super::{AppendError, Batch, Decisions, Journal, Order, Position, Search, StoredDecision, store};
+use crate::api::{bad_field, database_trouble, not_found, page_rows, precondition, text, too_much};
 use crate::caller::Caller;
 
 /// A batch has at most this many records.
@@ -92,16 +92,16 @@ impl DecisionService for Decisions {
         let search = parse_search(&request)?;
         let tx = self
             .database
-            .begin("decision.search")
+            .begin_looking("decision.search")
             .await
             .map_err(|error| database_trouble(&error))?;
         let found = store::search(&tx, &search)
             .await
-            .map_err(|error| database_trouble(&error))?;
+            .map_err(|error| too_much(&error, "name a narrower time, or a task"))?;
         let is_full = i64::try_from(found.len()).is_ok_and(|count| count >= search.rows);
         let next_page_token = match found.last() {
             Some(last) if is_full || request.ascending => {
-                format!("{}.{}", last.position.tx, last.position.id)
+                format!("{}.{}", last.position.at, last.position.id)
             }
             // A follower goes on from where it was.
             None if request.ascending => request.page_token,
@@ -148,12 +148,12 @@ impl DecisionService for Decisions {
             .transpose()?;
         let tx = self
             .database
-            .begin("decision.count")
+            .begin_looking("decision.count")
             .await
             .map_err(|error| database_trouble(&error))?;
         let (decisions, duplicates, outcomes) = store::count(&tx, task)
             .await
-            .map_err(|error| database_trouble(&error))?;
+            .map_err(|error| too_much(&error, "name a task"))?;
         Ok(Response::new(wire::CountResponse {
             decisions,
             duplicates,
@@ -242,7 +242,11 @@ fn parse_search(request: &wire::SearchRequest) -> Result<Search, Status> {
         since_ms: Some(request.since_unix_ms).filter(|ms| *ms > 0),
         until_ms: Some(request.until_unix_ms).filter(|ms| *ms > 0),
         after: parse_token(&request.page_token)?,
-        ascending: request.ascending,
+        order: if request.ascending {
+            Order::Stored
+        } else {
+            Order::Newest
+        },
         rows: page_rows(request.page_size),
     })
 }
@@ -251,9 +255,9 @@ fn parse_token(token: &str) -> Result<Option<Position>, Status> {
     if token.is_empty() {
         return Ok(None);
     }
-    let parts = token.split_once('.').and_then(|(tx, id)| {
+    let parts = token.split_once('.').and_then(|(at, id)| {
         Some(Position {
-            tx: tx.parse().ok()?,
+            at: at.parse().ok()?,
             id: id.parse().ok()?,
         })
     });

@@ -11,7 +11,7 @@ use std::time::Duration;
 use time::Date;
 use tracing::warn;
 
-use super::store::partition as store;
+use super::store::{partition as store, tally as counts};
 use crate::database::{Database, DatabaseError};
 
 /// So many days are ready ahead.
@@ -43,6 +43,7 @@ pub async fn keep_partitions(database: &Database, retention: Retention) -> Resul
         return Ok(0);
     };
     let oldest = today.saturating_sub(time::Duration::days(days.into()));
+    forget_counts(database, oldest).await?;
     let mut dropped = 0;
     for table in TABLES {
         for name in before(database, table, oldest).await? {
@@ -81,6 +82,16 @@ async fn before(database: &Database, table: &str, oldest: Date) -> Result<Vec<St
     let names = store::before(&tx, table, oldest).await?;
     tx.commit().await?;
     Ok(names)
+}
+
+/// What was counted of the record goes with it. Clocks begin in 1970, and dates of Postgres long after ours.
+async fn forget_counts(database: &Database, oldest: Date) -> Result<(), DatabaseError> {
+    if oldest.year() < 1970 {
+        return Ok(());
+    }
+    let tx = database.begin("decision.forget_counts").await?;
+    counts::forget(&tx, oldest).await?;
+    tx.commit().await
 }
 
 async fn drop_one(database: &Database, table: &str, name: &str) -> Result<(), DatabaseError> {

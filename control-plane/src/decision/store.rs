@@ -2,6 +2,7 @@
 
 pub(super) mod partition;
 mod search;
+pub(super) mod tally;
 
 use std::borrow::Cow;
 
@@ -18,6 +19,8 @@ use crate::database::{
 
 pub(super) use search::{count, find, search};
 
+/// Text that is looked for is kept up to this many bytes: an index takes no more than 2704.
+const COLUMN_BYTES_MAX: usize = 1 << 10;
 /// An enforcer shows at most this many of its journals.
 const JOURNALS_SHOWN_MAX: i64 = 50;
 
@@ -198,7 +201,10 @@ async fn insert_decisions(
         .map(|(_, decision)| decision.verdict.as_str())
         .collect();
     let rules: Vec<_> = decisions()
-        .map(|(_, decision)| column(&decision.rules.join("\n")).into_owned())
+        .map(|(_, decision)| {
+            let rules: Vec<_> = decision.rules.iter().map(|rule| column(rule)).collect();
+            rules.join("\n")
+        })
         .collect();
     tx.execute(
         insert,
@@ -264,9 +270,10 @@ async fn insert_outcomes(
     Ok(())
 }
 
-/// Text as a column can hold it. What a search looks in must not keep a record out, whatever an enforcer let through: the
-/// record itself keeps the exact bytes.
-fn column(text: &str) -> Cow<'_, str> {
+/// Text as a column, and the index over it, can hold it. What a search looks in must not keep a record out, whatever an
+/// enforcer let through: the record itself keeps the exact bytes.
+pub(super) fn column(text: &str) -> Cow<'_, str> {
+    let text = &text[..text.floor_char_boundary(COLUMN_BYTES_MAX)];
     if text.contains('\0') {
         Cow::Owned(text.replace('\0', "\u{fffd}"))
     } else {

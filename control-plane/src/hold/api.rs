@@ -2,6 +2,7 @@
 
 mod approver;
 mod glass;
+mod numbers;
 mod standing;
 mod together;
 
@@ -251,6 +252,13 @@ impl HoldService for Holds {
         Ok(Response::new(wire::ListAbsencesResponse {
             absences: absences.iter().map(approver::encode).collect(),
         }))
+    }
+
+    async fn numbers(
+        &self,
+        request: Request<wire::NumbersRequest>,
+    ) -> Result<Response<wire::NumbersResponse>, Status> {
+        Ok(Response::new(numbers::of(self, request.get_ref().days).await?))
     }
 }
 

@@ -3,6 +3,7 @@
 mod before;
 mod glass;
 mod group;
+pub(super) mod numbers;
 mod read;
 pub(super) mod standing;
 mod told;

@@ -1,5 +1,7 @@
 //! `PolicyService` on the wire.
 
+mod change;
+
 use bytes::Bytes;
 use checkrein_proto::policy::v1 as wire;
 use checkrein_proto::policy::v1::policy_service_server::PolicyService;
@@ -144,6 +146,31 @@ impl PolicyService for Policies {
             revision: Some((&revision).into()),
             files,
         }))
+    }
+
+    async fn diff(
+        &self,
+        request: Request<wire::DiffRequest>,
+    ) -> Result<Response<wire::DiffResponse>, Status> {
+        let request = request.into_inner();
+        text("pack", &request.pack)?;
+        let change = self
+            .diff(&request.pack, request.from_revision, request.to_revision)
+            .await?;
+        Ok(Response::new((&change).into()))
+    }
+
+    async fn usage(
+        &self,
+        request: Request<wire::UsageRequest>,
+    ) -> Result<Response<wire::UsageResponse>, Status> {
+        let request = request.into_inner();
+        text("pack", &request.pack)?;
+        let usage = self
+            .usage(&request.pack, request.since_unix_ms, request.until_unix_ms)
+            .await
+            .map_err(change::usage_refused)?;
+        Ok(Response::new((&usage).into()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Decisions: answered, journaled, and stored exactly once.
 
 mod journals;
+pub(in crate::flows) mod looking;
 mod text;
 
 use std::collections::BTreeSet;

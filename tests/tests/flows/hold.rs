@@ -6,6 +6,7 @@ mod bounds;
 mod class;
 pub(crate) mod groups;
 mod late;
+mod numbers;
 mod races;
 mod register;
 mod removed;

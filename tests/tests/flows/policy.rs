@@ -1,5 +1,7 @@
 //! Push: from an operator to every enforcer.
 
+mod change;
+
 use std::time::Duration;
 
 use checkrein_enforcer::Request;

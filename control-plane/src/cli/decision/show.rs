@@ -4,9 +4,9 @@ use checkrein_proto::decision::v1::{Decision, StoredDecision};
 use checkrein_proto::task::v1::Amount;
 use checkrein_shared::action::Sha256;
 
-use super::view::{outcome_word, tier_word, verdict_word};
 use crate::cli::ledger::reversibility_word;
 use crate::cli::output::{Cell, Fields, Paint, Style, Table, relative, rfc3339, span, style_of, visible};
+use crate::words::{outcome_word, tier_word, verdict_word};
 
 /// Rows.
 pub(super) fn table(decisions: &[StoredDecision], now_ms: u64, paint: Paint) -> String {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use checkrein_proto::decision::v1 as wire;
 use checkrein_proto::task::v1::Amount;
 use checkrein_shared::action::Sha256;
-use checkrein_shared::decision::{Mode, OutcomeResult, Tier, Verdict};
+use checkrein_shared::decision::Mode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::cli::ledger::reversibility_word;
 use crate::cli::output::{raw_json, rfc3339};
+use crate::words::{UNRECOGNISED, outcome_word, tier_word, verdict_word};
 
 #[derive(Debug, Serialize)]
 pub(super) struct DecisionView {
@@ -143,22 +144,4 @@ impl OutcomeView {
 fn by_meter(amounts: &[Amount]) -> BTreeMap<String, String> {
     let pair = |of: &Amount| (of.meter.clone(), of.amount.clone());
     amounts.iter().map(pair).collect()
-}
-
-/// What stands for a value that this version does not know.
-const UNRECOGNISED: &str = "unrecognised";
-
-/// A verdict in one word.
-pub(in crate::cli) fn verdict_word(decision: &wire::Decision) -> &'static str {
-    Verdict::try_from(decision.verdict()).map_or(UNRECOGNISED, Verdict::as_str)
-}
-
-/// A tier in one word.
-pub(super) fn tier_word(decision: &wire::Decision) -> &'static str {
-    Tier::try_from(decision.tier()).map_or(UNRECOGNISED, Tier::as_str)
-}
-
-/// An outcome in one word.
-pub(in crate::cli) fn outcome_word(outcome: &wire::Outcome) -> &'static str {
-    OutcomeResult::try_from(outcome.result()).map_or(UNRECOGNISED, OutcomeResult::as_str)
 }

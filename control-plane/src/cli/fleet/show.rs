@@ -1,8 +1,9 @@
 //! Enforcers for people: what each runs, how far behind it is, and what it refused.
 
-use checkrein_proto::fleet::v1::{Enforcer, Instance, Journal, Stage};
+use checkrein_proto::fleet::v1::{Enforcer, Instance, Journal};
 
 use crate::cli::output::{Cell, Fields, Paint, Style, Table, relative, visible};
+use crate::words::{is_behind, stage_word};
 
 /// Rows, one for each directory an enforcer runs from.
 pub(super) fn table(enforcers: &[Enforcer], newest: u64, now_ms: u64, paint: Paint) -> String {
@@ -122,24 +123,6 @@ fn journal_table(journals: &[Journal], now_ms: u64) -> Table {
         ]);
     }
     table
-}
-
-/// Whether an instance is there and does not run this generation yet.
-pub(crate) const fn is_behind(instance: &Instance, newest: u64) -> bool {
-    instance.connected && instance.generation < newest
-}
-
-/// Where a bundle failed, in one word.
-pub(crate) const fn stage_word(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Unspecified => "unrecognised",
-        Stage::Fetch => "fetch",
-        Stage::Verify => "verify",
-        Stage::Decode => "decode",
-        Stage::SelfTest => "self_test",
-        Stage::RollbackRefused => "rollback_refused",
-        Stage::Persist => "persist",
-    }
 }
 
 const fn is_removed(enforcer: &Enforcer) -> bool {

@@ -3,8 +3,8 @@
 use checkrein_proto::fleet::v1 as wire;
 use serde::Serialize;
 
-use super::show::stage_word;
 use crate::cli::output::rfc3339;
+use crate::words::stage_word;
 
 #[derive(Debug, Serialize)]
 pub(super) struct EnforcerView {

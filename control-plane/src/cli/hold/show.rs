@@ -4,7 +4,7 @@ use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::task::v1::TaskLabel;
 use checkrein_shared::identity::SpiffeId;
 
-use super::{people, view};
+use super::people;
 use crate::cli::ledger::carried;
 use crate::cli::output::{Fields, Paint, Style, relative, span, style_of, visible};
 use crate::words::{ShownAction, bound_words};
@@ -24,7 +24,7 @@ pub(super) fn page(hold: &wire::Hold, labels: &[TaskLabel], now_ms: u64, paint: 
 
 /// The whole hold: who wants what for whom, why it waits, and the very bytes an approval is bound to.
 pub(super) fn card(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
-    let word = view::state_word(hold);
+    let word = crate::words::hold_word(hold);
     let mut out = format!(
         "{}  {}  {}\n\n",
         paint.apply(Style::Strong, &visible(&hold.hold_id)),

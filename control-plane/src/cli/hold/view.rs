@@ -3,14 +3,13 @@
 use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::task::v1::TaskLabel;
 use checkrein_shared::action::Sha256;
-use checkrein_shared::hold::State;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::people::{CapacityView, GlassView};
 use crate::cli::ledger::LabelView;
 use crate::cli::output::{raw_json, rfc3339};
-use crate::words::ShownAction;
+use crate::words::{ShownAction, hold_word};
 
 #[derive(Debug, Serialize)]
 pub(super) struct HoldView {
@@ -85,7 +84,7 @@ impl HoldView {
         let digest = |bytes: &[u8]| Sha256::try_from(bytes).ok().map(|digest| digest.to_string());
         Self {
             id: hold.hold_id.clone(),
-            state: state_word(hold),
+            state: hold_word(hold),
             arguments: raw_json(&action.arguments),
             arguments_canonical: String::from_utf8_lossy(&action.arguments).into_owned(),
             definition_sha256: digest(&action.definition_sha256),
@@ -154,9 +153,4 @@ impl VoteView {
             capacity: vote.capacity.as_ref().map(CapacityView::of),
         }
     }
-}
-
-/// A hold's state in one word.
-pub(in crate::cli) fn state_word(hold: &wire::Hold) -> &'static str {
-    State::try_from(hold.state()).map_or("unrecognised", State::as_str)
 }

@@ -7,7 +7,7 @@ use checkrein_shared::hold::TOGETHER_MAX;
 use thiserror::Error;
 
 use super::terms::{TermsArgs, preview};
-use super::view::{HoldView, state_word};
+use super::view::HoldView;
 use super::{find, show};
 use crate::cli::approval;
 use crate::cli::client::Connection;
@@ -163,7 +163,7 @@ impl Word {
 }
 
 fn result_line(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
-    let word = state_word(hold);
+    let word = crate::words::hold_word(hold);
     let then = match hold.state() {
         wire::State::Open => {
             "your word counts, and more people must agree: `checkrein hold show` says who".to_owned()

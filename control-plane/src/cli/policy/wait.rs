@@ -8,9 +8,10 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::cli::client::Connection;
-use crate::cli::fleet::{self, is_behind, stage_word};
+use crate::cli::fleet;
 use crate::cli::output::{Paint, Style, visible};
 use crate::cli::{Error, Invocation};
+use crate::words::{is_behind, stage_word};
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);

@@ -6,9 +6,9 @@ use checkrein_proto::task::v1::{Amendment, Amount, Budget, Ledger, Task};
 use checkrein_shared::grant::RISK_MAX;
 use serde_json::Value;
 
-use super::view::state_word;
 use crate::cli::ledger::{carried, reversibility_word};
 use crate::cli::output::{Cell, Fields, Paint, Style, Table, relative, style_of, visible};
+use crate::words::task_word;
 
 /// Rows.
 pub(super) fn table(tasks: &[Task], now_ms: u64, paint: Paint) -> String {
@@ -16,7 +16,7 @@ pub(super) fn table(tasks: &[Task], now_ms: u64, paint: Paint) -> String {
     for task in tasks {
         table.push([
             Cell::from(&*task.task_id).styled(Style::Strong),
-            Cell::word(state_word(task)),
+            Cell::word(task_word(task)),
             Cell::from(&*task.agent),
             Cell::from(&*task.user),
             Cell::from(relative(task.started_unix_ms, now_ms)),
@@ -29,7 +29,7 @@ pub(super) fn table(tasks: &[Task], now_ms: u64, paint: Paint) -> String {
 
 /// One task, whole.
 pub(super) fn card(task: &Task, now_ms: u64, paint: Paint) -> String {
-    let word = state_word(task);
+    let word = task_word(task);
     let mut fields = Fields::default();
     fields
         .line("agent", &task.agent)

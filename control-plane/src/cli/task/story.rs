@@ -11,6 +11,7 @@
 
 mod page;
 mod timeline;
+mod told;
 mod tree;
 
 use checkrein_proto::decision::v1::decision_service_client::DecisionServiceClient;
@@ -28,6 +29,7 @@ use crate::cli::client::{ANSWER_BYTES_MAX, Connection};
 use crate::cli::pages::Rows;
 use crate::cli::{Error, Invocation, Outcome};
 use timeline::{Event, events};
+pub(crate) use told::{ToldAgent, ToldEvent, told};
 use tree::{Actor, agents};
 
 /// How many decisions are read, and how many holds, the newest, unless all are wanted.
@@ -66,7 +68,7 @@ struct Story {
 /// What enforcers and people did in it.
 #[derive(Debug, Default)]
 struct Record {
-    /// In the order in which they came home.
+    /// In the order in which they were decided.
     decisions: Vec<StoredDecision>,
     holds: Vec<Hold>,
     /// How many older decisions were not read.

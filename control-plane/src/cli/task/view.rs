@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use checkrein_proto::task::v1::{
-    Amendment, Amount, Budget, Change, Delegation, Ledger, State, Task, TaskLabel, UnknownSpend, UsedTool,
+    Amendment, Amount, Budget, Change, Delegation, Ledger, Task, TaskLabel, UnknownSpend, UsedTool,
 };
 use serde::Serialize;
 
 use crate::cli::ledger::{LabelView, reversibility_word};
 use crate::cli::output::rfc3339;
+use crate::words::task_word;
 
 #[derive(Debug, Serialize)]
 pub(super) struct TaskView {
@@ -90,7 +91,7 @@ impl TaskView {
         let limits = task.limits.unwrap_or_default();
         Self {
             id: task.task_id.clone(),
-            state: state_word(task),
+            state: task_word(task),
             user: task.user.clone(),
             agent: task.agent.clone(),
             tools: task.tools.clone(),
@@ -257,16 +258,5 @@ impl LedgerView {
             reversibility: reversibility_word(ledger.reversibility),
             labels: labels.iter().map(LabelView::of).collect(),
         }
-    }
-}
-
-/// A task's state in one word.
-pub(super) fn state_word(task: &Task) -> &'static str {
-    match task.state() {
-        State::Unspecified => "unrecognised",
-        State::Live => "live",
-        State::Ended => "ended",
-        State::Revoked => "revoked",
-        State::Expired => "expired",
     }
 }

@@ -191,6 +191,13 @@ impl HoldService for State {
         Err(Status::not_found("there is no such standing approval"))
     }
 
+    async fn numbers(
+        &self,
+        _: Request<hold::NumbersRequest>,
+    ) -> Result<Response<hold::NumbersResponse>, Status> {
+        Ok(Response::new(hold::NumbersResponse::default()))
+    }
+
     async fn revoke_standing(
         &self,
         _: Request<hold::RevokeStandingRequest>,

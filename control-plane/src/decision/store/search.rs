@@ -1,7 +1,8 @@
 //! Reading the record.
 //!
-//! In the order of the transactions that stored it, and only below the oldest that is still running: ids and clocks commit
-//! out of order, this does not, so whoever follows the record skips nothing.
+//! For people in the order in which it was decided, along an index of whatever they look for. For whoever follows it in the
+//! order of the transactions that stored it, and only below the oldest that is still running: ids and clocks commit out of
+//! order, this does not, so nothing is skipped.
 
 use std::collections::BTreeMap;
 
@@ -9,58 +10,73 @@ use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::{Outcome, Record};
 use checkrein_shared::id::{DecisionId, InstanceId, TaskId};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::super::{Journal, Position, Search, StoredDecision};
-use super::record_bytes;
-use crate::database::{DatabaseError, Transaction, from_ms, inconsistent, moment_ms, unsigned};
+use super::super::{Journal, Order, Position, Search, StoredDecision};
+use super::{column, record_bytes};
+use crate::database::{DatabaseError, Transaction, from_ms, inconsistent, moment_ms, signed, unsigned};
 
 const SELECT: &str =
-    "SELECT tx::text::bigint AS position, id, enforcer, instance_id, incarnation, sequence, chain_hash,
-        received_at, record FROM decision";
+    "SELECT tx::text::bigint AS tx, id, enforcer, instance_id, incarnation, sequence, chain_hash,
+        received_at, decided_at, record FROM decision";
+/// A record may come home before it was decided, by the clock of its enforcer, by no more days than this.
+const CLOCK_DAYS_MAX: i32 = 1;
 
 pub(in super::super) async fn search(
     tx: &Transaction,
     search: &Search,
 ) -> Result<Vec<StoredDecision>, DatabaseError> {
-    let (order, beyond) = if search.ascending {
-        ("ASC", ">")
-    } else {
-        ("DESC", "<")
+    let (below, after, order) = match search.order {
+        Order::Newest => (
+            "",
+            "($9::timestamptz IS NULL OR (decided_at, id) < ($9, $10::uuid))",
+            "decided_at DESC, id DESC",
+        ),
+        Order::Stored => (
+            "tx < pg_snapshot_xmin(pg_current_snapshot()) AND",
+            "($9::text IS NULL OR (tx, id) > ($9::text::xid8, $10::uuid))",
+            "decision.tx, id",
+        ),
     };
     let statement = format!(
         "-- decision.search\n{SELECT}
-        WHERE tx < pg_snapshot_xmin(pg_current_snapshot())
-          AND ($1::uuid IS NULL OR task_id = $1)
+        WHERE {below} ($1::uuid IS NULL OR task_id = $1)
           AND ($2 = '' OR agent = $2) AND ($3 = '' OR tool = $3) AND ($4 = '' OR verdict = $4)
-          AND ($5 = '' OR $5 = ANY (rules)) AND ($6 = '' OR enforcer = $6)
-          AND ($7::timestamptz IS NULL OR decided_at >= $7) AND ($8::timestamptz IS NULL OR decided_at < $8)
-          AND ($9::text IS NULL OR (tx, id) {beyond} ($9::text::xid8, $10::uuid))
-        ORDER BY decision.tx {order}, id {order} LIMIT $11"
+          AND ($5 = '' OR rules @> ARRAY[$5]) AND ($6 = '' OR enforcer = $6)
+          AND ($7::timestamptz IS NULL OR decided_at >= $7
+              AND received_day >= ($7::timestamptz AT TIME ZONE 'UTC')::date - {CLOCK_DAYS_MAX})
+          AND ($8::timestamptz IS NULL OR decided_at < $8)
+          AND {after}
+        ORDER BY {order} LIMIT $11"
     );
-    let (place, id) = search
-        .after
-        .map(|after| (after.tx.to_string(), after.id.uuid()))
-        .unzip();
+    let id = search.after.map(|after| after.id.uuid());
+    let moment = search.after.map(|after| from_ms(unsigned(after.at)));
+    let transaction = search.after.map(|after| after.at.to_string());
+    let place: &(dyn ToSql + Sync) = match search.order {
+        Order::Newest => &moment,
+        Order::Stored => &transaction,
+    };
     let rows = tx
         .query(
             &statement,
             &[
                 &search.task.map(TaskId::uuid),
                 &search.agent,
-                &search.tool,
+                &column(&search.tool),
                 &search.verdict,
-                &search.rule,
+                &column(&search.rule),
                 &search.enforcer,
                 &search.since_ms.map(from_ms),
                 &search.until_ms.map(from_ms),
-                &place,
+                place,
                 &id,
                 &search.rows,
             ],
         )
         .await
         .map_err(|source| tx.failed(source))?;
+    let decode = |row| decode(row, search.order);
     let mut found = rows.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<Uuid> = found.iter().map(|stored| stored.decision.id.uuid()).collect();
     let mut outcomes = outcomes(tx, &ids).await?;
@@ -97,7 +113,7 @@ pub(in super::super) async fn find(
         .await
         .map_err(|source| tx.failed(source))?;
     let Some(row) = row else { return Ok(None) };
-    let mut stored = decode(&row)?;
+    let mut stored = decode(&row, Order::Newest)?;
     stored.outcome = outcomes(tx, &[id.uuid()]).await?.remove(&id);
     Ok(Some(stored))
 }
@@ -120,7 +136,7 @@ pub(in super::super) async fn count(
     Ok((distinct, all - distinct, unsigned(row.get(2))))
 }
 
-fn decode(row: &Row) -> Result<StoredDecision, DatabaseError> {
+fn decode(row: &Row, order: Order) -> Result<StoredDecision, DatabaseError> {
     let id = DecisionId::from_uuid(row.get("id"));
     let Ok(Record::Decision(decision)) = Record::decode(&record_bytes(row)) else {
         return Err(inconsistent("decision", &id));
@@ -138,7 +154,10 @@ fn decode(row: &Row) -> Result<StoredDecision, DatabaseError> {
         chain_hash: chain_hash.map_err(|_| inconsistent("decision", &id))?,
         outcome: None,
         position: Position {
-            tx: row.get("position"),
+            at: match order {
+                Order::Newest => signed(moment_ms(row, "decided_at")),
+                Order::Stored => row.get("tx"),
+            },
             id,
         },
     })

@@ -123,7 +123,9 @@ pub(in super::super) async fn set_state(
     state: State,
 ) -> Result<(), DatabaseError> {
     let set = "-- hold.set_state
-        UPDATE hold SET state = $2, version = version + 1 WHERE id = $1";
+        UPDATE hold SET state = $2, version = version + 1,
+            answered_at = CASE WHEN $2 = 'denied' THEN clock_timestamp() ELSE answered_at END
+        WHERE id = $1";
     tx.change_one(set, &[&id.uuid(), &state.as_str()]).await
 }
 
@@ -134,7 +136,7 @@ pub(in super::super) async fn approve(
     approved: State,
 ) -> Result<bool, DatabaseError> {
     let approve = "-- hold.approve
-        UPDATE hold SET state = $2, version = version + 1,
+        UPDATE hold SET state = $2, version = version + 1, answered_at = clock_timestamp(),
             use_by = clock_timestamp() + use_within_ms * interval '1 millisecond'
         WHERE id = $1 AND state = 'open' AND decide_by > clock_timestamp()";
     let changed = tx

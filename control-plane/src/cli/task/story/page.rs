@@ -126,7 +126,7 @@ fn push(table: &mut Table, agent: &Actor, (depth, above): (usize, &str)) {
     }
 }
 
-fn given_by(given_by: GivenBy, above: &str) -> String {
+pub(super) fn given_by(given_by: GivenBy, above: &str) -> String {
     match given_by {
         GivenBy::Start => "the start".to_owned(),
         GivenBy::ControlPlane => format!("{}, online", short(above)),
@@ -136,7 +136,7 @@ fn given_by(given_by: GivenBy, above: &str) -> String {
 }
 
 /// The latest, which is the greatest, and how many more.
-fn grants(agent: &Actor) -> String {
+pub(super) fn grants(agent: &Actor) -> String {
     let latest = agent.grants.last().map_or("", |grant| tail(grant));
     match agent.grants.len() {
         0 => String::new(),
@@ -169,18 +169,18 @@ fn table(events: &[Event], started_ms: u64, paint: Paint) -> String {
 
 /// One event in the words of its columns.
 #[derive(Debug, Default)]
-struct Line {
-    who: String,
-    what: String,
+pub(super) struct Line {
+    pub who: String,
+    pub what: String,
     style: Style,
-    verdict: &'static str,
-    outcome: &'static str,
-    labels: String,
-    why: String,
+    pub verdict: &'static str,
+    pub outcome: &'static str,
+    pub labels: String,
+    pub why: String,
 }
 
 impl Line {
-    fn of(event: &What) -> Self {
+    pub(super) fn of(event: &What) -> Self {
         match event {
             What::Started { by, intent, .. } => Self::told(by, "started", intent),
             What::PassedOn(delegation) => {
@@ -282,7 +282,7 @@ fn marks(sign: char, labels: &[String]) -> String {
 }
 
 /// The last part of a SPIFFE ID.
-fn short(id: &str) -> &str {
+pub(super) fn short(id: &str) -> &str {
     id.rsplit('/').next().unwrap_or(id)
 }
 
@@ -294,7 +294,7 @@ fn cut(text: &str, chars_max: usize) -> String {
 }
 
 /// How long after the start. Clocks of several machines meet here: what came before it by its clock says so.
-fn after(at_ms: u64, started_ms: u64) -> String {
+pub(super) fn after(at_ms: u64, started_ms: u64) -> String {
     let sign = if at_ms < started_ms { '-' } else { '+' };
     let ms = at_ms.abs_diff(started_ms);
     let (seconds, minutes, hours) = (ms / 1_000, ms / 60_000, ms / 3_600_000);

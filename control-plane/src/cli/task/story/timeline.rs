@@ -10,11 +10,10 @@ use checkrein_proto::task::v1::{Amendment, Delegation, State, Task, TaskLabel};
 use serde::Serialize;
 
 use super::Story;
-use crate::cli::decision::{outcome_word, verdict_word};
-use crate::cli::hold::state_word as hold_word;
 use crate::cli::ledger::LabelView;
 use crate::cli::output::rfc3339;
-use crate::cli::task::view::{AmendmentView, DelegationView, state_word};
+use crate::cli::task::view::{AmendmentView, DelegationView};
+use crate::words::{hold_word, outcome_word, task_word, verdict_word};
 
 /// What happened, and when.
 #[derive(Debug, Serialize)]
@@ -267,7 +266,7 @@ fn closed(task: &Task) -> Option<Event> {
         _ => return None,
     };
     let what = What::Closed {
-        how: state_word(task),
+        how: task_word(task),
         by: task.closed_by.clone(),
         reason: task.closed_reason.clone(),
     };
