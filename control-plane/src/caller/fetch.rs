@@ -4,24 +4,22 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
+use http_body_util::Full;
 use hyper::header::{ACCEPT, HOST};
 use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+pub use crate::http::InvalidCa;
+use crate::http::{ExchangeError, bare_host, exchange, trusting};
 
 /// How long it all may take.
 const FETCH_MAX: Duration = Duration::from_secs(5);
@@ -32,22 +30,6 @@ const DOCUMENT_BYTES_MAX: usize = 256 << 10;
 #[derive(Clone)]
 pub(super) struct Fetcher(TlsConnector);
 
-/// No CA to verify an issuer by.
-#[derive(Debug, Error)]
-pub enum InvalidCa {
-    /// The file can't be read.
-    #[error("can't read the certificates in `{path}`: {cause}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        cause: String,
-    },
-    /// TLS can't be set up.
-    #[error("TLS to the issuer can't be set up")]
-    Tls(#[from] rustls::Error),
-}
-
 /// No document.
 #[derive(Debug, Error)]
 pub(super) enum FetchError {
@@ -57,15 +39,12 @@ pub(super) enum FetchError {
     /// Nobody there.
     #[error("can't connect: {0}")]
     Connect(#[from] io::Error),
-    /// Not HTTP.
-    #[error("the exchange failed: {0}")]
-    Http(#[from] hyper::Error),
+    /// No answer.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     /// Another answer than the document.
     #[error("it answered {0}")]
     Answer(StatusCode),
-    /// Too long.
-    #[error("the answer broke off, or is longer than {DOCUMENT_BYTES_MAX} bytes")]
-    Body,
     /// Too slow.
     #[error("no answer within {} s", FETCH_MAX.as_secs())]
     Late,
@@ -74,30 +53,7 @@ pub(super) enum FetchError {
 impl Fetcher {
     /// Trusts the CAs of a file, or else those of this machine.
     pub(super) fn new(ca: Option<&Path>) -> Result<Self, InvalidCa> {
-        let mut roots = RootCertStore::empty();
-        if let Some(path) = ca {
-            let failed = |cause: String| InvalidCa::File {
-                path: path.to_owned(),
-                cause,
-            };
-            let text = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-            for certificate in CertificateDer::pem_slice_iter(&text) {
-                let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-                roots.add(certificate)?;
-            }
-            if roots.is_empty() {
-                return Err(failed("there is none, in PEM".to_owned()));
-            }
-        } else {
-            // Without any, every issuer is refused, which says so when one is asked.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        Ok(Self(trusting(ca)?))
     }
 
     /// The document at a URL.
@@ -141,38 +97,21 @@ fn askable(url: &str) -> Option<Uri> {
     }
 }
 
-fn bare_host(uri: &Uri) -> &str {
-    uri.host().unwrap_or_default().trim_matches(['[', ']'])
-}
-
 async fn ask<S>(stream: S, uri: &Uri) -> Result<Bytes, FetchError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let asked = async {
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let request = Request::get(path)
-            .header(HOST, authority)
-            .header(ACCEPT, "application/json")
-            .body(Empty::<Bytes>::new())
-            .map_err(|_| FetchError::Url(uri.to_string()))?;
-        let response = sender.send_request(request).await?;
-        if response.status() != StatusCode::OK {
-            return Err(FetchError::Answer(response.status()));
-        }
-        let body = Limited::new(response.into_body(), DOCUMENT_BYTES_MAX);
-        Ok(body.collect().await.map_err(|_| FetchError::Body)?.to_bytes())
-    };
-    // The connection is driven for as long as the answer takes, and ends with it.
-    let driven = async {
-        let _ended = connection.await;
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        answer = asked => answer,
-        () = driven => Err(FetchError::Body),
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let request = Request::get(path)
+        .header(HOST, authority)
+        .header(ACCEPT, "application/json")
+        .body(Full::default())
+        .map_err(|_| FetchError::Url(uri.to_string()))?;
+    let response = exchange(stream, request, DOCUMENT_BYTES_MAX).await?;
+    match response.status() {
+        StatusCode::OK => Ok(response.into_body()),
+        other => Err(FetchError::Answer(other)),
     }
 }
 
