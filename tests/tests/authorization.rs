@@ -9,10 +9,16 @@
 
 #[path = "authorization/bearer.rs"]
 mod bearer;
+#[path = "authorization/browser.rs"]
+mod browser;
+#[path = "authorization/code.rs"]
+mod code;
 #[path = "authorization/issuer.rs"]
 mod issuer;
 #[path = "authorization/provider.rs"]
 mod provider;
+#[path = "authorization/sign_in.rs"]
+mod sign_in;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
