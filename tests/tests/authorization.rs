@@ -17,8 +17,6 @@ mod code;
 mod issuer;
 #[path = "authorization/provider.rs"]
 mod provider;
-#[path = "authorization/sign_in.rs"]
-mod sign_in;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -224,14 +224,26 @@ impl RelyingParty {
         let discovery = self.ring.discovery().map_err(NotSignedIn::Issuer)?;
         let endpoint = discovery.token_endpoint.as_deref();
         let endpoint = endpoint.ok_or_else(|| lacks("token_endpoint"))?;
+        let (form, authorization) = self.form(code, attempt, back, &discovery);
+        let answer = self.fetcher.post(endpoint, form, authorization).await;
+        given(&answer.map_err(|error| NotSignedIn::Issuer(format!("`{endpoint}`: {error}")))?)
+    }
+
+    /// What is asked for with a code, and what may stand beside it.
+    fn form(
+        &self,
+        code: &str,
+        attempt: &Attempt,
+        back: &str,
+        discovery: &Discovery,
+    ) -> (String, Option<HeaderValue>) {
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code")
             .append_pair("code", code)
             .append_pair("redirect_uri", back)
             .append_pair("code_verifier", &attempt.verifier);
-        let authorization = self.client.prove(&mut form, &discovery);
-        let answer = self.fetcher.post(endpoint, form.finish(), authorization).await;
-        given(&answer.map_err(|error| NotSignedIn::Issuer(format!("`{endpoint}`: {error}")))?)
+        let authorization = self.client.prove(&mut form, discovery);
+        (form.finish(), authorization)
     }
 
     /// OpenID Connect Core 1.0, section 3.1.3.7.

@@ -93,7 +93,7 @@ async fn a_code_is_asked_for_and_brought_with_what_binds_it_to_the_browser() {
     let scene = Scene::start().await;
     let mut browser = Browser::default();
     let page = scene.go(&mut browser, "/").await;
-    let cookie = page.all("set-cookie")[0];
+    let cookie = page.header("set-cookie");
     for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=600"] {
         assert!(cookie.contains(attribute), "{cookie}");
     }
