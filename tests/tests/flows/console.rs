@@ -5,4 +5,5 @@ mod bounds;
 mod browser;
 mod callers;
 mod pages;
+mod sessions;
 mod sign_in;
