@@ -13,6 +13,7 @@ mod bearer;
 mod fetch;
 mod keyring;
 mod keys;
+mod relying_party;
 mod token;
 
 use std::collections::HashSet;
@@ -37,6 +38,7 @@ pub use bearer::BearerError;
 pub(crate) use bearer::Bearers;
 pub use fetch::InvalidCa;
 pub(crate) use fetch::is_askable;
+pub(crate) use relying_party::{Attempt, NotSignedIn, Person, RelyingParty};
 
 use Role::{Agent, Approver, Enforcer, Operator, Orchestrator};
 

@@ -14,7 +14,7 @@ use spiffe::transport::Endpoint;
 use thiserror::Error;
 
 pub use console::{ConsoleConfig, ConsoleSettings, InvalidConsole};
-pub use sign_in::{InvalidSignIn, JwtSvid, JwtSvidSettings, Oidc, OidcSettings};
+pub use sign_in::{InvalidSignIn, JwtSvid, JwtSvidSettings, Oidc, OidcClient, OidcSettings};
 
 use crate::authority::CERTIFICATE_LIFE_DEFAULT;
 use crate::database::without_password;

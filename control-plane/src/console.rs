@@ -40,6 +40,8 @@ use crate::hold::HoldNews;
 use crate::session::Sessions;
 use sign_in::Limit;
 
+pub(crate) use sign_in::Site;
+
 pub use tls::ConsoleTlsError;
 
 pub(crate) use door::Door;
@@ -55,7 +57,7 @@ pub(crate) struct Console {
     holds: watch::Receiver<Arc<HoldNews>>,
     streams: Arc<Semaphore>,
     limit: Limit,
-    is_secure: bool,
+    site: Site,
     stop: CancellationToken,
 }
 
@@ -96,6 +98,8 @@ pub fn routes() -> Vec<Route> {
         Route::post("/approvals/{id}/revoke", Some(REVOKE_STANDING), approvals::revoke),
         Route::get("/sign-in", None, sign_in::page),
         Route::post("/sign-in/link", None, sign_in::by_link),
+        Route::get("/sign-in/oidc", None, sign_in::start),
+        Route::get(sign_in::CALLBACK, None, sign_in::callback),
         Route::post("/sign-out", None, sign_in::out),
         Route::get("/assets/{name}", None, assets::asset),
     ]
@@ -132,13 +136,13 @@ impl Route {
 }
 
 impl Console {
-    /// The pages, before the services behind `door`; `is_secure` says that browsers come over TLS.
+    /// The pages, before the services behind `door`.
     pub(crate) fn new(
         door: Door,
         sessions: Sessions,
         clock: SharedClock,
         holds: watch::Receiver<Arc<HoldNews>>,
-        is_secure: bool,
+        site: Site,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -148,7 +152,7 @@ impl Console {
             holds,
             streams: Arc::new(Semaphore::new(live::STREAMS_MAX)),
             limit: Limit::default(),
-            is_secure,
+            site,
             stop,
         }
     }

@@ -31,7 +31,7 @@ use tracing::{info, warn};
 use crate::authority::{Authority, AuthorityError};
 use crate::caller::{Authorize, BearerError, Bearers};
 use crate::config::{JwtSvid, Oidc};
-use crate::console::{self, Console, ConsoleTlsError, Door, Offer};
+use crate::console::{self, Console, ConsoleTlsError, Door, Offer, Site};
 use crate::database::{Database, DatabaseError, FeedName};
 use crate::decision::{Decisions, Retention, keep_partitions};
 use crate::feed::{follow_revisions, spawn_feed};
@@ -189,6 +189,7 @@ pub async fn run(
     let feeds = feeds(&database, &clock, &stop).await?;
     keep_house(&database, retention, &stop);
 
+    let party = bearers.relying_party(&authority.trust_domain);
     let authorize = Authorize::new(authority.trust_domain.clone(), bearers, feeds.removed.clone());
     let policies = Policies::new(
         database.clone(),
@@ -229,8 +230,8 @@ pub async fn run(
             .add_service(FleetServiceServer::new(fleet));
     if let (Some(options), Some(offer)) = (console, offer) {
         let door = Door::new(&authorize, services.clone());
-        let is_secure = options.url.starts_with("https://");
-        let console = Console::new(door, sessions, console_clock, news, is_secure, stop.clone());
+        let site = Site::new(options.url, party);
+        let console = Console::new(door, sessions, console_clock, news, site, stop.clone());
         tokio::spawn(console::serve(console, options.listener, offer, stop.clone()));
     }
     let server = builder()

@@ -69,11 +69,11 @@ impl Sessions {
         Self { database }
     }
 
-    /// Signs a person in who was proved to have these identities.
-    pub async fn open(&self, ids: &[SpiffeId]) -> Result<Token, DatabaseError> {
+    /// Signs a person in who was proved to have these identities, until then at most: what a token proves ends with the token.
+    pub async fn open(&self, ids: &[SpiffeId], until_ms: Option<u64>) -> Result<Token, DatabaseError> {
         let token = Token::fresh();
         let tx = self.database.begin("session.open").await?;
-        store::open(&tx, &token.digest(), ids, LIFE_MAX, SESSIONS_MAX).await?;
+        store::open(&tx, &token.digest(), ids, (LIFE_MAX, until_ms), SESSIONS_MAX).await?;
         tx.commit().await?;
         Ok(token)
     }
@@ -103,6 +103,14 @@ impl Sessions {
         let expires_ms = store::keep_link(&tx, &token.digest(), id, LINK_LIFE, LINKS_MAX).await?;
         tx.commit().await?;
         Ok(Link { token, expires_ms })
+    }
+
+    /// Whom a link would sign in; it stays as good as it was.
+    pub async fn whose(&self, link: &str) -> Result<Option<SpiffeId>, DatabaseError> {
+        let tx = self.database.begin("session.whose").await?;
+        let id = store::read_link(&tx, &Token::digest_of(link)).await?;
+        tx.commit().await?;
+        Ok(id)
     }
 
     /// Whom a link signs in: the first who shows it, in time.

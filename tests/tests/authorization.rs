@@ -9,6 +9,10 @@
 
 #[path = "authorization/bearer.rs"]
 mod bearer;
+#[path = "authorization/browser.rs"]
+mod browser;
+#[path = "authorization/code.rs"]
+mod code;
 #[path = "authorization/issuer.rs"]
 mod issuer;
 #[path = "authorization/provider.rs"]

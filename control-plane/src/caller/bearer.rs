@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fetch::{Fetcher, InvalidCa};
 use super::keyring::{Disbelief, Follower, Keyring, Source};
+use super::relying_party::{Client, RelyingParty};
 use super::token::{Claims, InvalidToken, Token};
 use crate::config::{JwtSvid, Oidc};
 
@@ -26,6 +27,7 @@ const SVID_HEADERS: &[&str] = &["alg", "kid", "typ"];
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bearers {
     oidc: Option<(Oidc, Keyring)>,
+    client: Option<(Client, Fetcher)>,
     svid: Option<(JwtSvid, Keyring)>,
 }
 
@@ -35,6 +37,9 @@ pub enum BearerError {
     /// The CA of the issuer.
     #[error("the CAs to verify the OIDC issuer by can't be used")]
     Ca(#[from] InvalidCa),
+    /// What the console proves to the issuer who it is with.
+    #[error("--oidc-client-secret: {0}")]
+    Secret(String),
     /// The bundle.
     #[error("--jwt-svid-keys: {0}")]
     Bundle(String),
@@ -89,6 +94,9 @@ impl Bearers {
         let mut bearers = Self::default();
         if let Some(oidc) = oidc {
             let fetcher = Fetcher::new(oidc.ca.as_deref())?;
+            let client = oidc.client.as_ref().map(Client::read).transpose();
+            let client = client.map_err(BearerError::Secret)?;
+            bearers.client = client.map(|client| (client, fetcher.clone()));
             let issuer = oidc.issuer.clone();
             let (ring, follower) = keyring(Source::Issuer { issuer, fetcher });
             follow(follower);
@@ -104,6 +112,19 @@ impl Bearers {
             bearers.svid = Some((svid, ring));
         }
         Ok(bearers)
+    }
+
+    /// How people of this trust domain sign in at the console; none: not by an issuer.
+    pub(crate) fn relying_party(&self, trust_domain: &str) -> Option<RelyingParty> {
+        let (oidc, ring) = self.oidc.as_ref()?;
+        let (client, fetcher) = self.client.as_ref()?;
+        Some(RelyingParty {
+            oidc: oidc.clone(),
+            client: client.clone(),
+            ring: ring.clone(),
+            fetcher: fetcher.clone(),
+            trust_domain: trust_domain.to_owned(),
+        })
     }
 
     /// Everybody that a token says its bearer is: a person may be one in each of two roles.
@@ -134,7 +155,7 @@ impl Bearers {
     }
 }
 
-fn people(oidc: &Oidc, claims: &Claims, trust_domain: &str) -> Result<Vec<SpiffeId>, Unnamed> {
+pub(super) fn people(oidc: &Oidc, claims: &Claims, trust_domain: &str) -> Result<Vec<SpiffeId>, Unnamed> {
     let groups = claims.texts(&oidc.roles_claim);
     let is_of = |named: &[String]| named.iter().any(|group| groups.contains(&group.as_str()));
     let roles = [

@@ -1,4 +1,4 @@
-//! One small document over HTTPS, within bounds.
+//! One small question over HTTPS, within bounds.
 //!
 //! Plain `http` is for hosts of this machine only. Redirects are not followed: who is asked is who was configured.
 
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT, HOST};
-use hyper::{Request, StatusCode, Uri};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::http::request::Builder;
+use hyper::{Request, Response, StatusCode, Uri};
 use rustls::pki_types::ServerName;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -58,22 +58,57 @@ impl Fetcher {
 
     /// The document at a URL.
     pub(super) async fn get(&self, url: &str) -> Result<Bytes, FetchError> {
+        let response = self.ask(url, Request::get("/"), Bytes::new()).await?;
+        match response.status() {
+            StatusCode::OK => Ok(response.into_body()),
+            other => Err(FetchError::Answer(other)),
+        }
+    }
+
+    /// What is answered to a form, whatever it is.
+    pub(super) async fn post(
+        &self,
+        url: &str,
+        form: String,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Response<Bytes>, FetchError> {
+        let mut request = Request::post("/").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        self.ask(url, request, form.into()).await
+    }
+
+    async fn ask(&self, url: &str, request: Builder, body: Bytes) -> Result<Response<Bytes>, FetchError> {
         let uri = askable(url).ok_or_else(|| FetchError::Url(url.to_owned()))?;
-        timeout(FETCH_MAX, self.exchange(&uri))
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let request = request
+            .uri(path)
+            .header(HOST, authority)
+            .header(ACCEPT, "application/json")
+            .body(Full::new(body))
+            .map_err(|_| FetchError::Url(url.to_owned()))?;
+        timeout(FETCH_MAX, self.exchange(&uri, request))
             .await
             .map_err(|_| FetchError::Late)?
     }
 
-    async fn exchange(&self, uri: &Uri) -> Result<Bytes, FetchError> {
+    async fn exchange(
+        &self,
+        uri: &Uri,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, FetchError> {
         let host = bare_host(uri).to_owned();
         let secure = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let stream = TcpStream::connect((host.as_str(), port)).await?;
         if !secure {
-            return ask(stream, uri).await;
+            return Ok(exchange(stream, request, DOCUMENT_BYTES_MAX).await?);
         }
         let name = ServerName::try_from(host).map_err(|_| FetchError::Url(uri.to_string()))?;
-        ask(self.0.connect(name, stream).await?, uri).await
+        let stream = self.0.connect(name, stream).await?;
+        Ok(exchange(stream, request, DOCUMENT_BYTES_MAX).await?)
     }
 }
 
@@ -94,24 +129,6 @@ fn askable(url: &str) -> Option<Uri> {
         "https" => Some(uri),
         "http" if local => Some(uri),
         _ => None,
-    }
-}
-
-async fn ask<S>(stream: S, uri: &Uri) -> Result<Bytes, FetchError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let request = Request::get(path)
-        .header(HOST, authority)
-        .header(ACCEPT, "application/json")
-        .body(Full::default())
-        .map_err(|_| FetchError::Url(uri.to_string()))?;
-    let response = exchange(stream, request, DOCUMENT_BYTES_MAX).await?;
-    match response.status() {
-        StatusCode::OK => Ok(response.into_body()),
-        other => Err(FetchError::Answer(other)),
     }
 }
 

@@ -75,12 +75,29 @@ struct Known {
     /// On the boot clock; none: never.
     confirmed_ms: Option<u64>,
     failure: Option<String>,
+    discovery: Option<Arc<Discovery>>,
 }
 
-#[derive(Deserialize)]
-struct Discovery {
+/// What an issuer says of itself (OIDC Discovery 1.0, section 3).
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Discovery {
     issuer: String,
     jwks_uri: String,
+    /// Where people are sent to sign in.
+    pub(super) authorization_endpoint: Option<String>,
+    /// Where a code is given for tokens.
+    pub(super) token_endpoint: Option<String>,
+    /// How a client proves there who it is; none: by HTTP's basic scheme.
+    pub(super) token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// Whether the issuer names itself when people come back (RFC 9207).
+    #[serde(default)]
+    pub(super) authorization_response_iss_parameter_supported: bool,
+}
+
+/// What a source gave.
+struct Fetched {
+    keys: KeySet,
+    discovery: Option<Discovery>,
 }
 
 impl Keyring {
@@ -118,6 +135,17 @@ impl Keyring {
         // Late or gone, the answer is that of what is known.
         let _fetched = timeout(UNKNOWN_KEY_WAIT_MAX, known.changed()).await;
         self.try_verify(token, audience, &known.borrow())
+    }
+
+    /// What the issuer said of itself last.
+    pub(super) fn discovery(&self) -> Result<Arc<Discovery>, String> {
+        let known = self.known.borrow();
+        let failure = || known.failure.clone();
+        let never = || "it was not asked yet".to_owned();
+        known
+            .discovery
+            .clone()
+            .ok_or_else(|| failure().unwrap_or_else(never))
     }
 
     fn try_verify(&self, token: &Token, audience: &str, known: &Known) -> Result<Claims, Disbelief> {
@@ -160,11 +188,12 @@ impl Follower {
         let confirmed_ms = self.clock.boot_ms();
         let good = fetched.is_ok();
         self.known.send_modify(|known| match fetched {
-            Ok(keys) => {
+            Ok(Fetched { keys, discovery }) => {
                 *known = Known {
                     keys,
                     confirmed_ms: Some(confirmed_ms),
                     failure: None,
+                    discovery: discovery.map(Arc::new),
                 }
             }
             Err(cause) => {
@@ -182,37 +211,41 @@ impl Follower {
 }
 
 impl Source {
-    async fn fetch(&self) -> Result<KeySet, String> {
-        let (from, text, wanted) = match self {
+    async fn fetch(&self) -> Result<Fetched, String> {
+        let (from, text, wanted, discovery) = match self {
             Self::Issuer { issuer, fetcher } => {
-                let (from, text) = fetch_issuer(issuer, fetcher).await?;
-                (from, text, Use::Signature)
+                let discovery = discover(issuer, fetcher).await?;
+                let from = discovery.jwks_uri.clone();
+                let text = fetch(&from, fetcher).await?;
+                (from, text, Use::Signature, Some(discovery))
             }
             Self::Bundle(path) => {
                 let shown = path.display().to_string();
                 let read = tokio::fs::read(path).await;
                 let text = read.map_err(|error| format!("can't read `{shown}`: {error}"))?;
-                (shown, text, Use::JwtSvid)
+                (shown, text, Use::JwtSvid, None)
             }
         };
         let keys = KeySet::parse(&text, wanted).map_err(|error| format!("`{from}`: {error}"))?;
         if keys.is_empty() {
             return Err(format!("`{from}` lists no key that can be used"));
         }
-        Ok(keys)
+        Ok(Fetched { keys, discovery })
     }
 }
 
-async fn fetch_issuer(issuer: &str, fetcher: &Fetcher) -> Result<(String, Vec<u8>), String> {
-    let get = async |url: String| match fetcher.get(&url).await {
-        Ok(document) => Ok((url, document)),
-        Err(error) => Err(format!("`{url}`: {error}")),
-    };
+async fn fetch(url: &str, fetcher: &Fetcher) -> Result<Vec<u8>, String> {
+    let document = fetcher.get(url).await;
+    let document = document.map_err(|error| format!("`{url}`: {error}"))?;
+    Ok(document.to_vec())
+}
+
+async fn discover(issuer: &str, fetcher: &Fetcher) -> Result<Discovery, String> {
     let url = format!(
         "{}/.well-known/openid-configuration",
         issuer.trim_end_matches('/')
     );
-    let (url, document) = get(url).await?;
+    let document = fetch(&url, fetcher).await?;
     let discovery: Discovery = serde_json::from_slice(&document)
         .map_err(|_| format!("`{url}` is not an OIDC discovery document"))?;
     if discovery.issuer != issuer {
@@ -220,8 +253,7 @@ async fn fetch_issuer(issuer: &str, fetcher: &Fetcher) -> Result<(String, Vec<u8
             "`{url}` is of another issuer; write --oidc-issuer exactly as that document does"
         ));
     }
-    let (url, keys) = get(discovery.jwks_uri).await?;
-    Ok((url, keys.to_vec()))
+    Ok(discovery)
 }
 
 #[cfg(test)]

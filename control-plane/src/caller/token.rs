@@ -182,6 +182,18 @@ impl Claims {
         }
     }
 
+    /// When it ends, in milliseconds since 1970.
+    pub(super) fn expires_ms(&self) -> Result<u64, InvalidToken> {
+        let expires = self.time("exp")?.ok_or(InvalidToken::Time("exp"))?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a float that does not fit saturates: a session has a bound of its own"
+        )]
+        let expires_ms = (expires * 1_000.0) as u64;
+        Ok(expires_ms)
+    }
+
     fn time(&self, name: &'static str) -> Result<Option<f64>, InvalidToken> {
         match self.0.get(name) {
             None => Ok(None),

@@ -12,6 +12,8 @@ use crate::caller::is_askable;
 const NAME_CLAIM_DEFAULT: &str = "preferred_username";
 /// The claim that lists a person's groups.
 const ROLES_CLAIM_DEFAULT: &str = "groups";
+/// What names a person, at most issuers.
+const SCOPE_DEFAULT: &str = "profile";
 
 /// Sign-in of people, as it is written down: `[oidc]` in the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
@@ -82,6 +84,34 @@ pub struct OidcSettings {
         hide_env_values = true
     )]
     pub ca: Option<PathBuf>,
+    /// Client by which the issuer knows the web console: people sign in there with a button, and come back to `/sign-in/oidc/callback`
+    #[arg(
+        id = "oidc_client_id",
+        long = "oidc-client-id",
+        value_name = "CLIENT",
+        env = "CHECKREIN_OIDC_CLIENT_ID",
+        hide_env_values = true
+    )]
+    pub client_id: Option<String>,
+    /// File with the secret of that client [default: none, for a public client]
+    #[arg(
+        id = "oidc_client_secret",
+        long = "oidc-client-secret",
+        value_name = "FILE",
+        env = "CHECKREIN_OIDC_CLIENT_SECRET",
+        hide_env_values = true
+    )]
+    pub client_secret: Option<PathBuf>,
+    /// Scope that the console asks for beside `openid`; repeat for several [default: profile]
+    #[arg(
+        id = "oidc_scopes",
+        long = "oidc-scope",
+        value_name = "SCOPE",
+        env = "CHECKREIN_OIDC_SCOPES",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub scopes: Vec<String>,
 }
 
 /// Sign-in of workloads, as it is written down: `[jwt_svid]` in the file.
@@ -125,6 +155,19 @@ pub struct Oidc {
     pub approvers: Vec<String>,
     /// By what CA the issuer is verified; none: those of this machine.
     pub ca: Option<PathBuf>,
+    /// As what the issuer knows the console; none: people don't sign in there by it.
+    pub client: Option<OidcClient>,
+}
+
+/// The console, as the issuer knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OidcClient {
+    /// By this id.
+    pub id: String,
+    /// With what is in this file; none: a public client.
+    pub secret: Option<PathBuf>,
+    /// What it asks for beside `openid`.
+    pub scopes: Vec<String>,
 }
 
 /// Whose tokens workloads sign in with.
@@ -153,6 +196,9 @@ pub enum InvalidSignIn {
     /// An empty value would match what nobody meant.
     #[error("{0} is empty")]
     Empty(&'static str),
+    /// Not one scope.
+    #[error("--oidc-scope: `{0}` is no scope; repeat the option for several")]
+    Scope(String),
 }
 
 impl OidcSettings {
@@ -168,6 +214,9 @@ impl OidcSettings {
             operators: lists(self.operators, file.operators),
             approvers: lists(self.approvers, file.approvers),
             ca: self.ca.or(file.ca),
+            client_id: self.client_id.or(file.client_id),
+            client_secret: self.client_secret.or(file.client_secret),
+            scopes: lists(self.scopes, file.scopes),
         }
     }
 
@@ -199,6 +248,7 @@ impl OidcSettings {
                 "a group of --oidc-operators or --oidc-approvers",
             ));
         }
+        let client = client(self.client_id, self.client_secret, self.scopes)?;
         Ok(Some(Oidc {
             issuer,
             audience,
@@ -207,6 +257,7 @@ impl OidcSettings {
             operators: self.operators,
             approvers: self.approvers,
             ca: self.ca,
+            client,
         }))
     }
 }
@@ -234,6 +285,38 @@ impl JwtSvidSettings {
             (None, Some(_)) => Err(lacks("--jwt-svid-audience", "--jwt-svid-keys")),
         }
     }
+}
+
+fn client(
+    id: Option<String>,
+    secret: Option<PathBuf>,
+    scopes: Vec<String>,
+) -> Result<Option<OidcClient>, InvalidSignIn> {
+    let lacks = |given| InvalidSignIn::Incomplete {
+        given,
+        missing: "--oidc-client-id",
+    };
+    let Some(id) = id else {
+        return match secret {
+            Some(_) => Err(lacks("--oidc-client-secret")),
+            None if !scopes.is_empty() => Err(lacks("--oidc-scope")),
+            None => Ok(None),
+        };
+    };
+    if id.is_empty() {
+        return Err(InvalidSignIn::Empty("--oidc-client-id"));
+    }
+    // A space stands between scopes.
+    let is_scope = |scope: &String| !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic());
+    if let Some(bad) = scopes.iter().find(|scope| !is_scope(scope)) {
+        return Err(InvalidSignIn::Scope(bad.clone()));
+    }
+    let scopes = if scopes.is_empty() {
+        vec![SCOPE_DEFAULT.to_owned()]
+    } else {
+        scopes
+    };
+    Ok(Some(OidcClient { id, secret, scopes }))
 }
 
 #[cfg(test)]

@@ -4,6 +4,10 @@
 //! looking at a link does not use it up; whoever guesses is slowed down.
 
 mod limit;
+mod oidc;
+mod start;
+
+use std::sync::Arc;
 
 use askama::Template;
 use axum::Extension;
@@ -18,20 +22,36 @@ use tonic::Status;
 use super::Console;
 use super::page::{Frame, Trouble, ok, shown};
 use super::serve::Peer;
-use super::visit::{Posted, Visit, cookie, token};
+use super::visit::{Posted, Visit, cookie, percent, token};
 use crate::api::database_trouble;
+use crate::caller::RelyingParty;
 use crate::words::visible;
 
 pub(super) use limit::Limit;
+pub(super) use oidc::{callback, start};
+
+/// Where the issuer sends people back to.
+pub(super) const CALLBACK: &str = "/sign-in/oidc/callback";
+
+/// Where browsers find the console, and who signs people in there beside links.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    url: Arc<str>,
+    party: Option<Arc<RelyingParty>>,
+}
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
 struct SignInPage {
     frame: Frame,
-    /// Of a link that somebody followed.
+    /// Of a link that somebody followed; empty: of none.
     link: String,
+    /// Whom the link signs in.
+    who: String,
     next: String,
-    trouble: Option<String>,
+    /// Whom else to sign in by, and where.
+    issuer: Option<(String, String)>,
+    trouble: Option<&'static str>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,14 +63,23 @@ pub(super) struct Asked {
 }
 
 /// `GET /sign-in`
-pub(super) async fn page(Query(asked): Query<Asked>) -> Response {
-    std::future::ready(ok(&SignInPage {
-        frame: Frame::bare("Sign in".to_owned()),
+pub(super) async fn page(
+    State(console): State<Console>,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Trouble> {
+    if asked.link.is_empty() {
+        return Ok(ok(&SignInPage::new(&console, asked.next)));
+    }
+    let found = console.sessions.whose(&asked.link).await;
+    let Some(id) = found.map_err(|error| database_trouble(&error))? else {
+        return Ok(spent(&console, asked.next));
+    };
+    let role = id.role().map_or_else(String::new, |role| format!(" ({role})"));
+    Ok(ok(&SignInPage {
         link: asked.link,
-        next: asked.next,
-        trouble: None,
+        who: visible(&format!("{}{role}", id.name())),
+        ..SignInPage::new(&console, asked.next)
     }))
-    .await
 }
 
 /// `POST /sign-in/link`
@@ -62,18 +91,10 @@ pub(super) async fn by_link(
 ) -> Result<Response, Trouble> {
     console.limit.try_once(peer.0, console.clock.boot_ms())?;
     let found = console.sessions.redeem(&asked.link).await;
-    let Some(id) = found.map_err(|error| database_trouble(&error))? else {
-        return Ok(shown(
-            StatusCode::UNAUTHORIZED,
-            &SignInPage {
-                frame: Frame::bare("Sign in".to_owned()),
-                link: String::new(),
-                next: asked.next,
-                trouble: Some("This link was used before, or is older than a minute.".to_owned()),
-            },
-        ));
-    };
-    open(&console, &headers, &[id], &asked.next).await
+    match found.map_err(|error| database_trouble(&error))? {
+        Some(id) => open(&console, &headers, &[id], None, &asked.next).await,
+        None => Ok(spent(&console, asked.next)),
+    }
 }
 
 /// `POST /sign-out`
@@ -87,8 +108,16 @@ pub(super) async fn out(
         let ended = console.sessions.end(token).await;
         ended.map_err(|error| database_trouble(&error))?;
     }
-    let gone = cookie("", console.is_secure, Some(0));
+    let gone = cookie("", console.site.is_secure(), Some(0));
     Ok(([(SET_COOKIE, gone)], Redirect::to("/sign-in")).into_response())
+}
+
+fn spent(console: &Console, next: String) -> Response {
+    let page = SignInPage {
+        trouble: Some("This link was used before, or is older than a minute."),
+        ..SignInPage::new(console, next)
+    };
+    shown(StatusCode::UNAUTHORIZED, &page)
 }
 
 /// A new session in place of the one that the browser may have had.
@@ -96,16 +125,17 @@ pub(super) async fn open(
     console: &Console,
     headers: &HeaderMap,
     ids: &[SpiffeId],
+    until_ms: Option<u64>,
     next: &str,
 ) -> Result<Response, Trouble> {
     let opened = async {
         if let Some(before) = token(headers) {
             console.sessions.end(before).await?;
         }
-        console.sessions.open(ids).await
+        console.sessions.open(ids, until_ms).await
     };
     let opened = opened.await.map_err(|error| database_trouble(&error))?;
-    let cookie = cookie(opened.as_str(), console.is_secure, None);
+    let cookie = cookie(opened.as_str(), console.site.is_secure(), None);
     Ok(([(SET_COOKIE, cookie)], Redirect::to(local(next))).into_response())
 }
 
@@ -114,6 +144,38 @@ fn local(next: &str) -> &str {
     let is_path = next.starts_with('/') && !next.starts_with("//");
     let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if is_path && is_plain { next } else { "/" }
+}
+
+impl Site {
+    /// Found at `url`; `party` is how the issuer knows it.
+    pub(crate) fn new(url: String, party: Option<RelyingParty>) -> Self {
+        Self {
+            url: url.into(),
+            party: party.map(Arc::new),
+        }
+    }
+
+    /// Whether browsers come over TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        self.url.starts_with("https://")
+    }
+}
+
+impl SignInPage {
+    fn new(console: &Console, next: String) -> Self {
+        let issuer = console.site.party.as_ref().map(|party| {
+            let start = format!("/sign-in/oidc?next={}", percent(local(&next)));
+            (visible(&party.issuer_host()), start)
+        });
+        Self {
+            frame: Frame::bare("Sign in".to_owned()),
+            link: String::new(),
+            who: String::new(),
+            next,
+            issuer,
+            trouble: None,
+        }
+    }
 }
 
 impl From<limit::TooOften> for Trouble {

@@ -196,7 +196,7 @@ fn to_sign_in(parts: &Parts) -> Response {
 }
 
 /// A path as the value of a query.
-fn percent(text: &str) -> String {
+pub(super) fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

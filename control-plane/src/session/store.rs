@@ -6,23 +6,24 @@ use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::SpiffeId;
 use tokio_postgres::types::ToSql;
 
-use crate::database::{DatabaseError, Transaction, inconsistent, moment_ms, parsed};
+use crate::database::{DatabaseError, Transaction, from_ms, inconsistent, moment_ms, parsed};
 
 pub(super) async fn open(
     tx: &Transaction,
     token: &Sha256,
     ids: &[SpiffeId],
-    life: Duration,
+    (life, until_ms): (Duration, Option<u64>),
     sessions_max: i64,
 ) -> Result<(), DatabaseError> {
     let open = "-- session.open
         INSERT INTO console_session (token_sha256, identities, expires_at)
-        VALUES ($1, $2, clock_timestamp() + $3::double precision * interval '1 second')";
+        VALUES ($1, $2, least(clock_timestamp() + $3::double precision * interval '1 second', $4))";
     let crowd_out = "-- session.crowd_out
         DELETE FROM console_session WHERE identities = $1 AND token_sha256 NOT IN (
             SELECT token_sha256 FROM console_session WHERE identities = $1 ORDER BY opened_at DESC LIMIT $2)";
     let ids: Vec<&str> = ids.iter().map(SpiffeId::as_str).collect();
-    tx.change_one(open, &[&&token.0[..], &ids, &life.as_secs_f64()])
+    let until = until_ms.map(from_ms);
+    tx.change_one(open, &[&&token.0[..], &ids, &life.as_secs_f64(), &until])
         .await?;
     execute(tx, crowd_out, &[&ids, &sessions_max]).await
 }
@@ -78,6 +79,17 @@ pub(super) async fn keep_link(
         .map_err(|source| tx.failed(source))?;
     execute(tx, crowd_out, &[&id.as_str(), &links_max]).await?;
     Ok(moment_ms(&row, "expires_at"))
+}
+
+pub(super) async fn read_link(tx: &Transaction, token: &Sha256) -> Result<Option<SpiffeId>, DatabaseError> {
+    let read = "-- session.read_link
+        SELECT identity FROM console_link WHERE token_sha256 = $1 AND expires_at > clock_timestamp()";
+    let row = tx
+        .query_opt(read, &[&&token.0[..]])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    row.map(|row| parsed(&row, "identity", "console_link"))
+        .transpose()
 }
 
 /// Of two who show it at once, one takes it.

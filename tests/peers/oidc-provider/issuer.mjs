@@ -3,10 +3,12 @@
 //   node issuer.mjs <directory of node_modules>
 //
 // Says its address on the first line. Then it obeys: `token <person> <resource>` prints a token that the provider itself gave
-// over HTTP, and `rotate` gives it a new signing key. It ends with its standard input.
+// over HTTP, `rotate` gives it a new signing key, and `console <address> <secret>` makes it know a client that people come back to
+// there. It ends with its standard input.
 //
-// A person signs in with a client's credentials here, because there is nobody at a browser; what the token is, who signs it
-// and where its keys are listed is the provider's own doing.
+// For a token, a person signs in with a client's credentials, because there is nobody at a browser; a browser that is sent to
+// sign in is asked nothing, and signs in whom its `login_hint` names. What the tokens are, who signs them, where the keys are
+// listed and what a code is good for is the provider's own doing.
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -31,12 +33,30 @@ const clients = Object.keys(PEOPLE).map((person) => ({
   response_types: [],
 }));
 
-function provider(issuer) {
+const key = () => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const key = { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'ES256' };
+  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'ES256' };
+};
+let keys = [key()];
+
+function provider(issuer) {
   return new Provider(issuer, {
     clients,
-    jwks: { keys: [key] },
+    jwks: { keys },
+    pkce: { required: () => true },
+    claims: { openid: ['sub'], profile: ['preferred_username', 'groups'] },
+    conformIdTokenClaims: false,
+    findAccount: (_, person) => ({
+      accountId: person,
+      claims: () => ({ sub: person, preferred_username: person, groups: PEOPLE[person] }),
+    }),
+    interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
+    loadExistingGrant: async ({ oidc }) => {
+      const grant = new oidc.provider.Grant({ clientId: oidc.client.clientId, accountId: oidc.session.accountId });
+      grant.addOIDCScope('openid profile');
+      await grant.save();
+      return grant;
+    },
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     features: {
       devInteractions: { enabled: false },
@@ -59,21 +79,40 @@ function provider(issuer) {
   });
 }
 
+let current;
 let answer;
-const server = createServer((request, response) => answer(request, response));
+const serve = (issuer) => {
+  current = provider(issuer);
+  answer = current.callback();
+};
+const server = createServer((request, response) => {
+  if (request.url.startsWith('/interaction/')) signIn(request, response);
+  else answer(request, response);
+});
 server.listen(0, '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
-  answer = provider(issuer).callback();
+  serve(issuer);
   process.stdout.write(`${issuer}\n`);
   obey(issuer);
 });
+
+async function signIn(request, response) {
+  const { params } = await current.interactionDetails(request, response);
+  await current.interactionFinished(request, response, { login: { accountId: params.login_hint } });
+}
 
 async function obey(issuer) {
   for await (const line of createInterface({ input: process.stdin })) {
     const [verb, person, resource] = line.split(' ');
     if (verb === 'rotate') {
-      answer = provider(issuer).callback();
+      keys = [key()];
+      serve(issuer);
       process.stdout.write('rotated\n');
+    } else if (verb === 'console') {
+      const [address, secret] = [person, resource];
+      clients.push({ client_id: 'console', client_secret: secret, redirect_uris: [address] });
+      serve(issuer);
+      process.stdout.write('known\n');
     } else {
       process.stdout.write(`${await token(issuer, person, resource)}\n`);
     }

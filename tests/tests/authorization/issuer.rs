@@ -1,8 +1,8 @@
-//! A stand-in for an OIDC issuer and for the authority of a SPIFFE trust domain: it signs what a test asks for, and answers
-//! the two documents by plain HTTP on the loopback. It signs nobody in.
+//! A stand-in for an OIDC issuer and for the authority of a SPIFFE trust domain: it signs what a test asks for, answers the
+//! two documents by plain HTTP on the loopback, and gives for any code what a test put there. It signs nobody in.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,6 +27,14 @@ pub(crate) struct Issuer {
     /// Whether it also lists its second key, as after a rotation.
     pub(crate) rotated: Arc<AtomicBool>,
     pub(crate) second: Signer,
+    desk: Arc<Desk>,
+}
+
+/// Where codes are given for tokens.
+#[derive(Default)]
+struct Desk {
+    answer: Mutex<(u16, String)>,
+    asked: Mutex<Option<String>>,
 }
 
 impl Signer {
@@ -83,7 +91,13 @@ impl Issuer {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (signer, second) = (Signer::new("first"), Signer::new("second"));
         let rotated = Arc::new(AtomicBool::new(false));
-        let discovery = json!({"issuer": url, "jwks_uri": format!("{url}/keys")}).to_string();
+        let discovery = json!({
+            "issuer": url, "jwks_uri": format!("{url}/keys"), "authorization_endpoint": format!("{url}/auth?realm=acme"),
+            "token_endpoint": format!("{url}/token"), "token_endpoint_auth_methods_supported": ["client_secret_post"],
+        })
+        .to_string();
+        let desk = Arc::new(Desk::default());
+        let at_desk = Arc::clone(&desk);
         let before = json!({"keys": [signer.public("sig")]}).to_string();
         let after = json!({"keys": [second.public("sig")]}).to_string();
         let has_rotated = Arc::clone(&rotated);
@@ -94,7 +108,7 @@ impl Issuer {
                 } else {
                     &before
                 };
-                answer(stream, &discovery, keys).await;
+                answer(stream, &discovery, keys, &at_desk).await;
             }
         });
         Self {
@@ -102,7 +116,18 @@ impl Issuer {
             signer,
             rotated,
             second,
+            desk,
         }
+    }
+
+    /// What is answered from now on to whoever brings a code.
+    pub(crate) fn gives(&self, status: u16, body: &Value) {
+        *self.desk.answer.lock().unwrap() = (status, body.to_string());
+    }
+
+    /// The last request of whoever brought one; none: nobody did.
+    pub(crate) fn asked(&self) -> Option<String> {
+        self.desk.asked.lock().unwrap().clone()
     }
 
     /// Claims of a person that are good for a few minutes.
@@ -125,21 +150,39 @@ fn joined(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -
     format!("{message}.{signature}")
 }
 
-async fn answer(mut stream: TcpStream, discovery: &str, keys: &str) {
-    let (mut request, mut buffer) = (Vec::new(), [0; 1_024]);
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-        match stream.read(&mut buffer).await {
-            Ok(read) if read > 0 => request.extend_from_slice(&buffer[..read]),
-            _ => return,
-        }
-    }
-    let document = if request.starts_with(b"GET /keys ") {
-        keys
+async fn answer(mut stream: TcpStream, discovery: &str, keys: &str, desk: &Desk) {
+    let Some(request) = read(&mut stream).await else {
+        return;
+    };
+    let (status, document) = if request.starts_with("POST /token ") {
+        *desk.asked.lock().unwrap() = Some(request);
+        desk.answer.lock().unwrap().clone()
+    } else if request.starts_with("GET /keys ") {
+        (200, keys.to_owned())
     } else {
-        discovery
+        (200, discovery.to_owned())
     };
     let length = document.len();
     let answer =
-        format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{document}");
+        format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{document}");
     let _gone = stream.write_all(answer.as_bytes()).await;
+}
+
+/// A whole request, with its body.
+async fn read(stream: &mut TcpStream) -> Option<String> {
+    let (mut request, mut buffer) = (String::new(), [0; 1_024]);
+    loop {
+        if let Some((head, body)) = request.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                return Some(request);
+            }
+        }
+        match stream.read(&mut buffer).await {
+            Ok(read) if read > 0 => request.push_str(std::str::from_utf8(&buffer[..read]).unwrap()),
+            _ => return None,
+        }
+    }
 }

@@ -4,4 +4,5 @@ mod answers;
 mod bounds;
 mod browser;
 mod callers;
+mod sessions;
 mod sign_in;

@@ -29,6 +29,41 @@ fn sign_in_by_oidc_is_whole_or_refused() {
 }
 
 #[test]
+fn the_console_is_a_client_with_a_name_or_none() {
+    let of = |id: Option<&str>, secret: Option<&str>, scopes: &[&str]| {
+        OidcSettings {
+            client_id: id.map(ToOwned::to_owned),
+            client_secret: secret.map(PathBuf::from),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            ..oidc()
+        }
+        .resolve()
+        .map(|oidc| oidc.unwrap().client)
+    };
+    assert_eq!(of(None, None, &[]), Ok(None));
+    assert_eq!(
+        of(Some("console"), None, &[]).unwrap().unwrap().scopes,
+        ["profile"]
+    );
+    let asked = of(Some("console"), Some("secret"), &["profile", "groups"]);
+    assert_eq!(asked.unwrap().unwrap().scopes, ["profile", "groups"]);
+    for (id, secret, scopes) in [
+        (None, Some("secret"), &[][..]),
+        (None, None, &["groups"]),
+        (Some(""), None, &[]),
+        (Some("console"), None, &["profile groups"]),
+        (Some("console"), None, &[""]),
+    ] {
+        assert!(of(id, secret, scopes).is_err(), "{id:?} {secret:?} {scopes:?}");
+    }
+    let alone = OidcSettings {
+        client_id: Some("console".to_owned()),
+        ..OidcSettings::default()
+    };
+    assert!(alone.resolve().unwrap_err().to_string().contains("--oidc-issuer"));
+}
+
+#[test]
 fn an_issuer_is_asked_over_tls_or_on_this_machine() {
     let of = |issuer: &str| {
         let issuer = Some(issuer.to_owned());
