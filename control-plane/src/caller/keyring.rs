@@ -78,7 +78,7 @@ struct Known {
     discovery: Option<Arc<Discovery>>,
 }
 
-/// What an issuer says of itself (OpenID Connect Discovery 1.0, section 3).
+/// What an issuer says of itself (OIDC Discovery 1.0, section 3).
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Discovery {
     issuer: String,

@@ -31,8 +31,10 @@ use super::keyring::{Disbelief, Discovery, Keyring};
 use super::token::{Claims, Token};
 use crate::config::{Oidc, OidcClient};
 
-/// OpenID Connect Core 1.0 gives an ID token no type of its own; one for something else says so.
+/// OIDC Core 1.0 gives an ID token no type of its own; one for something else says so.
 const ID_TOKEN_TYPES: &[&str] = &["jwt"];
+/// An error of an issuer is one word of the standard's; what is longer is none, and is not repeated.
+const ERROR_BYTES_MAX: usize = 64;
 
 /// The console, as one issuer knows it.
 #[derive(Debug, Clone)]
@@ -246,7 +248,7 @@ impl RelyingParty {
         (form.finish(), authorization)
     }
 
-    /// OpenID Connect Core 1.0, section 3.1.3.7.
+    /// OIDC Core 1.0, section 3.1.3.7.
     async fn verify(&self, text: &str, attempt: &Attempt) -> Result<Claims, NotSignedIn> {
         let token = Token::parse(text).map_err(untrue)?;
         if !token.claims_issuer(&self.oidc.issuer) {
@@ -281,9 +283,11 @@ fn given(answer: &Response<Bytes>) -> Result<String, NotSignedIn> {
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => {
             let refusal: Option<Refusal> = serde_json::from_slice(answer.body()).ok();
             match refusal.map(|refusal| refusal.error) {
-                Some(grant) if grant == "invalid_grant" => Err(NotSignedIn::Code(grant)),
-                Some(error) => Err(NotSignedIn::Issuer(format!("it refused the client: {error}"))),
-                None => Err(NotSignedIn::Issuer(format!("it answered {}", answer.status()))),
+                Some(error) if error == "invalid_grant" => Err(NotSignedIn::Code(error)),
+                Some(error) if error.len() <= ERROR_BYTES_MAX => {
+                    Err(NotSignedIn::Issuer(format!("it refused the client: {error}")))
+                }
+                _ => Err(NotSignedIn::Issuer(format!("it answered {}", answer.status()))),
             }
         }
         other => Err(NotSignedIn::Issuer(format!("it answered {other}"))),

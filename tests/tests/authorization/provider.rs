@@ -7,6 +7,7 @@ use checkrein_control_plane::config::OidcSettings;
 use checkrein_proto::fleet::v1::RemoveRequest;
 use checkrein_shared::identity::Role;
 use checkrein_tests::{WAIT_MAX, World, WorldOptions};
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -116,11 +117,10 @@ async fn the_tokens_of_a_real_provider_let_its_people_in_as_what_their_groups_sa
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
 }
 
-/// A world whose console the provider knows.
-async fn console(provider: &mut Provider) -> World {
-    let directory = tempfile::tempdir().unwrap();
-    let secret = directory.path().join("secret");
-    std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
+/// A world whose console the provider knows, and the file with the secret that its replica reads when it starts.
+async fn console(provider: &mut Provider) -> (World, NamedTempFile) {
+    let secret = NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), format!("{SECRET}\n")).unwrap();
     let options = WorldOptions {
         oidc: OidcSettings {
             issuer: Some(provider.url.clone()),
@@ -128,14 +128,14 @@ async fn console(provider: &mut Provider) -> World {
             operators: vec!["ops".to_owned()],
             approvers: vec!["risk".to_owned()],
             client_id: Some("console".to_owned()),
-            client_secret: Some(secret),
+            client_secret: Some(secret.path().to_owned()),
             ..OidcSettings::default()
         },
         ..WorldOptions::default()
     };
     let world = World::with(options).await.unwrap();
     provider.know(&world.console(0), SECRET).await;
-    world
+    (world, secret)
 }
 
 /// Presses the button, and signs in at the provider as this person; says where the provider sends the browser back to.
@@ -159,7 +159,7 @@ async fn inbox(world: &World, browser: &mut Browser) -> Page {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_provider_signs_people_in_at_the_console_and_each_code_is_good_once_where_it_was_asked_for() {
     let mut provider = Provider::start().await;
-    let world = console(&mut provider).await;
+    let (world, _secret) = console(&mut provider).await;
     let site = world.console(0);
 
     let mut bob = Browser::default();
@@ -210,7 +210,7 @@ async fn a_real_provider_signs_people_in_at_the_console_and_each_code_is_good_on
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_the_provider_signs_in_after_they_were_removed_gets_no_further() {
     let mut provider = Provider::start().await;
-    let world = console(&mut provider).await;
+    let (world, _secret) = console(&mut provider).await;
     let remove = RemoveRequest {
         spiffe_id: "spiffe://acme.example/approver/bob".to_owned(),
         idempotency_key: "gone".to_owned(),
