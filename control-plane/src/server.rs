@@ -22,6 +22,7 @@ use checkrein_shared::id::ReplicaId;
 use spiffe::transport::Endpoint;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -227,11 +228,17 @@ pub async fn run(
             .add_service(JournalServiceServer::new(decisions.clone()))
             .add_service(DecisionServiceServer::new(decisions))
             .add_service(FleetServiceServer::new(fleet));
+    let (mut pages, pages_stop) = (JoinSet::new(), stop.child_token());
     if let (Some(options), Some(offer)) = (console, offer) {
         let door = Door::new(&authorize, services.clone());
         let is_secure = options.url.starts_with("https://");
-        let console = Console::new(door, sessions, console_clock, news, is_secure, stop.clone());
-        tokio::spawn(console::serve(console, options.listener, offer, stop.clone()));
+        let console = Console::new(door, sessions, console_clock, news, is_secure, pages_stop.clone());
+        pages.spawn(console::serve(
+            console,
+            options.listener,
+            offer,
+            pages_stop.clone(),
+        ));
     }
     let server = builder()
         .layer(authorize)
@@ -241,6 +248,8 @@ pub async fn run(
         served = server => served?,
         () = drained(&stop) => warn!("some streams did not end in time"),
     }
+    pages_stop.cancel();
+    pages.join_all().await;
     info!("stopped");
     Ok(())
 }

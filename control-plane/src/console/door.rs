@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use checkrein_proto::decision::v1::decision_service_client::DecisionServiceClient;
 use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
 use checkrein_shared::identity::SpiffeId;
@@ -49,6 +50,11 @@ impl Entrance {
     /// What waits, and answers to it.
     pub(super) fn holds(&self) -> HoldServiceClient<Self> {
         HoldServiceClient::new(self.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// What was decided.
+    pub(super) fn decisions(&self) -> DecisionServiceClient<Self> {
+        DecisionServiceClient::new(self.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     /// Tasks, and what they did.

@@ -7,11 +7,12 @@ mod view;
 
 use askama::Template;
 use axum::extract::{Path, Query};
-use axum::http::StatusCode;
 use axum::response::Response;
+use checkrein_proto::decision::v1::ShowRequest as DecisionShowRequest;
 use checkrein_proto::hold::v1::{ShowRequest, ShowResponse};
 use checkrein_proto::task::v1::{ShowRequest as TaskShowRequest, Task};
 use serde::Deserialize;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::page::{Frame, Place, Trouble, ok, shown};
@@ -25,6 +26,8 @@ struct HoldPage {
     frame: Frame,
     standing: Standing,
     action: Result<Action, String>,
+    /// Whether it can be undone.
+    undo: &'static str,
     done: Option<Done>,
     again: Option<Again>,
     /// Goes with an answer, so that a second click is the same answer.
@@ -99,6 +102,7 @@ impl HoldPage {
             frame: visit.frame(&format!("{tool} waits"), Place::Elsewhere),
             standing: Standing::of(&shown, visit),
             action: Action::of(&hold).map_err(|unreadable| unreadable.to_string()),
+            undo: undo(reversibility_of(visit, hold.decision_id).await?),
             done: task.map(|task| Done::of(&task, &shown.labels, visit.now_ms)),
             again: shown.offer.as_ref().map(|offer| Again::of(offer, &shown.labels)),
             key: Uuid::now_v7().to_string(),
@@ -118,16 +122,36 @@ async fn find(visit: &Visit, hold_id: String) -> Result<ShowResponse, Trouble> {
         .into_inner())
 }
 
-/// What the task of a hold did; none, if this person may not see it.
+/// What the task of a hold did.
 async fn task_of(visit: &Visit, task_id: String) -> Result<Option<Task>, Trouble> {
-    match visit.entrance.tasks().show(TaskShowRequest { task_id }).await {
-        Ok(answer) => Ok(answer.into_inner().task),
-        Err(status) => {
-            let trouble = Trouble::from(status);
-            if matches!(trouble.code(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
-                return Ok(None);
-            }
-            Err(trouble)
-        }
+    let asked = visit.entrance.tasks().show(TaskShowRequest { task_id }).await;
+    Ok(seen(asked)?.and_then(|answer| answer.task))
+}
+
+/// Of the tool, as its enforcer knew it when it held the action; 0 if that is not known, or the record not here yet.
+async fn reversibility_of(visit: &Visit, decision_id: String) -> Result<u32, Trouble> {
+    let request = DecisionShowRequest { decision_id };
+    let asked = visit.entrance.decisions().show(request).await;
+    let decision = seen(asked)?.and_then(|answer| answer.decision?.decision);
+    Ok(decision.map_or(0, |decision| decision.reversibility))
+}
+
+/// None of what this person may not see, or of what is not there.
+fn seen<T>(answer: Result<tonic::Response<T>, Status>) -> Result<Option<T>, Trouble> {
+    match answer {
+        Ok(answer) => Ok(Some(answer.into_inner())),
+        Err(status) if matches!(status.code(), Code::PermissionDenied | Code::NotFound) => Ok(None),
+        Err(status) => Err(status.into()),
+    }
+}
+
+/// What nobody knows is said as if the worst were true.
+const fn undo(reversibility: u32) -> &'static str {
+    match reversibility {
+        1 => "It changes nothing.",
+        2 => "It can be undone.",
+        3 => "It can be undone only by others.",
+        4 => "It can't be undone.",
+        _ => "Whether it can be undone is not known: take it that it can't.",
     }
 }

@@ -109,7 +109,7 @@ impl FromRequestParts<Console> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Response> {
-        let token = token(&parts.headers);
+        let token = token(&parts.headers, console.is_secure);
         let session = match token {
             Some(token) => console
                 .sessions
@@ -154,8 +154,9 @@ impl FromRequest<Console> for Posted {
     }
 }
 
-/// The session's token, if there is exactly one.
-pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
+/// The session's token, if there is exactly one. Over TLS the plain name says nothing: a neighbour of this site, or whoever
+/// answers in its place without TLS, could have set it.
+pub(super) fn token(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
     let cookies = headers
         .get_all(COOKIE)
         .iter()
@@ -163,21 +164,22 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     let mut tokens = cookies
         .flat_map(|line| line.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))
-        .filter(|(name, _)| matches!(*name, COOKIE_SECURE | COOKIE_PLAIN))
+        .filter(|(name, _)| *name == cookie_name(is_secure))
         .map(|(_, token)| token);
     tokens.next().filter(|_| tokens.next().is_none())
 }
 
 /// The cookie that a browser is to keep: for no script, no other site, and no longer than the browser is open.
 pub(super) fn cookie(token: &str, is_secure: bool, max_age: Option<u32>) -> String {
-    let (name, secure) = if is_secure {
-        (COOKIE_SECURE, "; Secure")
-    } else {
-        (COOKIE_PLAIN, "")
-    };
+    let name = cookie_name(is_secure);
+    let secure = if is_secure { "; Secure" } else { "" };
     let age = max_age.map(|seconds| format!("; Max-Age={seconds}"));
     let age = age.unwrap_or_default();
     format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{secure}{age}")
+}
+
+const fn cookie_name(is_secure: bool) -> &'static str {
+    if is_secure { COOKIE_SECURE } else { COOKIE_PLAIN }
 }
 
 /// Whoever looked at a page comes back to it; whoever sent something has to send it again.

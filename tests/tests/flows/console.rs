@@ -4,4 +4,6 @@ mod answers;
 mod bounds;
 mod browser;
 mod callers;
+mod live;
 mod sign_in;
+mod tls;
