@@ -209,8 +209,7 @@ pub async fn run(
             sessions: sessions.clone(),
         }),
     };
-    let news = feeds.holds.clone();
-    let console_clock = Arc::clone(&clock);
+    let (news, console_clock) = (feeds.holds.clone(), Arc::clone(&clock));
     let fleet = Fleet::new(
         database,
         Arc::clone(&authority),
@@ -233,12 +232,8 @@ pub async fn run(
         let door = Door::new(&authorize, services.clone());
         let is_secure = options.url.starts_with("https://");
         let console = Console::new(door, sessions, console_clock, news, is_secure, pages_stop.clone());
-        pages.spawn(console::serve(
-            console,
-            options.listener,
-            offer,
-            pages_stop.clone(),
-        ));
+        let serving = console::serve(console, options.listener, offer, pages_stop.clone());
+        pages.spawn(serving);
     }
     let server = builder()
         .layer(authorize)

@@ -13,10 +13,9 @@ use checkrein_proto::hold::v1::{ShowRequest, ShowResponse};
 use checkrein_proto::task::v1::{ShowRequest as TaskShowRequest, Task};
 use serde::Deserialize;
 use tonic::{Code, Status};
-use uuid::Uuid;
 
 use super::page::{Frame, Place, Trouble, ok, shown};
-use super::visit::Visit;
+use super::visit::{Visit, fresh_key};
 use crate::words::visible;
 use view::{Action, Again, Done, Standing};
 
@@ -81,7 +80,7 @@ pub(super) async fn not_counted(visit: &Visit, id: String, trouble: Trouble, rea
     match HoldPage::read(visit, id).await {
         Ok(mut page) => {
             page.trouble = Some(trouble.said().to_owned());
-            page.reason = reason.to_owned();
+            reason.clone_into(&mut page.reason);
             shown(trouble.code(), &page)
         }
         Err(_) => axum::response::IntoResponse::into_response(trouble),
@@ -105,7 +104,7 @@ impl HoldPage {
             undo: undo(reversibility_of(visit, hold.decision_id).await?),
             done: task.map(|task| Done::of(&task, &shown.labels, visit.now_ms)),
             again: shown.offer.as_ref().map(|offer| Again::of(offer, &shown.labels)),
-            key: Uuid::now_v7().to_string(),
+            key: fresh_key(),
             trouble: None,
             came: None,
             reason: String::new(),

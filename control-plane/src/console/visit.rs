@@ -7,8 +7,12 @@ use axum::extract::{Form, FromRequest, FromRequestParts, Request};
 use axum::http::header::{COOKIE, HeaderMap};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkrein_proto::hold::v1::Hold;
 use checkrein_shared::action::Sha256;
+use checkrein_shared::id::random_bytes;
+use checkrein_shared::identity::SpiffeId;
 use tonic::Status;
 
 use super::Console;
@@ -43,7 +47,7 @@ pub(super) struct Posted {
 impl Visit {
     /// The frame of a page of theirs.
     pub(super) fn frame(&self, title: &str, here: Place) -> Frame {
-        let names: Vec<&str> = self.session.ids.iter().map(|id| id.name()).collect();
+        let names: Vec<&str> = self.session.ids.iter().map(SpiffeId::name).collect();
         Frame {
             title: visible(title),
             here,
@@ -197,6 +201,11 @@ fn to_sign_in(parts: &Parts) -> Response {
     Redirect::to("/sign-in").into_response()
 }
 
+/// Goes with a form, so that sending it twice is one answer.
+pub(super) fn fresh_key() -> String {
+    URL_SAFE_NO_PAD.encode(random_bytes::<16>())
+}
+
 /// A path as the value of a query.
 fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -204,7 +213,8 @@ fn percent(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let hex = |digit: u8| char::from(b"0123456789ABCDEF"[usize::from(digit)]);
+            out.extend(['%', hex(byte >> 4), hex(byte & 15)]);
         }
     }
     out
