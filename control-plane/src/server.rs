@@ -23,6 +23,7 @@ use checkrein_shared::id::ReplicaId;
 use spiffe::transport::Endpoint;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -228,8 +229,7 @@ pub async fn run(
             sessions: sessions.clone(),
         }),
     };
-    let news = feeds.holds.clone();
-    let console_clock = Arc::clone(&clock);
+    let (news, console_clock) = (feeds.holds.clone(), Arc::clone(&clock));
     let fleet = Fleet::new(
         database,
         Arc::clone(&authority),
@@ -248,11 +248,13 @@ pub async fn run(
             .add_service(JournalServiceServer::new(decisions.clone()))
             .add_service(DecisionServiceServer::new(decisions))
             .add_service(FleetServiceServer::new(fleet));
+    let (mut pages, pages_stop) = (JoinSet::new(), stop.child_token());
     if let (Some(options), Some(offer)) = (console, offer) {
         let door = Door::new(&authorize, services.clone());
         let site = Site::new(options.url, party);
-        let console = Console::new(door, sessions, console_clock, news, site, stop.clone());
-        tokio::spawn(console::serve(console, options.listener, offer, stop.clone()));
+        let console = Console::new(door, sessions, console_clock, news, site, pages_stop.clone());
+        let serving = console::serve(console, options.listener, offer, pages_stop.clone());
+        pages.spawn(serving);
     }
     let server = builder()
         .layer(authorize)
@@ -262,6 +264,8 @@ pub async fn run(
         served = server => served?,
         () = drained(&stop) => warn!("some streams did not end in time"),
     }
+    pages_stop.cancel();
+    pages.join_all().await;
     info!("stopped");
     Ok(())
 }

@@ -23,7 +23,7 @@ use checkrein_shared::identity::SpiffeId;
 use crate::database::{Database, DatabaseError};
 
 /// How long a link is good for.
-const LINK_LIFE: Duration = Duration::from_secs(60);
+const LINK_LIFE: Duration = Duration::from_mins(1);
 /// Links of one person that may be good at once; another takes the place of the oldest.
 const LINKS_MAX: i64 = 5;
 /// A session that nobody used for so long is over.

@@ -61,6 +61,8 @@ pub struct WorldOptions {
     pub beat: String,
     /// How long decisions are kept.
     pub retention: Option<String>,
+    /// Where its consoles are, and what they say of themselves.
+    pub console: ConsoleSettings,
     /// Whose tokens people sign in with.
     pub oidc: OidcSettings,
     /// Whose tokens workloads sign in with.
@@ -89,6 +91,10 @@ impl Default for WorldOptions {
         Self {
             beat: "200ms".to_owned(),
             retention: None,
+            console: ConsoleSettings {
+                listen: Some("127.0.0.1:0".to_owned()),
+                ..ConsoleSettings::default()
+            },
             oidc: OidcSettings::default(),
             jwt_svid: JwtSvidSettings::default(),
             client_ca: None,
@@ -284,10 +290,7 @@ impl World {
             notifications: self.options.notifications.clone(),
             oidc: self.options.oidc.clone(),
             jwt_svid: self.options.jwt_svid.clone(),
-            console: ConsoleSettings {
-                listen: Some("127.0.0.1:0".to_owned()),
-                ..ConsoleSettings::default()
-            },
+            console: self.options.console.clone(),
             ..Settings::default()
         };
         settings.resolve().context("the settings of a world")

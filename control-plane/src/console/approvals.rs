@@ -4,10 +4,9 @@ use askama::Template;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use checkrein_proto::hold::v1::{ListStandingRequest, RevokeStandingRequest, Standing, StandingState};
-use uuid::Uuid;
 
 use super::page::{Frame, Place, Trouble, ok};
-use super::visit::{Posted, Visit};
+use super::visit::{Posted, Visit, fresh_key};
 use crate::words::{bound_words, relative, rfc3339, visible};
 
 /// So many are shown, the latest.
@@ -106,7 +105,7 @@ impl Row {
             until: rfc3339(standing.until_unix_ms).unwrap_or_default(),
             until_said: relative(standing.until_unix_ms, now_ms),
             ended: visible(&standing.ended_reason),
-            key: Uuid::now_v7().to_string(),
+            key: fresh_key(),
         }
     }
 }

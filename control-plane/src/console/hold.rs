@@ -7,15 +7,14 @@ mod view;
 
 use askama::Template;
 use axum::extract::{Path, Query};
-use axum::http::StatusCode;
 use axum::response::Response;
 use checkrein_proto::hold::v1::{ShowRequest, ShowResponse};
 use checkrein_proto::task::v1::{ShowRequest as TaskShowRequest, Task};
 use serde::Deserialize;
-use uuid::Uuid;
+use tonic::{Code, Status};
 
 use super::page::{Frame, Place, Trouble, ok, shown};
-use super::visit::Visit;
+use super::visit::{Visit, fresh_key};
 use crate::words::visible;
 use view::{Action, Again, Done, Standing};
 
@@ -78,7 +77,7 @@ pub(super) async fn not_counted(visit: &Visit, id: String, trouble: Trouble, rea
     match HoldPage::read(visit, id).await {
         Ok(mut page) => {
             page.trouble = Some(trouble.said().to_owned());
-            page.reason = reason.to_owned();
+            reason.clone_into(&mut page.reason);
             shown(trouble.code(), &page)
         }
         Err(_) => axum::response::IntoResponse::into_response(trouble),
@@ -102,7 +101,7 @@ impl HoldPage {
                 .map_err(|unreadable| unreadable.to_string()),
             done: task.map(|task| Done::of(&task, &shown.labels, visit.now_ms)),
             again: shown.offer.as_ref().map(|offer| Again::of(offer, &shown.labels)),
-            key: Uuid::now_v7().to_string(),
+            key: fresh_key(),
             trouble: None,
             came: None,
             reason: String::new(),
@@ -119,16 +118,17 @@ async fn find(visit: &Visit, hold_id: String) -> Result<ShowResponse, Trouble> {
         .into_inner())
 }
 
-/// What the task of a hold did; none, if this person may not see it.
+/// What the task of a hold did.
 async fn task_of(visit: &Visit, task_id: String) -> Result<Option<Task>, Trouble> {
-    match visit.entrance.tasks().show(TaskShowRequest { task_id }).await {
-        Ok(answer) => Ok(answer.into_inner().task),
-        Err(status) => {
-            let trouble = Trouble::from(status);
-            if matches!(trouble.code(), StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) {
-                return Ok(None);
-            }
-            Err(trouble)
-        }
+    let asked = visit.entrance.tasks().show(TaskShowRequest { task_id }).await;
+    Ok(seen(asked)?.and_then(|answer| answer.task))
+}
+
+/// None of what this person may not see, or of what is not there.
+fn seen<T>(answer: Result<tonic::Response<T>, Status>) -> Result<Option<T>, Trouble> {
+    match answer {
+        Ok(answer) => Ok(Some(answer.into_inner())),
+        Err(status) if matches!(status.code(), Code::PermissionDenied | Code::NotFound) => Ok(None),
+        Err(status) => Err(status.into()),
     }
 }

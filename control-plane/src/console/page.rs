@@ -91,17 +91,17 @@ impl Frame {
     }
 
     /// Where the style sheet is.
-    pub(super) fn style(&self) -> &'static str {
+    pub(super) fn style() -> &'static str {
         assets::style()
     }
 
     /// Where the icon is.
-    pub(super) fn icon(&self) -> &'static str {
+    pub(super) fn icon() -> &'static str {
         assets::icon()
     }
 
     /// Where the scripts are.
-    pub(super) fn scripts(&self) -> impl Iterator<Item = &'static str> {
+    pub(super) fn scripts() -> impl Iterator<Item = &'static str> {
         assets::scripts()
     }
 }

@@ -48,12 +48,15 @@ pub(crate) async fn serve(
     let router = console.router();
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let ending = GracefulShutdown::new();
-    while let Ok(permit) = Arc::clone(&connections).acquire_owned().await {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
+    let next = async || {
+        let permit = Arc::clone(&connections).acquire_owned().await;
+        let accepted = listener.accept().await;
+        permit
+            .map_err(io::Error::other)
+            .and_then(|permit| Ok((permit, accepted?)))
+    };
+    while let Some(accepted) = stop.run_until_cancelled(next()).await {
+        let (permit, (stream, peer)) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 warn!(

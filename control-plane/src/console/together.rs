@@ -7,11 +7,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use checkrein_proto::hold::v1::{Answer, AnswerResult, Hold, ListRequest, VoteAllRequest};
 use checkrein_shared::hold::TOGETHER_MAX;
 use tonic::Status;
-use uuid::Uuid;
 
 use super::answer::shown_hash;
 use super::page::{Frame, Place, Trouble, ok, shown};
-use super::visit::{Posted, Visit};
+use super::visit::{Posted, Visit, fresh_key};
 use crate::api::bad_field;
 use crate::words::{ShownAction, relative, rfc3339, visible, visible_lines};
 
@@ -92,7 +91,7 @@ impl TogetherPage {
                 .iter()
                 .map(|(hold, action)| Row::of(hold, action, visit.now_ms))
                 .collect(),
-            key: Uuid::now_v7().to_string(),
+            key: fresh_key(),
             failed: Vec::new(),
         })
     }

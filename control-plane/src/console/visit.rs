@@ -7,8 +7,12 @@ use axum::extract::{Form, FromRequest, FromRequestParts, Request};
 use axum::http::header::{COOKIE, HeaderMap};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkrein_proto::hold::v1::Hold;
 use checkrein_shared::action::Sha256;
+use checkrein_shared::id::random_bytes;
+use checkrein_shared::identity::SpiffeId;
 use tonic::Status;
 
 use super::Console;
@@ -43,7 +47,7 @@ pub(super) struct Posted {
 impl Visit {
     /// The frame of a page of theirs.
     pub(super) fn frame(&self, title: &str, here: Place) -> Frame {
-        let names: Vec<&str> = self.session.ids.iter().map(|id| id.name()).collect();
+        let names: Vec<&str> = self.session.ids.iter().map(SpiffeId::name).collect();
         Frame {
             title: visible(title),
             here,
@@ -109,7 +113,7 @@ impl FromRequestParts<Console> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Response> {
-        let token = token(&parts.headers);
+        let token = token(&parts.headers, console.is_secure);
         let session = match token {
             Some(token) => console
                 .sessions
@@ -154,8 +158,9 @@ impl FromRequest<Console> for Posted {
     }
 }
 
-/// The session's token, if there is exactly one.
-pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
+/// The session's token, if there is exactly one. Over TLS the plain name says nothing: a neighbour of this site, or whoever
+/// answers in its place without TLS, could have set it.
+pub(super) fn token(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
     let cookies = headers
         .get_all(COOKIE)
         .iter()
@@ -163,21 +168,22 @@ pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     let mut tokens = cookies
         .flat_map(|line| line.split(';'))
         .filter_map(|cookie| cookie.trim().split_once('='))
-        .filter(|(name, _)| matches!(*name, COOKIE_SECURE | COOKIE_PLAIN))
+        .filter(|(name, _)| *name == cookie_name(is_secure))
         .map(|(_, token)| token);
     tokens.next().filter(|_| tokens.next().is_none())
 }
 
 /// The cookie that a browser is to keep: for no script, no other site, and no longer than the browser is open.
 pub(super) fn cookie(token: &str, is_secure: bool, max_age: Option<u32>) -> String {
-    let (name, secure) = if is_secure {
-        (COOKIE_SECURE, "; Secure")
-    } else {
-        (COOKIE_PLAIN, "")
-    };
+    let name = cookie_name(is_secure);
+    let secure = if is_secure { "; Secure" } else { "" };
     let age = max_age.map(|seconds| format!("; Max-Age={seconds}"));
     let age = age.unwrap_or_default();
     format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{secure}{age}")
+}
+
+const fn cookie_name(is_secure: bool) -> &'static str {
+    if is_secure { COOKIE_SECURE } else { COOKIE_PLAIN }
 }
 
 /// Whoever looked at a page comes back to it; whoever sent something has to send it again.
@@ -195,6 +201,11 @@ fn to_sign_in(parts: &Parts) -> Response {
     Redirect::to("/sign-in").into_response()
 }
 
+/// Goes with a form, so that sending it twice is one answer.
+pub(super) fn fresh_key() -> String {
+    URL_SAFE_NO_PAD.encode(random_bytes::<16>())
+}
+
 /// A path as the value of a query.
 pub(super) fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -202,7 +213,8 @@ pub(super) fn percent(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let hex = |digit: u8| char::from(b"0123456789ABCDEF"[usize::from(digit)]);
+            out.extend(['%', hex(byte >> 4), hex(byte & 15)]);
         }
     }
     out

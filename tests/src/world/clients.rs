@@ -68,6 +68,11 @@ impl World {
         Ok(path)
     }
 
+    /// Whom whoever connects to a replica believes.
+    pub fn ca_certificate(&self) -> &str {
+        &self.authority.ca_certificate
+    }
+
     /// A connection to a replica as whoever this certificate says, or as nobody.
     pub async fn connect(&self, identity: Option<Identity>, replica: usize) -> Result<Channel> {
         let ca = Certificate::from_pem(&self.authority.ca_certificate);

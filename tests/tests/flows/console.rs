@@ -6,4 +6,6 @@ mod browser;
 mod callers;
 mod pages;
 mod sessions;
+mod live;
 mod sign_in;
+mod tls;

@@ -28,8 +28,6 @@ pub(super) struct Standing {
     pub until_what: &'static str,
     /// People may still answer.
     pub is_open: bool,
-    /// A no still takes it back.
-    pub may_deny: bool,
     pub because: String,
     pub demands: Vec<Demand>,
     pub votes: Vec<Voice>,
@@ -40,7 +38,7 @@ pub(super) struct Standing {
     pub may_answer: bool,
     /// Who may, and as whom.
     pub electors: Vec<String>,
-    pub glass: Option<Broken>,
+    pub glass: Option<Glass>,
 }
 
 /// A moment that counts down.
@@ -67,7 +65,7 @@ pub(super) struct Voice {
 }
 
 /// Glass that somebody wants broken, or that is.
-pub(super) struct Broken {
+pub(super) struct Glass {
     pub breaks: Vec<Voice>,
     pub is_broken: bool,
     pub review: Option<String>,
@@ -148,7 +146,6 @@ impl Standing {
         let now_ms = visit.now_ms;
         let state = State::try_from(hold.state()).ok();
         let is_open = state == Some(State::Open) && hold.decide_by_unix_ms > now_ms;
-        let is_usable = state == Some(State::Approved);
         let (until, until_what) = match state {
             Some(State::Open) => (Some(hold.decide_by_unix_ms), "answer"),
             Some(State::Approved) => (Some(hold.use_by_unix_ms), "the approval ends"),
@@ -161,7 +158,6 @@ impl Standing {
             until: until.map(|at_ms| Moment::of(at_ms, now_ms)),
             until_what,
             is_open,
-            may_deny: is_open || is_usable,
             because: visible_lines(&hold.reason),
             demands: hold.requirements.iter().map(Demand::of).collect(),
             votes: hold.votes.iter().map(|vote| Voice::of(vote, now_ms)).collect(),
@@ -169,8 +165,13 @@ impl Standing {
             said_yes: visit.said_yes(&hold),
             may_answer: is_open && visit.may_answer(&hold),
             electors: electors(&hold),
-            glass: hold.glass.as_ref().map(|glass| Broken::of(glass, now_ms)),
+            glass: hold.glass.as_ref().map(|glass| Glass::of(glass, now_ms)),
         }
+    }
+
+    /// A no still ends it, or takes it back.
+    pub(super) fn may_deny(&self) -> bool {
+        self.is_open || self.word == State::Approved.as_str()
     }
 }
 
@@ -228,7 +229,7 @@ impl Voice {
     }
 }
 
-impl Broken {
+impl Glass {
     fn of(glass: &wire::Glass, now_ms: u64) -> Self {
         let breaks = glass.breaks.iter().map(|said| Voice {
             who: visible(&said.approver),

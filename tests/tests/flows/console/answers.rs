@@ -31,6 +31,8 @@ async fn an_approval_is_of_the_bytes_that_the_page_showed_and_a_second_click_is_
     let hash = hold.action.clone().unwrap().action_sha256;
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(page.field("sha256"), hash);
+    // Nothing was recorded of it, so the page does not promise anything.
+    assert!(page.text.contains("take it that it can&#39;t"), "{}", page.text);
     for _ in 0..2 {
         let answer = approve(&mut bob, &hold, &page, &hash).await;
         assert_eq!(answer.code, StatusCode::SEE_OTHER, "{}", answer.text);

@@ -65,7 +65,7 @@ async fn no_answer_lets_a_page_run_what_is_not_ours_be_framed_or_be_kept() {
         assert!(policy.contains("frame-ancestors 'none'"), "{route:?}");
         assert!(!policy.contains("unsafe"), "{route:?}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{route:?}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{route:?}");
+        assert_eq!(answer.header("referrer-policy"), "same-origin", "{route:?}");
         if answer.header("content-type").starts_with("text/html") {
             assert_eq!(answer.header("cache-control"), "no-store", "{route:?}");
             assert!(!answer.text.contains(" style="), "{route:?}");
