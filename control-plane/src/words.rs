@@ -10,7 +10,7 @@ use checkrein_proto::hold::v1 as wire;
 use wire::bound::How;
 
 pub use action::Unreadable;
-pub(crate) use action::{ShownAction, pretty_value};
+pub(crate) use action::{ShownAction, brief, is_masked, pretty_value};
 pub(crate) use times::{relative, rfc3339, span};
 
 /// The text on one line, with every character that a terminal would act on shown as an escape.

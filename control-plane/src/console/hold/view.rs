@@ -8,11 +8,14 @@ use wire::bound::How;
 
 use crate::console::visit::Visit;
 use crate::words::{
-    ShownAction, Unreadable, bound_words, pretty_value, relative, rfc3339, span, visible, visible_lines,
+    ShownAction, Unreadable, bound_words, is_masked, pretty_value, relative, rfc3339, span, visible,
+    visible_lines,
 };
 
 /// A value with more characters than this is folded.
 const FOLDED_CHARS: usize = 400;
+/// And one with more lines.
+const FOLDED_LINES: usize = 12;
 /// Tools a task used, at most so many of them by name.
 const TOOLS_SHOWN_MAX: usize = 12;
 
@@ -287,7 +290,7 @@ impl Argument {
         Self {
             name: visible(name),
             is_secret: is_masked(value),
-            is_long: chars > FOLDED_CHARS,
+            is_long: chars > FOLDED_CHARS || text.lines().count() > FOLDED_LINES,
             chars,
             value: text,
         }
@@ -405,10 +408,4 @@ const fn said(state: Option<State>) -> &'static str {
         Some(State::Unknown) => "It was released, and nobody knows what came of it.",
         None => "It stands where this page can't tell: do not rely on it.",
     }
-}
-
-/// A secret is shown as what stands for it.
-fn is_masked(value: &checkrein_shared::action::Json) -> bool {
-    matches!(value, checkrein_shared::action::Json::Object(members)
-        if matches!(&members[..], [(name, _)] if name == "masked"))
 }
