@@ -7,7 +7,19 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "browser/answering.rs"]
+mod answering;
+#[path = "browser/hostile.rs"]
+mod hostile;
+#[path = "browser/places.rs"]
+mod places;
+#[path = "browser/scene.rs"]
+mod scene;
+#[path = "browser/sign_in.rs"]
+mod sign_in;
 #[path = "browser/story.rs"]
 mod story;
+#[path = "browser/together.rs"]
+mod together;
 #[path = "browser/watched.rs"]
 mod watched;

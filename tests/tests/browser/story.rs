@@ -102,6 +102,23 @@ impl Story {
         self.tell = None;
     }
 
+    /// Waits for the end, at which there was no trouble.
+    pub(crate) async fn end(self) {
+        self.end_but_for(&[]).await;
+    }
+
+    /// The same where the browser has to say on its console that an answer was refused, with these codes.
+    pub(crate) async fn end_but_for(mut self, codes: &[u16]) {
+        self.finish().await;
+        let refusal = |code: &u16| format!("the server responded with a status of {code}");
+        let foreseen = |trouble: &Value| {
+            let says = trouble["says"].as_str().unwrap_or_default();
+            trouble["trouble"] == "console" && codes.iter().any(|code| says.contains(&refusal(code)))
+        };
+        self.troubles.retain(|trouble| !foreseen(trouble));
+        assert!(self.troubles.is_empty(), "{}: {:#?}", self.name, self.troubles);
+    }
+
     /// Waits for the end, whatever came to light.
     pub(crate) async fn finish(&mut self) {
         self.saw("the end").await;
