@@ -13,7 +13,7 @@ use checkrein_proto::hold::v1 as wire;
 use wire::bound::How;
 
 pub use action::Unreadable;
-pub(crate) use action::{ShownAction, pretty, pretty_value};
+pub(crate) use action::{ShownAction, brief, is_masked, pretty, pretty_value};
 pub(crate) use rates::{expired_share, interruption_rate};
 pub(crate) use states::{
     UNRECOGNISED, grant_origin, hold_word, is_behind, outcome_word, stage_word, task_word, tier_word,

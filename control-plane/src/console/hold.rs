@@ -36,8 +36,9 @@ struct HoldPage {
     reason: String,
 }
 
+/// Where it stands, and no form for an answer that nobody can give any more.
 #[derive(Template)]
-#[template(path = "hold_state.html")]
+#[template(path = "hold_state_part.html")]
 struct StatePart {
     standing: Standing,
 }

@@ -10,7 +10,7 @@ use checkrein_proto::hold::v1::{Hold, ListRequest, State};
 
 use super::page::{Frame, Place, Trouble, ok, shown};
 use super::visit::Visit;
-use crate::words::{relative, rfc3339, visible};
+use crate::words::{brief, relative, rfc3339, visible};
 
 /// So many are shown; of more, that there are.
 const SHOWN_MAX: u32 = 200;
@@ -44,6 +44,8 @@ struct Lot {
     user: String,
     environment: String,
     reason: String,
+    /// So that one can be told from another.
+    with: String,
     until: String,
     until_said: String,
     count: usize,
@@ -115,6 +117,7 @@ impl Lot {
             user: visible(&action.user),
             environment: visible(&hold.environment),
             reason: visible(&hold.reason),
+            with: brief(&action.arguments),
             until: rfc3339(hold.decide_by_unix_ms).unwrap_or_default(),
             until_said: relative(hold.decide_by_unix_ms, now_ms),
             count: 1,

@@ -5,6 +5,11 @@ use checkrein_shared::action::{ActionIdentity, Arguments, InvalidArguments, Inva
 use checkrein_shared::wire::InvalidMessage;
 use thiserror::Error;
 
+use super::visible;
+
+/// So much of the arguments stands in a line of a list.
+const BRIEF_CHARS_MAX: usize = 160;
+
 /// Why an action can't be shown, and so must not be answered.
 #[derive(Debug, Error)]
 pub enum Unreadable {
@@ -83,6 +88,32 @@ pub(crate) fn pretty(arguments: &[u8]) -> Result<String, Unreadable> {
     let mut out = String::new();
     write_pretty(&object, 0, &mut out);
     Ok(out)
+}
+
+/// The arguments in a line: enough to tell one action from another, not to answer by.
+pub(crate) fn brief(arguments: &[u8]) -> String {
+    let Ok(arguments) = Arguments::parse(arguments) else {
+        return "arguments that can't be read".to_owned();
+    };
+    let members = arguments.members().map(|(name, value)| {
+        let value = if is_masked(value) {
+            "(secret)".to_owned()
+        } else {
+            pretty_value(value)
+        };
+        format!("{name}: {value}")
+    });
+    let mut line = visible(&members.collect::<Vec<_>>().join(", "));
+    if let Some((end, _)) = line.char_indices().nth(BRIEF_CHARS_MAX) {
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
+/// A secret is shown as what stands for it.
+pub(crate) fn is_masked(value: &Json) -> bool {
+    matches!(value, Json::Object(members) if matches!(&members[..], [(name, _)] if name == "masked"))
 }
 
 /// One value for reading: text as it is, without quotes, and all else as JSON.

@@ -9,11 +9,14 @@ use wire::bound::How;
 
 use crate::console::visit::Visit;
 use crate::words::{
-    ShownAction, Unreadable, bound_words, pretty_value, relative, rfc3339, span, visible, visible_lines,
+    ShownAction, Unreadable, bound_words, is_masked, pretty_value, relative, rfc3339, span, visible,
+    visible_lines,
 };
 
 /// A value with more characters than this is folded.
 const FOLDED_CHARS: usize = 400;
+/// And one with more lines.
+const FOLDED_LINES: usize = 12;
 /// Tools a task used, at most so many of them by name.
 const TOOLS_SHOWN_MAX: usize = 12;
 
@@ -323,7 +326,7 @@ impl Argument {
             name: visible(name),
             before,
             is_secret: is_masked(value),
-            is_long: chars > FOLDED_CHARS,
+            is_long: chars > FOLDED_CHARS || text.lines().count() > FOLDED_LINES,
             chars,
             value: text,
         }
@@ -451,10 +454,4 @@ const fn undo(class: u32) -> &'static str {
         4 => "It can't be undone.",
         _ => "Nobody said whether it can be undone: take it that it can't.",
     }
-}
-
-/// A secret is shown as what stands for it.
-fn is_masked(value: &Json) -> bool {
-    matches!(value, Json::Object(members)
-        if matches!(&members[..], [(name, _)] if name == "masked"))
 }
