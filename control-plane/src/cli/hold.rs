@@ -3,8 +3,8 @@
 //! **Invariant**: a vote carries the hash of what was shown, recomputed here; if the two differ, nothing is voted.
 
 mod glass;
-mod people;
 mod numbers;
+mod people;
 mod show;
 mod terms;
 mod together;
