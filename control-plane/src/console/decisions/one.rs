@@ -61,7 +61,7 @@ struct Held {
     voices: Vec<Voice>,
     by_standing: bool,
     /// The decision that held it, if that is another.
-    held_by: String,
+    first: String,
 }
 
 struct Voice {
@@ -193,7 +193,7 @@ impl Held {
             groups: listed(&groups),
             voices: hold.votes.iter().map(voice).collect(),
             by_standing: !hold.standing_id.is_empty(),
-            held_by: if is_other {
+            first: if is_other {
                 visible(&hold.decision_id)
             } else {
                 String::new()
