@@ -38,6 +38,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::handler::Handler;
 use axum::http::Method;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use checkrein_shared::SharedClock;
 use tokio::sync::{Semaphore, watch};
@@ -187,7 +188,14 @@ impl Console {
     /// All of it as one service.
     fn router(self) -> Router {
         let router = routes().into_iter().fold(Router::new(), |router, route| {
-            router.route(route.path, route.handler)
+            let handler = match route.rpc {
+                Some(rpc) => {
+                    let row = from_fn_with_state((self.clone(), rpc), visit::let_in);
+                    route.handler.layer(row)
+                }
+                None => route.handler,
+            };
+            router.route(route.path, handler)
         });
         guard::around(router.fallback(page::missing)).with_state(self)
     }

@@ -12,6 +12,7 @@ use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
 use checkrein_proto::policy::v1::policy_service_client::PolicyServiceClient;
 use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
 use checkrein_shared::identity::SpiffeId;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::Request;
 use tonic::service::Routes;
@@ -49,6 +50,11 @@ impl Door {
 }
 
 impl Entrance {
+    /// Whether this RPC's row lets them in, at this moment.
+    pub(super) fn may(&self, rpc: &str) -> Result<(), Status> {
+        self.services.lets_in(&self.who, rpc)
+    }
+
     /// What waits, and answers to it.
     pub(super) fn holds(&self) -> HoldServiceClient<Self> {
         HoldServiceClient::new(self.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)

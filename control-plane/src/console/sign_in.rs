@@ -104,7 +104,7 @@ pub(super) async fn out(
     headers: HeaderMap,
     _posted: Posted,
 ) -> Result<Response, Trouble> {
-    if let Some(token) = token(&headers, console.is_secure) {
+    if let Some(token) = token(&headers, console.site.is_secure()) {
         let ended = console.sessions.end(token).await;
         ended.map_err(|error| database_trouble(&error))?;
     }
@@ -129,7 +129,7 @@ pub(super) async fn open(
     next: &str,
 ) -> Result<Response, Trouble> {
     let opened = async {
-        if let Some(before) = token(headers, console.is_secure) {
+        if let Some(before) = token(headers, console.site.is_secure()) {
             console.sessions.end(before).await?;
         }
         console.sessions.open(ids, until_ms).await

@@ -3,9 +3,10 @@
 //! **Invariant**: there is no visit without a live session, and no post without the session's own token in the form.
 
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, FromRequest, FromRequestParts, Request};
+use axum::extract::{Form, FromRequest, FromRequestParts, Request, State};
 use axum::http::header::{COOKIE, HeaderMap};
 use axum::http::request::Parts;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,7 +28,7 @@ const COOKIE_SECURE: &str = "__Host-checkrein";
 const COOKIE_PLAIN: &str = "checkrein";
 
 /// A person at a page.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Visit {
     /// What they may ask.
     pub entrance: Entrance,
@@ -113,7 +114,10 @@ impl FromRequestParts<Console> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, console: &Console) -> Result<Self, Response> {
-        let token = token(&parts.headers, console.is_secure);
+        if let Some(visit) = parts.extensions.get::<Self>() {
+            return Ok(visit.clone());
+        }
+        let token = token(&parts.headers, console.site.is_secure());
         let session = match token {
             Some(token) => console
                 .sessions
@@ -156,6 +160,24 @@ impl FromRequest<Console> for Posted {
         }
         Ok(posted)
     }
+}
+
+/// Finds out who comes, and asks the row of the RPC behind a page whether they may, before anything they sent is read.
+pub(super) async fn let_in(
+    State((console, rpc)): State<(Console, &'static str)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let visit = match Visit::from_request_parts(&mut parts, &console).await {
+        Ok(visit) => visit,
+        Err(response) => return response,
+    };
+    if let Err(status) = visit.entrance.may(rpc) {
+        return Trouble::from(status).into_response();
+    }
+    parts.extensions.insert(visit);
+    next.run(Request::from_parts(parts, body)).await
 }
 
 /// The session's token, if there is exactly one. Over TLS the plain name says nothing: a neighbour of this site, or whoever
