@@ -53,7 +53,7 @@ async fn what_an_agent_sends_is_shown_as_it_is_and_runs_nothing_hides_nothing_an
 /// Every character is shown, those that nobody can see by their number.
 fn expect_visible(kind: &str, recipient: &str, shown: &Value) {
     let shown = shown.as_str().unwrap();
-    for character in recipient.chars().filter(|it| it.is_ascii_graphic()) {
+    for character in recipient.chars().filter(char::is_ascii_graphic) {
         assert!(
             shown.contains(character),
             "{kind}: `{character}` is missing in {shown}"

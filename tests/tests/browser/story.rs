@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_tests::target;
@@ -20,8 +21,8 @@ pub(crate) struct Story {
     tell: Option<ChildStdin>,
     said: Lines<BufReader<ChildStdout>>,
     teller: Child,
-    /// What the browser remembers.
-    _profile: TempDir,
+    /// What the browser remembers; gone with the last who holds it.
+    pub(crate) profile: Arc<TempDir>,
     /// What a browser should never have to say.
     pub(crate) troubles: Vec<Value>,
     /// Each page that was looked at, and how.
@@ -54,7 +55,7 @@ impl Story {
             tell: teller.stdin.take(),
             said,
             teller,
-            _profile: profile,
+            profile: Arc::new(profile),
             troubles: Vec::new(),
             looks: Vec::new(),
         };

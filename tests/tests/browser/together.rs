@@ -1,6 +1,6 @@
 //! Answers for more than one: like things together, and the same again.
 
-use checkrein_proto::hold::v1::{ListStandingRequest, StandingState, State};
+use checkrein_proto::hold::v1::{ListStandingRequest, Standing, StandingState, State};
 use serde_json::{Value, json};
 
 use super::scene::{PAY, Scene};
@@ -56,7 +56,7 @@ async fn the_same_again_is_allowed_in_the_bounds_of_the_page_and_taken_back_on_a
         .unwrap()
         .into_inner()
         .standing;
-    let states: Vec<StandingState> = standing.iter().map(|one| one.state()).collect();
+    let states: Vec<StandingState> = standing.iter().map(Standing::state).collect();
     assert_eq!(states, [StandingState::Ended]);
     // And now they are.
     let (_, _waits) = scene.pays("third", r#"{"recipient":"US13","amount":399}"#).await;

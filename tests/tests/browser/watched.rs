@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_tests::WAIT_MAX;
@@ -51,6 +52,8 @@ async fn a_browser_is_gone_when_its_test_is_over_or_killed() {
 
     // What a panic does, by dropping: the teller itself is killed, and can't close anything.
     let (story, browsers) = waiting().await;
+    // A browser that is about to go may still write.
+    let _profile = Arc::clone(&story.profile);
     drop(story);
     until_gone(browsers).await;
 }

@@ -16,7 +16,6 @@ export default async function ({ page, visit, given, say, inspect }) {
 
   const another = await visit();
   await another.goto(given.link);
-  await another.getByRole('button', { name: 'Sign in' }).click();
   await alert(another).waitFor();
   say('used before', { says: await alert(another).innerText() });
   await inspect(another, 'used-before');
