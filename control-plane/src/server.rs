@@ -43,7 +43,7 @@ use crate::notify::{Notifications, Notifier};
 use crate::policy::{self, Policies, Published, Segments};
 use crate::session::{self, Sessions};
 use crate::task::{self, RevocationLog, Tasks};
-use svid::Svids;
+use svid::{ServedFeed, Svids};
 use tls::Renewing;
 
 /// How long streams may take to end after we say stop.
@@ -171,16 +171,7 @@ pub async fn run(
         jwt_svid,
         console,
     } = options;
-    for channel in notifications.iter().flat_map(Notifications::said) {
-        info!(channel, "people are told of holds");
-    }
-    let notifier = Notifier::new(
-        database.clone(),
-        Arc::clone(&clock),
-        &authority.trust_domain,
-        notifications,
-    )
-    .map_err(RunError::Notifications)?;
+    let notifier = notifier(&database, &clock, &authority.trust_domain, notifications)?;
     let bearers = Bearers::start(oidc, jwt_svid, Arc::clone(&clock), &stop).await?;
     keep_partitions(&database, retention).await?;
     let replica = ReplicaId::new(&*clock).to_string();
@@ -189,14 +180,7 @@ pub async fn run(
         .as_ref()
         .map(|console| offer(console, &authority, &clock, &replica, &hosts))
         .transpose()?;
-    let svids = spiffe_socket.map(|socket| {
-        let svids = Svids {
-            socket,
-            trust_domain: authority.trust_domain.clone(),
-            hosts: hosts.clone(),
-        };
-        svids.follow(stop.clone())
-    });
+    let svids = spiffe_socket.map(|socket| follow_svids(socket, &authority, &hosts, &stop));
     let certificate = Renewing::new(
         Arc::clone(&authority),
         Arc::clone(&clock),
@@ -260,14 +244,47 @@ pub async fn run(
         .layer(authorize)
         .add_routes(services)
         .serve_with_incoming_shutdown(tls::accept(listener, certificate), stop.clone().cancelled_owned());
-    tokio::select! {
-        served = server => served?,
-        () = drained(&stop) => warn!("some streams did not end in time"),
-    }
+    let served = tokio::select! {
+        served = server => served,
+        () = drained(&stop) => {
+            warn!("some streams did not end in time");
+            Ok(())
+        }
+    };
+    // Whichever way the services ended: no page outlives them.
     pages_stop.cancel();
     pages.join_all().await;
     info!("stopped");
-    Ok(())
+    Ok(served?)
+}
+
+/// A second certificate, from the SPIFFE agent behind this socket.
+fn follow_svids(
+    socket: Endpoint,
+    authority: &Authority,
+    hosts: &[String],
+    stop: &CancellationToken,
+) -> ServedFeed {
+    let svids = Svids {
+        socket,
+        trust_domain: authority.trust_domain.clone(),
+        hosts: hosts.to_vec(),
+    };
+    svids.follow(stop.clone())
+}
+
+/// Who tells people of holds; which channels there are is said.
+fn notifier(
+    database: &Database,
+    clock: &SharedClock,
+    trust_domain: &str,
+    notifications: Option<Notifications>,
+) -> Result<Notifier, RunError> {
+    for channel in notifications.iter().flat_map(Notifications::said) {
+        info!(channel, "people are told of holds");
+    }
+    let (database, clock) = (database.clone(), Arc::clone(clock));
+    Notifier::new(database, clock, trust_domain, notifications).map_err(RunError::Notifications)
 }
 
 /// What browsers are offered; none: they come without TLS.

@@ -145,7 +145,8 @@ async fn sent_back(world: &World, browser: &mut Browser, person: &str, next: &st
     assert!(page.body.contains("Sign in with 127.0.0.1"), "{page:?}");
     let start = format!("{site}/sign-in/oidc?next={next}");
     let mut at = browser.get(&start).await.location();
-    at.push_str(&format!("&login_hint={person}"));
+    at.push_str("&login_hint=");
+    at.push_str(person);
     while !at.starts_with(&site) {
         at = browser.get(&at).await.location();
     }

@@ -1,11 +1,12 @@
 //! What a hold's page shows is what is hashed, and an answer is for that and nothing else.
 
 use checkrein_proto::hold::v1::{Hold, State};
+use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::Role;
 use tonic::codegen::http::StatusCode;
 
 use super::browser::{Answer, Browser};
-use crate::flows::asking::Asking;
+use crate::flows::asking::{Asking, open};
 
 fn page_of(hold: &Hold) -> String {
     format!("/holds/{}", hold.hold_id)
@@ -29,10 +30,9 @@ async fn an_approval_is_of_the_bytes_that_the_page_showed_and_a_second_click_is_
     assert!(bob.get("/").await.text.contains(&page_of(&hold)));
     let page = bob.get(&page_of(&hold)).await;
     let hash = hold.action.clone().unwrap().action_sha256;
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = Sha256::try_from(&*hash).unwrap().to_string();
     assert_eq!(page.field("sha256"), hash);
-    // Nothing was recorded of it, so the page does not promise anything.
-    assert!(page.text.contains("take it that it can&#39;t"), "{}", page.text);
+    assert!(page.text.contains("It can&#39;t be undone."), "{}", page.text);
     for _ in 0..2 {
         let answer = approve(&mut bob, &hold, &page, &hash).await;
         assert_eq!(answer.code, StatusCode::SEE_OTHER, "{}", answer.text);
@@ -41,6 +41,26 @@ async fn an_approval_is_of_the_bytes_that_the_page_showed_and_a_second_click_is_
     assert_eq!(stands.state(), State::Approved);
     assert_eq!(stands.votes.len(), 1);
     assert!(bob.get(&page_of(&hold)).await.text.contains("It was approved"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_said_of_undoing_is_not_promised_and_what_differs_from_the_last_time_is_said() {
+    let scene = Asking::set().await;
+    let mut request = open(&scene.started, "first", "US13");
+    request.reversibility = 0;
+    let first = scene.opened(request).await;
+    let mut bob = Browser::of(&scene.world, Role::Approver, "bob").await;
+    let page = bob.get(&page_of(&first)).await;
+    assert!(page.text.contains("take it that it can&#39;t"), "{}", page.text);
+    assert!(!page.text.contains("before:"), "{}", page.text);
+    // One that nobody approved is nothing to compare with.
+    let second = scene.held("second", "DE89").await;
+    assert!(!bob.get(&page_of(&second)).await.text.contains("before:"));
+    scene.approve(&first).await.unwrap();
+    let page = bob.get(&page_of(&second)).await;
+    assert!(page.text.contains("before: <bdi>US13</bdi>"), "{}", page.text);
+    assert!(page.text.contains(&page_of(&first)), "{}", page.text);
+    assert_eq!(page.text.matches("before:").count(), 1, "{}", page.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
