@@ -42,5 +42,17 @@ fn rich(runs: &[Value]) -> Value {
 
 fn run(text: &str, is_bold: bool) -> Value {
     let weight = if is_bold { "Bolder" } else { "Default" };
-    json!({"type": "TextRun", "text": text.replace("{{", "{ {"), "weight": weight})
+    json!({"type": "TextRun", "text": unfilled(text), "weight": weight})
+}
+
+/// No two braces stand together, however many there were: what is in two of them is filled in.
+fn unfilled(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '{' && out.ends_with('{') {
+            out.push(' ');
+        }
+        out.push(c);
+    }
+    out
 }

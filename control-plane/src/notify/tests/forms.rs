@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::message::{Facts, Message};
 use super::super::{Kind, slack, teams, webhook};
 
-const HOSTILE: &str = "<!channel> *bold* <https://evil.example|click> & [here](https://evil.example) {{DATE(2020-01-01)}}\r\nBcc: eve@evil.example\u{202e}\u{1b}[31m";
+const HOSTILE: &str = "<!channel> *bold* <https://evil.example|click> & [here](https://evil.example) {{{DATE(2020-01-01)}}}\r\nBcc: eve@evil.example\u{202e}\u{1b}[31m";
 
 fn hostile() -> Message {
     let facts = Facts {
