@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use checkrein_proto::hold::v1::ListRequest;
 use checkrein_shared::id::HoldId;
 use serde::Deserialize;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::StreamExt;
@@ -94,13 +95,12 @@ impl Listener {
                     }
                 }
             }
-            if self.concerns()
-                && sender
-                    .send(Event::default().event("holds").data("changed"))
-                    .await
-                    .is_err()
-            {
-                return;
+            // One that was not read yet says as much as another would: nobody waits for a browser that does not read.
+            if self.concerns() {
+                let event = Event::default().event("holds").data("changed");
+                if let Err(TrySendError::Closed(_)) = sender.try_send(event) {
+                    return;
+                }
             }
         }
     }
