@@ -4,6 +4,7 @@
 //! `session.rs`, the policies' `fetch.rs`); nowhere else. A policy's deny is never one.
 
 use std::error::Error;
+use std::str::FromStr;
 use std::time::Duration;
 
 use checkrein_shared::id::ProofId;
@@ -138,6 +139,19 @@ pub(crate) fn page_rows(asked: u32) -> i64 {
         asked.min(PAGE_ROWS_MAX)
     };
     i64::from(rows)
+}
+
+/// After which row a page begins, as the token of the one before it says: a moment and an id. None: it is the first.
+pub(crate) fn page_after<T: FromStr>(token: &str) -> Result<Option<(u64, T)>, Status> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let parts = token
+        .split_once('.')
+        .and_then(|(ms, id)| Some((ms.parse().ok()?, id.parse().ok()?)));
+    parts
+        .map(Some)
+        .ok_or_else(|| bad_field("page_token", "not a token of an earlier page"))
 }
 
 /// The token of the next page, if this one is full.

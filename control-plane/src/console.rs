@@ -13,6 +13,7 @@ mod answer;
 mod approvals;
 mod assets;
 mod chart;
+mod cookie;
 mod decisions;
 mod door;
 mod fleet;

@@ -22,7 +22,7 @@ use tonic::Status;
 use super::Console;
 use super::page::{Frame, Trouble, ok, shown};
 use super::serve::Peer;
-use super::visit::{Posted, Visit, cookie, percent, token};
+use super::visit::{Posted, SESSION, Visit, percent};
 use crate::api::database_trouble;
 use crate::caller::RelyingParty;
 use crate::words::visible;
@@ -104,11 +104,11 @@ pub(super) async fn out(
     headers: HeaderMap,
     _posted: Posted,
 ) -> Result<Response, Trouble> {
-    if let Some(token) = token(&headers, console.site.is_secure()) {
+    if let Some(token) = SESSION.read(&headers, console.site.is_secure()) {
         let ended = console.sessions.end(token).await;
         ended.map_err(|error| database_trouble(&error))?;
     }
-    let gone = cookie("", console.site.is_secure(), Some(0));
+    let gone = SESSION.set("", console.site.is_secure(), Some(0));
     Ok(([(SET_COOKIE, gone)], Redirect::to("/sign-in")).into_response())
 }
 
@@ -129,13 +129,13 @@ pub(super) async fn open(
     next: &str,
 ) -> Result<Response, Trouble> {
     let opened = async {
-        if let Some(before) = token(headers, console.site.is_secure()) {
+        if let Some(before) = SESSION.read(headers, console.site.is_secure()) {
             console.sessions.end(before).await?;
         }
         console.sessions.open(ids, until_ms).await
     };
     let opened = opened.await.map_err(|error| database_trouble(&error))?;
-    let cookie = cookie(opened.as_str(), console.site.is_secure(), None);
+    let cookie = SESSION.set(opened.as_str(), console.site.is_secure(), None);
     Ok(([(SET_COOKIE, cookie)], Redirect::to(local(next))).into_response())
 }
 

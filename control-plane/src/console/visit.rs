@@ -4,7 +4,6 @@
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, FromRequest, FromRequestParts, Request, State};
-use axum::http::header::{COOKIE, HeaderMap};
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -17,15 +16,17 @@ use checkrein_shared::identity::SpiffeId;
 use tonic::Status;
 
 use super::Console;
+use super::cookie::Cookie;
 use super::door::Entrance;
 use super::page::{Frame, Place, Trouble};
 use crate::session::{Session, Sessions};
 use crate::words::visible;
 
-/// The name of the cookie where the connection is encrypted: no other host, path or plain connection can set it.
-const COOKIE_SECURE: &str = "__Host-checkrein";
-/// Its name on a plain loopback address.
-const COOKIE_PLAIN: &str = "checkrein";
+/// Keeps the token of a session.
+pub(super) const SESSION: Cookie = Cookie {
+    secure: "__Host-checkrein",
+    plain: "checkrein",
+};
 
 /// A person at a page.
 #[derive(Debug, Clone)]
@@ -117,7 +118,7 @@ impl FromRequestParts<Console> for Visit {
         if let Some(visit) = parts.extensions.get::<Self>() {
             return Ok(visit.clone());
         }
-        let token = token(&parts.headers, console.site.is_secure());
+        let token = SESSION.read(&parts.headers, console.site.is_secure());
         let session = match token {
             Some(token) => console
                 .sessions
@@ -178,34 +179,6 @@ pub(super) async fn let_in(
     }
     parts.extensions.insert(visit);
     next.run(Request::from_parts(parts, body)).await
-}
-
-/// The session's token, if there is exactly one. Over TLS the plain name says nothing: a neighbour of this site, or whoever
-/// answers in its place without TLS, could have set it.
-pub(super) fn token(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
-    let cookies = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let mut tokens = cookies
-        .flat_map(|line| line.split(';'))
-        .filter_map(|cookie| cookie.trim().split_once('='))
-        .filter(|(name, _)| *name == cookie_name(is_secure))
-        .map(|(_, token)| token);
-    tokens.next().filter(|_| tokens.next().is_none())
-}
-
-/// The cookie that a browser is to keep: for no script, no other site, and no longer than the browser is open.
-pub(super) fn cookie(token: &str, is_secure: bool, max_age: Option<u32>) -> String {
-    let name = cookie_name(is_secure);
-    let secure = if is_secure { "; Secure" } else { "" };
-    let age = max_age.map(|seconds| format!("; Max-Age={seconds}"));
-    let age = age.unwrap_or_default();
-    format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax{secure}{age}")
-}
-
-const fn cookie_name(is_secure: bool) -> &'static str {
-    if is_secure { COOKIE_SECURE } else { COOKIE_PLAIN }
 }
 
 /// Whoever looked at a page comes back to it; whoever sent something has to send it again.

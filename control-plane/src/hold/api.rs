@@ -19,8 +19,8 @@ use tonic::{Request, Response, Status};
 use super::store::{self, Before, Filter};
 use super::{Consume, ConsumeAnswer, HoldError, Holds, Open, OpenAnswer, Refusal, Vote, standing as given};
 use crate::api::{
-    TEXT_BYTES_MAX, bad_field, bad_message, class_or_worst, database_trouble, not_found, page_rows,
-    precondition, proof_id, stored_text, text,
+    TEXT_BYTES_MAX, bad_field, bad_message, class_or_worst, database_trouble, not_found, page_after,
+    page_rows, precondition, proof_id, stored_text, text,
 };
 use crate::caller::Caller;
 use crate::database::{DatabaseError, Transaction};
@@ -340,7 +340,7 @@ fn filter(request: &wire::ListRequest) -> Result<Filter, Status> {
         like: like.map(|id| parse_id(id)).transpose()?,
         broken: request.broken,
         unreviewed: request.unreviewed,
-        after: parse_token(&request.page_token)?,
+        after: page_after(&request.page_token)?,
         rows: page_rows(request.page_size),
     })
 }
@@ -452,16 +452,4 @@ fn parse_id(id: &str) -> Result<HoldId, Status> {
 
 fn parse_hash(bytes: &[u8]) -> Result<Sha256, Status> {
     Sha256::try_from(bytes).map_err(|error| bad_field("action_sha256", error.to_string()))
-}
-
-fn parse_token(token: &str) -> Result<Option<(u64, HoldId)>, Status> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let parts = token
-        .split_once('.')
-        .and_then(|(ms, id)| Some((ms.parse().ok()?, id.parse().ok()?)));
-    parts
-        .map(Some)
-        .ok_or_else(|| bad_field("page_token", "not a token of an earlier page"))
 }

@@ -10,7 +10,7 @@ use super::message::{Facts, Message};
 use super::store::{self, Filter, Listed};
 use super::{Kind, Notifier};
 use crate::api::{
-    bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition,
+    bad_field, database_trouble, idempotency_key, next_page, not_found, page_after, page_rows, precondition,
 };
 use crate::caller::Caller;
 use crate::database::DatabaseError;
@@ -31,7 +31,7 @@ impl NotificationService for Notifier {
         }
         let filter = Filter {
             states,
-            after: parse_token(&request.page_token)?,
+            after: page_after(&request.page_token)?,
             rows: page_rows(request.page_size),
         };
         let tx = self.database.begin("notification.list").await.map_err(trouble)?;
@@ -159,18 +159,6 @@ fn encode(row: Listed) -> wire::Notification {
         next_unix_ms,
         ended_unix_ms: row.ended_ms.unwrap_or_default(),
     }
-}
-
-fn parse_token(token: &str) -> Result<Option<(u64, NotificationId)>, Status> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let parts = token
-        .split_once('.')
-        .and_then(|(ms, id)| Some((ms.parse().ok()?, id.parse().ok()?)));
-    parts
-        .map(Some)
-        .ok_or_else(|| bad_field("page_token", "not a token of an earlier page"))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]

@@ -25,8 +25,8 @@ use self::revoke::Target;
 use super::store::{self, Filter};
 use super::{BelieveError, Closing, Objection, Start, TASK_LIFE_MAX, Task, TaskError, Tasks};
 use crate::api::{
-    bad_field, database_trouble, idempotency_key, next_page, not_found, page_rows, precondition, stored_text,
-    text,
+    bad_field, database_trouble, idempotency_key, next_page, not_found, page_after, page_rows, precondition,
+    stored_text, text,
 };
 use crate::caller::Caller;
 
@@ -122,7 +122,7 @@ impl TaskService for Tasks {
         let filter = Filter {
             agent: &request.agent,
             states: &states,
-            before: parse_token(&request.page_token)?,
+            before: page_after(&request.page_token)?,
             rows: page_rows(request.page_size),
         };
         let tx = self.read().await.map_err(|error| database_trouble(&error))?;
@@ -380,18 +380,6 @@ fn parse_holder(key: &str) -> Result<Option<VerifyingKey>, Status> {
 fn parse_id(id: &str) -> Result<TaskId, Status> {
     id.parse()
         .map_err(|error| bad_field("task_id", format!("{error}")))
-}
-
-fn parse_token(token: &str) -> Result<Option<(u64, TaskId)>, Status> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let parts = token
-        .split_once('.')
-        .and_then(|(ms, id)| Some((ms.parse().ok()?, id.parse().ok()?)));
-    parts
-        .map(Some)
-        .ok_or_else(|| bad_field("page_token", "not a token of an earlier page"))
 }
 
 const fn state_word(state: wire::State) -> Option<&'static str> {

@@ -3,22 +3,24 @@
 //! **Invariant**: what comes back is believed only from the browser that was sent, and only for a while: the state that the
 //! issuer returns is a keyed hash of all that the cookie says, under a key that is in that cookie and nowhere else.
 
-use axum::http::header::{COOKIE, HeaderMap};
+use axum::http::header::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::id::random_bytes;
 
+use super::super::cookie::Cookie;
 use crate::caller::Attempt;
 
 /// How long a person may take at the issuer.
 const START_MAX_MS: u64 = 10 * 60_000;
 /// A page to come back to has an address of at most so many bytes.
 const NEXT_BYTES_MAX: usize = 1_024;
-/// The name of the cookie over TLS.
-const COOKIE_SECURE: &str = "__Host-checkrein-start";
-/// Its name on a plain loopback address.
-const COOKIE_PLAIN: &str = "checkrein-start";
+/// Keeps it meanwhile.
+const START: Cookie = Cookie {
+    secure: "__Host-checkrein-start",
+    plain: "checkrein-start",
+};
 
 /// One browser's way to the issuer and back.
 #[derive(Clone, PartialEq, Eq)]
@@ -60,18 +62,11 @@ impl Start {
     pub(super) fn cookie(&self, is_secure: bool) -> String {
         let next = URL_SAFE_NO_PAD.encode(&self.next);
         let value = format!("{}.{}.{next}", self.secret, self.begun_ms);
-        cookie(&value, is_secure, START_MAX_MS / 1_000)
+        START.set(&value, is_secure, Some(START_MAX_MS / 1_000))
     }
 
     fn read(headers: &HeaderMap, is_secure: bool) -> Option<Self> {
-        let lines = headers.get_all(COOKIE).iter();
-        let lines = lines.filter_map(|line| line.to_str().ok());
-        let mut kept = lines
-            .flat_map(|line| line.split(';'))
-            .filter_map(|cookie| cookie.trim().split_once('='))
-            .filter(|(name, _)| *name == name_of(is_secure))
-            .map(|(_, value)| value);
-        let value = kept.next().filter(|_| kept.next().is_none())?;
+        let value = START.read(headers, is_secure)?;
         let mut parts = value.splitn(3, '.');
         let (secret, begun, next) = (parts.next()?, parts.next()?, parts.next()?);
         Some(Self {
@@ -84,18 +79,7 @@ impl Start {
 
 /// The cookie that takes the place of the one that was kept.
 pub(super) fn forgotten(is_secure: bool) -> String {
-    cookie("", is_secure, 0)
-}
-
-const fn name_of(is_secure: bool) -> &'static str {
-    if is_secure { COOKIE_SECURE } else { COOKIE_PLAIN }
-}
-
-/// Lax: it has to come along when the issuer sends the browser back.
-fn cookie(value: &str, is_secure: bool, max_age_s: u64) -> String {
-    let name = name_of(is_secure);
-    let secure = if is_secure { "; Secure" } else { "" };
-    format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}; Max-Age={max_age_s}")
+    START.set("", is_secure, Some(0))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use prost::Message;
 use tonic::Status;
 
 use super::{PAGE_BYTES_MAX, REASON_BYTES_MAX};
-use crate::api::{bad_field, bad_message, database_trouble, page_rows, text};
+use crate::api::{bad_field, bad_message, database_trouble, page_after, page_rows, text};
 use crate::database::{DatabaseError, Transaction};
 use crate::hold::standing::{Standing, arguments};
 use crate::hold::store::standing::{self as store, StandingFilter};
@@ -62,7 +62,7 @@ pub(super) async fn list(
             .transpose()
             .map_err(|error| bad_field("task_id", format!("{error}")))?,
         all: request.all,
-        after: parse_token(&request.page_token)?,
+        after: page_after(&request.page_token)?,
         rows: page_rows(request.page_size),
     };
     let tx = holds
@@ -187,18 +187,6 @@ const fn state(standing: &Standing) -> wire::StandingState {
 fn parse_id(id: &str) -> Result<StandingId, Status> {
     id.parse()
         .map_err(|error| bad_field("standing_id", format!("{error}")))
-}
-
-fn parse_token(token: &str) -> Result<Option<(u64, StandingId)>, Status> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let parts = token
-        .split_once('.')
-        .and_then(|(ms, id)| Some((ms.parse().ok()?, id.parse().ok()?)));
-    parts
-        .map(Some)
-        .ok_or_else(|| bad_field("page_token", "not a token of an earlier page"))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]

@@ -1,6 +1,7 @@
 //! A browser comes back to where it started, and no other browser does.
 
 use super::*;
+use axum::http::header::COOKIE;
 
 const NOW_MS: u64 = 1_800_000_000_000;
 
