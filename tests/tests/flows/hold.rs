@@ -7,6 +7,7 @@ mod class;
 pub(crate) mod groups;
 mod late;
 mod numbers;
+mod page;
 mod races;
 mod register;
 mod removed;
