@@ -4,6 +4,7 @@ mod again;
 mod amended;
 mod bounds;
 mod class;
+mod definition;
 pub(crate) mod groups;
 mod late;
 mod numbers;
