@@ -42,11 +42,12 @@ use axum::http::Method;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use checkrein_shared::SharedClock;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::hold::HoldNews;
 use crate::session::Sessions;
+use live::OpenPages;
 use sign_in::Limit;
 
 pub(crate) use sign_in::Site;
@@ -64,7 +65,7 @@ pub(crate) struct Console {
     sessions: Sessions,
     clock: SharedClock,
     holds: watch::Receiver<Arc<HoldNews>>,
-    streams: Arc<Semaphore>,
+    open_pages: OpenPages,
     limit: Limit,
     site: Site,
     stop: CancellationToken,
@@ -179,7 +180,7 @@ impl Console {
             sessions,
             clock,
             holds,
-            streams: Arc::new(Semaphore::new(live::STREAMS_MAX)),
+            open_pages: OpenPages::default(),
             limit: Limit::default(),
             site,
             stop,

@@ -3,6 +3,8 @@
 //! **Invariant**: a stream says nothing that a page could not have asked for at that moment, and ends with its session, with
 //! the replica, or after an hour.
 
+mod open;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use checkrein_proto::hold::v1::ListRequest;
 use checkrein_shared::id::HoldId;
 use serde::Deserialize;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -26,8 +28,10 @@ use super::visit::Visit;
 use crate::api::bad_field;
 use crate::hold::HoldNews;
 
-/// Streams of one replica; beyond, a page is told to look again by itself.
-pub(super) const STREAMS_MAX: usize = 1_024;
+use open::Place;
+
+pub(super) use open::OpenPages;
+
 /// A stream ends after this, and the browser begins another.
 const STREAM_MAX: Duration = Duration::from_hours(1);
 /// How often it is asked whether the person may still know.
@@ -49,7 +53,7 @@ struct Listener {
     hold: Option<HoldId>,
     news: watch::Receiver<Arc<HoldNews>>,
     seen: u64,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// `GET /events`
@@ -60,9 +64,7 @@ pub(super) async fn events(
 ) -> Result<Response, Trouble> {
     let hold = wanted.hold.as_deref().map(str::parse).transpose();
     let hold = hold.map_err(|error| bad_field("hold", format!("{error}")))?;
-    let permit = Arc::clone(&console.streams).try_acquire_owned();
-    let permit = permit
-        .map_err(|_| Status::unavailable("too many pages are open; load this one again now and then"))?;
+    let place = console.open_pages.open(visit.person()).map_err(Status::from)?;
     may_know(&visit).await?;
     let mut news = console.holds.clone();
     let seen = news.borrow_and_update().revision;
@@ -72,7 +74,7 @@ pub(super) async fn events(
         hold,
         news,
         seen,
-        _permit: permit,
+        _place: place,
     };
     let stop = console.stop.clone();
     tokio::spawn(async move { stop.run_until_cancelled(listener.listen(sender)).await });

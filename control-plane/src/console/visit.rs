@@ -2,6 +2,8 @@
 //!
 //! **Invariant**: there is no visit without a live session, and no post without the session's own token in the form.
 
+use std::sync::Arc;
+
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -57,6 +59,11 @@ impl Visit {
             csrf: self.session.csrf.clone(),
             now_ms: self.now_ms,
         }
+    }
+
+    /// Who they are, in each role they have.
+    pub(super) fn person(&self) -> &Arc<[SpiffeId]> {
+        &self.session.ids
     }
 
     /// Whether the session still is.
