@@ -1,10 +1,11 @@
 //! How often somebody may try to sign in.
 //!
 //! **Invariant**: there is a bound for each address and one for all together, and a bound to how many addresses are remembered;
-//! when that is reached, new ones share what is left of the bound for all.
+//! when that is reached, new ones share what is left of the bound for all. The addresses of one IPv6 network, of which anybody
+//! has as many as they like, are one.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use thiserror::Error;
@@ -44,7 +45,7 @@ impl Limit {
                 ..Tries::default()
             };
         }
-        tries.count(address)
+        tries.count(network(address))
     }
 }
 
@@ -62,6 +63,14 @@ impl Tries {
         }
         self.of_all += 1;
         Ok(())
+    }
+}
+
+/// Of an IPv6 address the 64 bits that are its network's.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 64)).into(),
     }
 }
 

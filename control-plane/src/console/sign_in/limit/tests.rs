@@ -20,6 +20,22 @@ fn one_address_is_refused_after_so_many_tries_and_others_are_not() {
 }
 
 #[test]
+fn the_addresses_of_one_network_are_one() {
+    let limit = Limit::default();
+    let of = |text: &str| text.parse().unwrap();
+    for _ in 0..TRIES_MAX / 2 {
+        assert_eq!(limit.try_once(of("2001:db8:1:2::1"), 5), Ok(()));
+        assert_eq!(limit.try_once(of("2001:db8:1:2:ffff::9"), 5), Ok(()));
+    }
+    assert_eq!(limit.try_once(of("2001:db8:1:2:3::"), 5), Err(TooOften));
+    assert_eq!(limit.try_once(of("2001:db8:1:3::1"), 5), Ok(()));
+    for _ in 0..TRIES_MAX {
+        assert_eq!(limit.try_once(of("::ffff:192.0.2.1"), 5), Ok(()));
+    }
+    assert_eq!(limit.try_once(of("192.0.2.1"), 5), Err(TooOften));
+}
+
+#[test]
 fn many_addresses_share_one_bound_and_take_no_more_room_than_there_is() {
     let limit = Limit::default();
     for number in 0..TRIES_OF_ALL_MAX {
