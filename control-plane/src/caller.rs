@@ -70,6 +70,7 @@ pub const CALLERS: &[(&str, &[Role])] = &[
     ("/checkrein.hold.v1.HoldService/Show", &[Operator, Approver]),
     ("/checkrein.hold.v1.HoldService/Vote", &[Approver]),
     ("/checkrein.hold.v1.HoldService/VoteAll", &[Approver]),
+    ("/checkrein.hold.v1.HoldService/Remark", &[Operator, Approver]),
     (
         "/checkrein.hold.v1.HoldService/ListStanding",
         &[Operator, Approver],

@@ -17,6 +17,7 @@ mod glass;
 mod group;
 mod numbers;
 mod open;
+mod remark;
 mod standing;
 mod store;
 mod sweep;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 
 use checkrein_shared::SharedClock;
 use checkrein_shared::decision::OutcomeResult;
-use checkrein_shared::hold::{InvalidTransition, State, Step, TooWide};
+use checkrein_shared::hold::{InvalidTransition, REMARKS_MAX, State, Step, TooWide};
 use checkrein_shared::id::{DecisionId, HoldId, InstanceId, StandingId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
@@ -42,6 +43,7 @@ pub use approver::Absence;
 pub use consume::{Consume, ConsumeAnswer};
 pub use glass::BreakGlass;
 pub use open::{Open, OpenAnswer};
+pub use remark::Say;
 pub use standing::{End, Standing, Use};
 pub use sweep::sweep;
 pub use vote::Vote;
@@ -150,6 +152,26 @@ pub enum HoldError {
     /// Not somebody else.
     #[error("`{0}` broke the glass or asked for the action: somebody else reviews it")]
     NotIndependent(SpiffeId),
+    /// Nothing is asked about what nobody can answer any more.
+    #[error("hold `{0}` is {1}: people ask, reply and hand on while it is open")]
+    NotOpen(HoldId, State),
+    /// Not somebody else.
+    #[error("`{0}` is you: hand the hold on to somebody else")]
+    ToOneself(SpiffeId),
+    /// Nobody who could do anything with it.
+    #[error("`{to}` may not answer this hold now: {may}")]
+    NotToThem {
+        /// Who.
+        to: SpiffeId,
+        /// Who may, in words.
+        may: String,
+    },
+    /// A reply to nothing.
+    #[error("nobody asks anything about hold `{0}` that has no reply")]
+    NothingAsked(HoldId),
+    /// More than anybody reads.
+    #[error("{REMARKS_MAX} things were said of hold `{0}`, and no more are kept: answer it")]
+    TooManyRemarks(HoldId),
     /// Only approvers are away.
     #[error("`{0}` is no approver of this installation")]
     NotAnApprover(SpiffeId),

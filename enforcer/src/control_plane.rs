@@ -197,7 +197,7 @@ pub(crate) struct HoldNotice {
     pub(crate) action_sha256: Sha256,
     pub(crate) groups: Vec<String>,
     pub(crate) decide_by_ms: u64,
-    /// What a person said when denying.
+    /// What a person said when denying; of an open one, what somebody asks and nobody has answered.
     pub(crate) said: String,
 }
 

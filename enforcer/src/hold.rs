@@ -26,7 +26,7 @@ const UNCLAIMED_MAX: usize = 1_024;
 pub(crate) struct View {
     pub(crate) state: State,
     pub(crate) version: u64,
-    /// What a person said when denying.
+    /// What a person said when denying; of an open one, what somebody asks and nobody has answered.
     pub(crate) said: String,
 }
 
@@ -119,6 +119,11 @@ impl Registry {
 }
 
 impl Waiter {
+    /// What is known of it at this moment.
+    pub(crate) fn seen(&self) -> View {
+        self.view.borrow().clone()
+    }
+
     /// Resolves once the hold is no longer open, with what became of it.
     pub(crate) async fn decided(&mut self) -> View {
         let decided = self

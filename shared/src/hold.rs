@@ -8,6 +8,7 @@
 mod electorate;
 mod glass;
 mod group;
+mod remark;
 mod standing;
 
 use std::fmt;
@@ -25,6 +26,7 @@ use crate::text::shown;
 pub use electorate::{BREAKERS, Barred, Elector, Electorate, Yes};
 pub use glass::{Break, Finding, Review};
 pub use group::{DAY_MINUTES, Escalation, Exclusion, Group, Person, Quiet, Then, Why};
+pub use remark::{REMARKS_MAX, Remark, RemarkKind, asks};
 pub use standing::{Bound, Bounds, STANDING_MS_MAX, STANDING_TIMES_MAX, TOGETHER_MAX, Terms, TooWide};
 
 /// How many holds may be open, per task, agent and group; beyond, the action is denied.
@@ -186,6 +188,8 @@ pub struct Hold {
     pub broken_ms: Option<u64>,
     /// What somebody found who looked at that afterwards.
     pub review: Option<Review>,
+    /// What people said of it to each other.
+    pub remarks: Vec<Remark>,
 }
 
 /// Who may not answer a hold: everyone who asked for the action.

@@ -10,7 +10,7 @@ use deadpool_postgres::ClientWrapper;
 use super::DatabaseError;
 
 /// Every migration, in order; the version is the place in the list.
-const MIGRATIONS: [&str; 28] = [
+const MIGRATIONS: [&str; 29] = [
     include_str!("../../migrations/0001_revision.sql"),
     include_str!("../../migrations/0002_policy.sql"),
     include_str!("../../migrations/0003_fleet.sql"),
@@ -39,6 +39,7 @@ const MIGRATIONS: [&str; 28] = [
     include_str!("../../migrations/0026_count.sql"),
     include_str!("../../migrations/0027_notification.sql"),
     include_str!("../../migrations/0028_hold_before.sql"),
+    include_str!("../../migrations/0029_hold_remark.sql"),
 ];
 
 /// Names the lock that keeps two replicas from migrating at once; any number would do.

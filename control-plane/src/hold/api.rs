@@ -3,6 +3,7 @@
 mod approver;
 mod glass;
 mod numbers;
+mod remark;
 mod standing;
 mod together;
 
@@ -182,6 +183,15 @@ impl HoldService for Holds {
         }))
     }
 
+    async fn remark(
+        &self,
+        request: Request<wire::RemarkRequest>,
+    ) -> Result<Response<wire::RemarkResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let said = remark::remark(self, caller.id, request.into_inner()).await?;
+        Ok(Response::new(said))
+    }
+
     async fn list_standing(
         &self,
         request: Request<wire::ListStandingRequest>,
@@ -298,6 +308,10 @@ impl From<HoldError> for Status {
             HoldError::NotBroken(_) => precondition("NOT_BROKEN", message),
             HoldError::NotOver(_) => precondition("NOT_OVER", message),
             HoldError::Reviewed(..) => precondition("REVIEWED", message),
+            HoldError::NotOpen(..) => precondition("NOT_OPEN", message),
+            HoldError::NothingAsked(_) => precondition("NOTHING_ASKED", message),
+            HoldError::TooManyRemarks(_) => precondition("TOO_MANY_REMARKS", message),
+            HoldError::ToOneself(_) | HoldError::NotToThem { .. } => bad_field("to", message),
             HoldError::NoAbsence => bad_field("until_unix_ms", message),
             HoldError::NotAnApprover(_) => bad_field("approver", message),
             HoldError::Asker(_)

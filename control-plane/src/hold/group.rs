@@ -143,6 +143,21 @@ impl<'h> Moment<'h> {
         allowed.map_err(|barred| self.refusal(barred, approver, true))
     }
 
+    /// Everybody who may answer the hold now.
+    pub(super) fn people(&self) -> BTreeSet<SpiffeId> {
+        let electorate = self.electorate();
+        let groups = self.hold.requirements.iter();
+        let electors = groups.flat_map(|requirement| electorate.electors_now(&requirement.group));
+        electors.map(|elector| elector.person).collect()
+    }
+
+    /// The groups of which two may break the glass for it.
+    pub(super) fn glass_groups(&self) -> BTreeSet<&str> {
+        let groups = self.hold.requirements.iter();
+        let glass = |requirement: &Requirement| self.groups.get(&requirement.group)?.break_glass.as_deref();
+        groups.filter_map(glass).collect()
+    }
+
     /// As whom somebody answers: in the group that a rule names before any other, and in their own place before another's.
     pub(super) fn capacity(&self, approver: &SpiffeId) -> Option<Elector> {
         let electorate = self.electorate();
@@ -169,8 +184,7 @@ impl<'h> Moment<'h> {
                     .iter()
                     .map(|requirement| &*requirement.group);
                 let asked: BTreeSet<&str> = if breaks {
-                    let glass = |name: &str| self.groups.get(name)?.break_glass.as_deref();
-                    groups.filter_map(glass).collect()
+                    self.glass_groups()
                 } else {
                     groups.collect()
                 };

@@ -5,6 +5,7 @@ mod glass;
 mod group;
 pub(super) mod numbers;
 mod read;
+mod remark;
 pub(super) mod standing;
 mod told;
 mod write;
@@ -16,6 +17,7 @@ pub(super) use read::{
     Filter, count_open, denial_of, denial_of_class, events_after, find, find_by_key, list, lock, lock_late,
     lock_of_enforcer, lock_released_before, lock_waiting_of_class, lock_waiting_of_task, standing, task_of,
 };
+pub(super) use remark::{insert_remark, is_said, remark_at};
 pub(super) use told::{steps_after, told};
 pub(super) use write::{
     amend_waiting, approve, bump_version, consume, delete_events, insert, insert_event, record_vote,

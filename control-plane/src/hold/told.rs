@@ -2,10 +2,10 @@
 //!
 //! **Invariant**: reading only, and nothing of an action's arguments. Whoever tells people has no say in what becomes of a hold.
 
-use checkrein_shared::hold::State;
+use checkrein_shared::hold::{Remark, State};
 use checkrein_shared::id::{HoldId, StandingId, TaskId};
 
-use super::store;
+use super::{remark, store};
 use crate::database::{DatabaseError, Transaction};
 
 /// One step of one hold, as people may be told of it.
@@ -74,6 +74,11 @@ pub(crate) async fn steps_after(
     most: i64,
 ) -> Result<Vec<Step>, DatabaseError> {
     store::steps_after(tx, revision, most).await
+}
+
+/// What somebody said with this step; none: it was none of saying something.
+pub(crate) async fn remark_with(tx: &Transaction, step: &Step) -> Result<Option<Remark>, DatabaseError> {
+    remark::at(tx, step.hold, step.version).await
 }
 
 /// What a hold is about, as it stands now.

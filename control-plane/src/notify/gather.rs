@@ -3,7 +3,7 @@
 //! **Invariant**: a step of a hold and a channel make one message, however many replicas gather: the place in the log moves on
 //! in the transaction that writes them, and a second event of the same name is no event.
 
-use checkrein_shared::hold::State;
+use checkrein_shared::hold::{Remark, RemarkKind, State};
 use checkrein_shared::id::{HoldId, NotificationId};
 use tracing::warn;
 
@@ -11,7 +11,7 @@ use super::message::{Facts, rfc3339};
 use super::store::{self, Notice};
 use super::{Kind, Notifier};
 use crate::database::{DatabaseError, Transaction};
-use crate::hold::told::{Step, Told, steps_after, told};
+use crate::hold::told::{Step, Told, remark_with, steps_after, told};
 
 /// So many steps are looked at in one transaction, and so many deadlines.
 pub(super) const STEPS_MAX: i64 = 200;
@@ -60,12 +60,19 @@ impl Notifier {
         let Some(about) = told(tx, step.hold).await? else {
             return Ok(());
         };
-        let Some(kind) = kind_of(step.state, &about) else {
+        let remark = remark_with(tx, step).await?;
+        let kind = match &remark {
+            Some(remark) => kind_of_remark(remark),
+            None => kind_of(step.state, &about),
+        };
+        let Some(kind) = kind else {
             return Ok(());
         };
         let mut facts = facts(step.hold, &about, kind);
-        if step.state != State::Open {
-            facts.said.clone_from(&step.reason);
+        match &remark {
+            Some(remark) => (facts.by, facts.said) = (vec![remark.author.to_string()], said(remark)),
+            None if step.state == State::Open => {}
+            None => facts.said.clone_from(&step.reason),
         }
         let notice = |kind, facts| Notice {
             kind,
@@ -146,6 +153,22 @@ fn kind_of(state: State, about: &Told) -> Option<Kind> {
         State::Cancelled => Some(Kind::HoldCancelled),
         State::Unknown => Some(Kind::HoldUnknown),
         State::Lapsed | State::Consumed | State::Done | State::Failed => None,
+    }
+}
+
+/// What people are told when somebody says something of a hold; none: nothing.
+const fn kind_of_remark(remark: &Remark) -> Option<Kind> {
+    match remark.kind {
+        RemarkKind::Question => Some(Kind::HoldAsked),
+        RemarkKind::HandedOn { .. } => Some(Kind::HoldHandedOn),
+        RemarkKind::Reply => None,
+    }
+}
+
+fn said(remark: &Remark) -> String {
+    match &remark.kind {
+        RemarkKind::HandedOn { to } => format!("to {to}: {}", remark.text),
+        RemarkKind::Question | RemarkKind::Reply => remark.text.clone(),
     }
 }
 

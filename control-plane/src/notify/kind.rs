@@ -6,8 +6,8 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use Kind::{
-    HoldApproved, HoldCancelled, HoldDenied, HoldExpired, HoldGlassBroken, HoldOpened, HoldReminder,
-    HoldUnknown, StandingGiven, StandingRevoked, StandingUsed, Test,
+    HoldApproved, HoldAsked, HoldCancelled, HoldDenied, HoldExpired, HoldGlassBroken, HoldHandedOn,
+    HoldOpened, HoldReminder, HoldUnknown, StandingGiven, StandingRevoked, StandingUsed, Test,
 };
 
 /// A kind of event.
@@ -17,6 +17,10 @@ pub enum Kind {
     HoldOpened,
     /// It still does, and its deadline is near.
     HoldReminder,
+    /// Somebody has to know more before they answer.
+    HoldAsked,
+    /// Somebody wants somebody else to answer.
+    HoldHandedOn,
     /// People said yes.
     HoldApproved,
     /// Two people let it happen over others whose answer was missing.
@@ -46,12 +50,24 @@ pub struct InvalidKind(String);
 
 /// Each kind: its word in configs and events, what a message about it begins with, whether channels that ask for nothing in
 /// particular hear of it.
-const TABLE: [(Kind, &str, &str, bool); 12] = [
+const TABLE: [(Kind, &str, &str, bool); 14] = [
     (HoldOpened, "hold.opened", "An action waits for your answer", true),
     (
         HoldReminder,
         "hold.reminder",
         "An action still waits, and its deadline is near",
+        true,
+    ),
+    (
+        HoldAsked,
+        "hold.asked",
+        "Somebody asks something before an action is answered",
+        true,
+    ),
+    (
+        HoldHandedOn,
+        "hold.handed_on",
+        "An action that waits was handed on",
         true,
     ),
     (HoldApproved, "hold.approved", "An action was approved", true),
@@ -109,7 +125,7 @@ impl Kind {
 
     /// Whether there is still something to be done in time.
     pub const fn awaits_an_answer(self) -> bool {
-        matches!(self, HoldOpened | HoldReminder)
+        matches!(self, HoldOpened | HoldReminder | HoldAsked | HoldHandedOn)
     }
 
     /// What a channel hears of that asks for nothing in particular.

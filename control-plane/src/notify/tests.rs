@@ -17,6 +17,8 @@ fn every_kind_has_one_row_and_its_word_names_it() {
     for word in [
         "hold.opened",
         "hold.reminder",
+        "hold.asked",
+        "hold.handed_on",
         "hold.approved",
         "hold.glass_broken",
         "hold.denied",

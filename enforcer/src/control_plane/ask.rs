@@ -11,6 +11,7 @@ use checkrein_proto::task::v1::task_service_client::TaskServiceClient;
 use checkrein_shared::Generation;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::Cause;
+use checkrein_shared::hold::{Remark, State, asks};
 use checkrein_shared::id::ProofId;
 use checkrein_shared::ledger::{CameFrom, Fingerprint, Ledger, Seen};
 use checkrein_shared::wire::{
@@ -300,8 +301,19 @@ fn notice(hold: hold_wire::Hold) -> Result<HoldNotice, AskError> {
         action_sha256: Sha256::try_from(&*action.action_sha256).map_err(|error| not_understood(&error))?,
         groups,
         decide_by_ms: hold.decide_by_unix_ms,
-        said: hold.denial_reason,
+        said: match state {
+            State::Open => question(&hold.remarks),
+            _ => hold.denial_reason,
+        },
     })
+}
+
+/// What somebody asks and nobody has answered. One that can't be read is nothing to an agent: it decides nothing.
+fn question(remarks: &[hold_wire::Remark]) -> String {
+    let remarks = remarks.iter().filter_map(|remark| Remark::try_from(remark).ok());
+    let remarks: Vec<Remark> = remarks.collect();
+    let question = Remark::unanswered(&remarks);
+    question.map_or_else(String::new, |one| asks(one.author.as_str(), &one.text))
 }
 
 fn not_understood(error: &dyn std::fmt::Display) -> AskError {

@@ -82,12 +82,12 @@ async fn wait(
     ask: OpenHold,
 ) -> Answer {
     let known = View::of(notice);
-    let Some(waiter) = waiter(core, &case, notice, known) else {
-        return Answer::Hold(held);
+    let Some(mut waiter) = waiter(core, &case, notice, known.clone()) else {
+        return Answer::Hold(asked(held, &known));
     };
     // Nothing is released yet while this waits: whichever comes first is the answer.
     let decided = tokio::select! {
-        decided = until_decided(core, &case, waiter, notice) => decided,
+        decided = until_decided(core, &case, &mut waiter, notice) => decided,
         stopped = taken_back(core, chain) => {
             let weighed = core.weigh(&case).denied(Refusal::new(stopped.cause, stopped.reason));
             return core.deny_held(&case, weighed, Some(notice.id));
@@ -101,9 +101,9 @@ async fn wait(
                 let weighed = core.weigh(&case).denied(refusal);
                 return core.deny_held(&case, weighed, Some(notice.id));
             }
-            _ => return Answer::Hold(held),
+            _ => return Answer::Hold(asked(held, &waiter.seen())),
         },
-        None => return Answer::Hold(held),
+        None => return Answer::Hold(asked(held, &waiter.seen())),
     };
     let weighed = core.weigh(&case);
     answer_decided(core, case, weighed, notice, &decided).await
@@ -117,10 +117,23 @@ fn waiter(core: &Core, case: &Case, notice: &HoldNotice, known: View) -> Option<
     }
 }
 
-async fn until_decided(core: &Core, case: &Case, mut waiter: Waiter, notice: &HoldNotice) -> Option<View> {
+async fn until_decided(core: &Core, case: &Case, waiter: &mut Waiter, notice: &HoldNotice) -> Option<View> {
     let left_ms = notice.decide_by_ms.saturating_sub(core.clock.wall_ms());
     let patience = case.wait.min(Duration::from_millis(left_ms) + DEADLINE_GRACE);
     timeout(patience, waiter.decided()).await.ok()
+}
+
+/// What waits for people, with what one of them asks: it is their word that is passed on, and it decides nothing.
+fn asked(mut held: Held, view: &View) -> Held {
+    if view.state == State::Open && !view.said.is_empty() {
+        let told = format!(
+            ". Nobody has said yes or no yet. A person has a question first: {}. Tell the user; if the task was meant \
+             otherwise, have it amended or ended",
+            view.said
+        );
+        held.decided.reason.push_str(&told);
+    }
+    held
 }
 
 fn deadline_passed(core: &Core, notice: &HoldNotice) -> bool {

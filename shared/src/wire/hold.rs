@@ -6,7 +6,7 @@ use checkrein_proto::hold::v1 as wire;
 use super::{InvalidMessage, ids, parsed_ids, reversibility_to_wire, text};
 use crate::action::{ActionIdentity, MaskedArguments, Sha256};
 use crate::decision::OutcomeResult;
-use crate::hold::{Hold, Requirement, State, Vote};
+use crate::hold::{Hold, Remark, RemarkKind, Requirement, State, Vote};
 
 impl From<&Requirement> for wire::Requirement {
     fn from(requirement: &Requirement) -> Self {
@@ -80,6 +80,39 @@ impl From<&Vote> for wire::Vote {
     }
 }
 
+impl From<&Remark> for wire::Remark {
+    fn from(remark: &Remark) -> Self {
+        Self {
+            author: remark.author.to_string(),
+            text: remark.text.clone(),
+            to: match &remark.kind {
+                RemarkKind::HandedOn { to } => to.to_string(),
+                RemarkKind::Question | RemarkKind::Reply => String::new(),
+            },
+            remarked_unix_ms: remark.remarked_ms,
+            replies: remark.kind == RemarkKind::Reply,
+        }
+    }
+}
+
+impl TryFrom<&wire::Remark> for Remark {
+    type Error = InvalidMessage;
+
+    fn try_from(remark: &wire::Remark) -> Result<Self, InvalidMessage> {
+        let kind = match (&*remark.to, remark.replies) {
+            ("", false) => RemarkKind::Question,
+            ("", true) => RemarkKind::Reply,
+            (to, _) => RemarkKind::HandedOn { to: to.parse()? },
+        };
+        Ok(Self {
+            author: remark.author.parse()?,
+            kind,
+            text: remark.text.clone(),
+            remarked_ms: remark.remarked_unix_ms,
+        })
+    }
+}
+
 impl From<&Hold> for wire::Hold {
     fn from(hold: &Hold) -> Self {
         let outcome = match hold.state {
@@ -112,6 +145,8 @@ impl From<&Hold> for wire::Hold {
             may_answer: Vec::new(),
             asked: Vec::new(),
             glass: super::approver::glass(hold),
+            remarks: hold.remarks.iter().map(Into::into).collect(),
+            glass_groups: Vec::new(),
             reversibility: reversibility_to_wire(hold.reversibility),
         }
     }

@@ -11,6 +11,7 @@ mod numbers;
 mod page;
 mod races;
 mod register;
+mod remarks;
 mod removed;
 mod settle;
 mod standing;

@@ -177,6 +177,13 @@ impl HoldService for State {
         Err(Status::unimplemented("nothing is answered together here"))
     }
 
+    async fn remark(
+        &self,
+        _: Request<hold::RemarkRequest>,
+    ) -> Result<Response<hold::RemarkResponse>, Status> {
+        Err(Status::unimplemented("nothing is said here"))
+    }
+
     async fn list_standing(
         &self,
         _: Request<hold::ListStandingRequest>,

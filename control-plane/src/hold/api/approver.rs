@@ -36,6 +36,8 @@ pub(super) async fn whole(tx: &Transaction, hold: &Hold) -> Result<wire::Hold, D
         };
         encoded.asked.extend(also.into_iter().map(asked));
     }
+    let glass = moment.glass_groups().into_iter().map(str::to_owned);
+    encoded.glass_groups = glass.collect();
     Ok(encoded)
 }
 

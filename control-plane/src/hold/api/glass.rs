@@ -19,7 +19,7 @@ pub(super) async fn break_glass(
         hold: parse_id(&request.hold_id)?,
         approver,
         shown: parse_hash(&request.action_sha256)?,
-        reason: reason(request.reason)?,
+        reason: said("reason", request.reason)?,
     };
     let hold = holds.break_glass(&glass).await?;
     Ok(wire::BreakGlassResponse {
@@ -46,7 +46,7 @@ pub(super) async fn review(
     let review = Review {
         by,
         finding,
-        reason: reason(request.reason)?,
+        reason: said("reason", request.reason)?,
         reviewed_ms: 0,
     };
     let hold = holds.review(parse_id(&request.hold_id)?, &review).await?;
@@ -55,14 +55,12 @@ pub(super) async fn review(
     })
 }
 
-/// Both are done in the open: nobody does either without saying why.
-fn reason(reason: String) -> Result<String, Status> {
-    text("reason", &reason)?;
-    if reason.trim().is_empty() || reason.len() > REASON_BYTES_MAX {
-        return Err(bad_field(
-            "reason",
-            format!("say why, in at most {REASON_BYTES_MAX} bytes"),
-        ));
+/// What is done in the open is said in words: nobody does it without any.
+pub(super) fn said(field: &str, words: String) -> Result<String, Status> {
+    text(field, &words)?;
+    if words.trim().is_empty() || words.len() > REASON_BYTES_MAX {
+        let why = format!("say it in words, in at most {REASON_BYTES_MAX} bytes");
+        return Err(bad_field(field, why));
     }
-    Ok(reason)
+    Ok(words)
 }

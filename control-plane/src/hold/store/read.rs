@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use checkrein_shared::action::{ActionIdentity, MaskedArguments, Sha256};
-use checkrein_shared::hold::{Hold, Requirement, State, Vote};
+use checkrein_shared::hold::{Hold, Requirement, State, Vote, asks};
 use checkrein_shared::id::{DecisionId, Generation, HoldId, InstanceId, StandingId, TaskId};
 use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::policy::Reversibility;
@@ -14,8 +14,8 @@ use super::super::open::OpenCounts;
 use super::super::sweep::{OUTCOME_GRACE, SWEEP_ROWS_MAX};
 use super::super::vote::waits;
 use super::super::{HoldEvent, Open};
-use super::glass;
 use super::standing::vote;
+use super::{glass, remark};
 use crate::database::{
     DatabaseError, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, signed, unsigned,
 };
@@ -327,14 +327,29 @@ pub(in super::super) async fn standing(
     ids: &[HoldId],
 ) -> Result<Vec<HoldEvent>, DatabaseError> {
     let read = "-- hold.standing
-        SELECT 0::bigint AS revision, id AS hold_id, enforcer, state, version, coalesce(denial_reason, '') AS reason
-        FROM hold WHERE id = ANY ($1) AND enforcer = $2";
+        SELECT 0::bigint AS revision, id AS hold_id, enforcer, state, version, coalesce(denial_reason, '') AS reason,
+               asked.author AS asked_by, asked.remark AS asked
+        FROM hold LEFT JOIN LATERAL (
+            SELECT author, remark, kind FROM hold_remark
+            WHERE hold_id = hold.id AND kind <> 'handed_on' ORDER BY ordinal DESC LIMIT 1) asked
+            ON hold.state = 'open' AND asked.kind = 'question'
+        WHERE hold.id = ANY ($1) AND hold.enforcer = $2";
     let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
     let rows = tx
         .query(read, &[&ids, &enforcer])
         .await
         .map_err(|source| tx.failed(source))?;
-    rows.iter().map(event).collect()
+    let standing = |row: &Row| {
+        let question: (Option<&str>, Option<&str>) = (row.get("asked_by"), row.get("asked"));
+        let (Some(author), Some(text)) = question else {
+            return event(row);
+        };
+        Ok(HoldEvent {
+            reason: asks(author, text),
+            ..event(row)?
+        })
+    };
+    rows.iter().map(standing).collect()
 }
 
 fn event(row: &Row) -> Result<HoldEvent, DatabaseError> {
@@ -410,6 +425,7 @@ async fn whole(tx: &Transaction, row: &Row) -> Result<Hold, DatabaseError> {
         breaks: glass::breaks(tx, id).await?,
         broken_ms: moment_ms_opt(row, "broken_at"),
         review: glass::review(tx, id).await?,
+        remarks: remark::remarks(tx, id).await?,
     })
 }
 

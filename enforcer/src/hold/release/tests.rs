@@ -139,6 +139,40 @@ async fn a_caller_waits_no_longer_than_it_said() {
     assert!(bench.holds.open().is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_person_asks_meanwhile_is_told_as_theirs_and_nothing_of_it_is_recorded_or_let_through() {
+    let (bench, id) = bench_with_hold(State::Open);
+    let before = bench
+        .gate
+        .authorize(bench.pay(500).call_id("call-1"))
+        .await
+        .unwrap();
+    let answer = answered_with(
+        &bench,
+        id,
+        State::Open,
+        "`bob` asks: \u{201c}which invoice?\u{201d}",
+    )
+    .await;
+    assert_eq!(
+        (answer.verdict(), answer.decided().cause),
+        (Verdict::Hold, Cause::Held)
+    );
+    let told = &answer.decided().reason;
+    assert!(told.starts_with(&before.decided().reason), "{told}");
+    assert!(
+        told.contains("A person has a question first: `bob` asks: \u{201c}which invoice?\u{201d}"),
+        "{told}"
+    );
+    let recorded = decisions(&bench);
+    assert!(
+        recorded
+            .iter()
+            .all(|decision| decision.reason == before.decided().reason)
+    );
+    assert_eq!(bench.authority.consumed(), 0);
+}
+
 #[tokio::test]
 async fn every_end_but_approval_denies_with_its_own_words() {
     let ends = [

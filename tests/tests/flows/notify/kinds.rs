@@ -1,14 +1,14 @@
 //! What people are told of, and when.
 
 use checkrein_proto::hold::v1::bound::How;
-use checkrein_proto::hold::v1::{Bound, Hold, RevokeStandingRequest, State, Terms};
+use checkrein_proto::hold::v1::{Bound, Hold, RemarkRequest, RevokeStandingRequest, State, Terms};
 use checkrein_tests::fresh_key;
 
 use super::receiver::Receiver;
 use super::{Telling, webhook};
 use crate::flows::hold::groups;
 
-const ALL: &str = r#"events = ["hold.opened", "hold.reminder", "hold.approved", "hold.denied", "hold.expired",
+const ALL: &str = r#"events = ["hold.opened", "hold.reminder", "hold.asked", "hold.handed_on", "hold.approved", "hold.denied", "hold.expired",
     "hold.cancelled", "hold.unknown", "standing.given", "standing.used", "standing.revoked", "hold.glass_broken"]"#;
 
 /// Everything that was told since, as `event: what was said`.
@@ -114,6 +114,46 @@ async fn broken_glass_is_told_as_such_with_who_broke_it() {
         told(&scene, &mut receiver).await,
         ["hold.glass_broken: approved by breaking the glass"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_and_a_handing_on_are_told_once_with_who_said_it_and_a_reply_is_not() {
+    let scene = Telling::set().await;
+    let mut receiver = Receiver::plain().await;
+    let hold = scene.asking.held("call", "US13").await;
+    assert_eq!(told(&scene, &mut receiver).await, ["hold.opened: "]);
+    let bob = scene.asking.world.approver("bob").await.unwrap();
+    let question = RemarkRequest {
+        hold_id: hold.hold_id.clone(),
+        action_sha256: hold.action.unwrap().action_sha256,
+        text: "which\u{202e} invoice?".to_owned(),
+        idempotency_key: fresh_key(),
+        ..RemarkRequest::default()
+    };
+    let carol = "spiffe://acme.example/approver/carol";
+    let handed = RemarkRequest {
+        to: carol.to_owned(),
+        text: "on leave".to_owned(),
+        idempotency_key: fresh_key(),
+        ..question.clone()
+    };
+    let reply = RemarkRequest {
+        replies: true,
+        idempotency_key: fresh_key(),
+        ..question.clone()
+    };
+    for request in [question, handed, reply] {
+        bob.holds().remark(request).await.unwrap();
+    }
+    let news = told(&scene, &mut receiver).await;
+    assert_eq!(
+        news,
+        [
+            "hold.asked: which\u{fffd} invoice?".to_owned(),
+            format!("hold.handed_on: to {carol}: on leave")
+        ]
+    );
+    assert_eq!(told(&scene, &mut receiver).await, [""; 0]);
 }
 
 /// The same payment again, twice.
