@@ -13,6 +13,7 @@ mod answer;
 mod approvals;
 mod assets;
 mod chart;
+mod coded;
 mod cookie;
 mod decisions;
 mod door;
@@ -26,6 +27,7 @@ mod numbers;
 mod page;
 mod parts;
 mod policies;
+mod remark;
 mod serve;
 mod sign_in;
 mod tasks;
@@ -89,6 +91,7 @@ pub fn routes() -> Vec<Route> {
     const VOTE: &str = "/checkrein.hold.v1.HoldService/Vote";
     const VOTE_ALL: &str = "/checkrein.hold.v1.HoldService/VoteAll";
     const BREAK_GLASS: &str = "/checkrein.hold.v1.HoldService/BreakGlass";
+    const REMARK: &str = "/checkrein.hold.v1.HoldService/Remark";
     const REVIEW: &str = "/checkrein.hold.v1.HoldService/Review";
     const LIST_STANDING: &str = "/checkrein.hold.v1.HoldService/ListStanding";
     const REVOKE_STANDING: &str = "/checkrein.hold.v1.HoldService/RevokeStanding";
@@ -110,6 +113,9 @@ pub fn routes() -> Vec<Route> {
         Route::get("/holds/{id}/state", Some(SHOW), hold::state),
         Route::post("/holds/{id}/approve", Some(VOTE), answer::approve),
         Route::post("/holds/{id}/deny", Some(VOTE), answer::deny),
+        Route::post("/holds/{id}/ask", Some(REMARK), remark::ask),
+        Route::post("/holds/{id}/reply", Some(REMARK), remark::reply),
+        Route::post("/holds/{id}/hand-on", Some(REMARK), remark::hand_on),
         Route::post("/holds/{id}/break-glass", Some(BREAK_GLASS), glass::break_it),
         Route::post("/holds/{id}/review", Some(REVIEW), glass::review),
         Route::get("/together/{id}", Some(LIST), together::page),

@@ -4,6 +4,7 @@
 //! **Invariant**: text that an agent had a hand in can't hide or reorder itself: whatever would is shown as an escape.
 
 mod action;
+mod holds;
 mod rates;
 mod states;
 mod times;
@@ -14,6 +15,7 @@ use wire::bound::How;
 
 pub use action::Unreadable;
 pub(crate) use action::{ShownAction, brief, is_masked, pretty, pretty_value};
+pub(crate) use holds::{Handed, handed, quorum_words, remarks, undo_brief, undo_words};
 pub(crate) use rates::{expired_share, interruption_rate};
 pub(crate) use states::{
     UNRECOGNISED, grant_origin, hold_word, is_behind, outcome_word, stage_word, task_word, tier_word,

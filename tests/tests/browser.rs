@@ -19,6 +19,8 @@ mod scene;
 mod sign_in;
 #[path = "browser/story.rs"]
 mod story;
+#[path = "browser/talking.rs"]
+mod talking;
 #[path = "browser/together.rs"]
 mod together;
 #[path = "browser/watched.rs"]

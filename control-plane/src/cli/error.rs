@@ -6,7 +6,7 @@ use std::io;
 use thiserror::Error;
 
 use super::client::{ConfigError, ConnectError};
-use super::hold::VoteError;
+use super::hold::{RemarkError, VoteError};
 use super::identity::IdentityError;
 use super::join::JoinError;
 use super::policy::PackError;
@@ -43,6 +43,9 @@ pub enum Error {
     /// A vote that was not cast.
     #[error(transparent)]
     Vote(#[from] VoteError),
+    /// A remark that was not made.
+    #[error(transparent)]
+    Remark(#[from] RemarkError),
     /// A grant, or the key of whoever holds it.
     #[error(transparent)]
     Grant(#[from] GrantError),
@@ -79,6 +82,7 @@ impl Error {
             Self::Join(_) => "not_joined",
             Self::Pack(_) => "invalid_pack",
             Self::Vote(_) => "not_voted",
+            Self::Remark(_) => "not_said",
             Self::Grant(_) => "invalid_grant",
             Self::Settings(_) => "invalid_settings",
             Self::Serve(_) => "serve",

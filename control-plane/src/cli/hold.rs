@@ -5,6 +5,7 @@
 mod glass;
 mod numbers;
 mod people;
+mod remark;
 mod show;
 mod terms;
 mod together;
@@ -13,7 +14,6 @@ mod vote;
 
 use checkrein_proto::hold::v1::hold_service_client::HoldServiceClient;
 use checkrein_proto::hold::v1::{self as wire, ListRequest, ShowRequest};
-use checkrein_proto::task::v1::TaskLabel;
 use checkrein_shared::hold::State;
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -26,6 +26,8 @@ use super::values::LIMIT_DEFAULT;
 use super::{Error, Invocation, Outcome};
 use crate::cli::client::Connection;
 use crate::words::hold_word;
+pub(super) use remark::RemarkError;
+use show::Shown;
 use terms::TermsArgs;
 use together::Which;
 use view::HoldView;
@@ -59,6 +61,15 @@ enum Command {
         after_help = "Example:\n  checkrein hold deny hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --reason 'not our supplier'\n  checkrein hold deny --like hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --reason 'not our supplier'"
     )]
     Deny(DenyArgs),
+    /// Ask something before it is answered; the agent is told, and everybody who sees it
+    #[command(after_help = remark::ASK_EXAMPLE)]
+    Ask(remark::AskArgs),
+    /// Say what was asked
+    #[command(after_help = remark::REPLY_EXAMPLE)]
+    Reply(remark::ReplyArgs),
+    /// Hand it on to somebody else who may answer it
+    #[command(after_help = remark::HAND_EXAMPLE)]
+    Hand(remark::HandArgs),
     /// Let it happen although those who were asked did not answer: two people, in the open, reviewed afterwards
     #[command(after_help = glass::BREAK_EXAMPLE)]
     BreakGlass(glass::BreakArgs),
@@ -147,12 +158,11 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     match args.command {
         Command::List(args) => list(client, args, invocation).await,
         Command::Show { id } => {
-            let (hold, labels, offer) = find(client, id).await?;
+            let shown = find(client, id).await?;
             let now_ms = invocation.now_ms();
-            let document = HoldView::of(&hold).in_task_with(&labels);
-            invocation.answer(&document, |paint| {
-                let mut page = show::page(&hold, &labels, now_ms, paint);
-                if let Some(offer) = &offer {
+            invocation.answer(&HoldView::of_shown(&shown), |paint| {
+                let mut page = show::page(&shown, now_ms, paint);
+                if let Some(offer) = &shown.offer {
                     page.push('\n');
                     page.push_str(&terms::offered(offer, paint));
                 }
@@ -176,6 +186,9 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
             let again = TermsArgs::default();
             answer(client, (args.ids, args.like), word, (again, args.yes), invocation).await
         }
+        Command::Ask(args) => remark::say(client, remark::Said::Ask(args), invocation).await,
+        Command::Reply(args) => remark::say(client, remark::Said::Reply(args), invocation).await,
+        Command::Hand(args) => remark::say(client, remark::Said::Hand(args), invocation).await,
         Command::BreakGlass(args) => glass::break_glass(client, args, invocation).await,
         Command::Review(args) => glass::review(client, args, invocation).await,
     }
@@ -203,14 +216,15 @@ async fn answer(
     together::cast(client, which, &word, yes, invocation).await
 }
 
-/// The hold, what its task carries, and what a standing approval of it could allow.
-async fn find(
-    mut client: HoldServiceClient<Connection>,
-    hold_id: String,
-) -> Result<(wire::Hold, Vec<TaskLabel>, Option<wire::Offer>), Error> {
+/// The hold, and what stands with it.
+async fn find(mut client: HoldServiceClient<Connection>, hold_id: String) -> Result<Shown, Error> {
     let shown = client.show(ShowRequest { hold_id }).await?.into_inner();
-    let hold = shown.hold.ok_or(Error::Incomplete("hold"))?;
-    Ok((hold, shown.labels, shown.offer))
+    Ok(Shown {
+        hold: shown.hold.ok_or(Error::Incomplete("hold"))?,
+        labels: shown.labels,
+        offer: shown.offer,
+        before: shown.before,
+    })
 }
 
 async fn list(
@@ -258,6 +272,7 @@ fn table(holds: &[wire::Hold], now_ms: u64, paint: Paint) -> String {
         "WAITS FOR",
         "UNTIL",
         "MAY ANSWER",
+        "SAID",
         "GLASS",
     ]);
     for hold in holds {
@@ -281,6 +296,7 @@ fn table(holds: &[wire::Hold], now_ms: u64, paint: Paint) -> String {
             Cell::from(groups.join(", ")),
             Cell::from(relative(until_ms, now_ms)),
             Cell::from(people::names(hold)),
+            Cell::from(remark::word(hold)),
             Cell::from(people::glass_word(hold)).styled(Style::Bad),
         ]);
     }

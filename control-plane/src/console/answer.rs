@@ -7,7 +7,7 @@ use checkrein_proto::hold::v1::bound::How;
 use checkrein_proto::hold::v1::{Bound, Terms, VoteRequest};
 use tonic::Status;
 
-use super::hold::not_counted;
+use super::hold::{Typed, not_counted};
 use super::page::Trouble;
 use super::visit::{Posted, Visit};
 use crate::api::bad_field;
@@ -19,7 +19,7 @@ pub(super) async fn approve(visit: Visit, Path(id): Path<String>, posted: Posted
     let request = request(&id, true, &posted);
     match cast(&visit, request).await {
         Ok(()) => Redirect::to(&format!("/holds/{id}?said=yes")).into_response(),
-        Err(trouble) => not_counted(&visit, id, trouble, "").await,
+        Err(trouble) => not_counted(&visit, id, trouble, Typed::default()).await,
     }
 }
 
@@ -28,7 +28,13 @@ pub(super) async fn deny(visit: Visit, Path(id): Path<String>, posted: Posted) -
     let request = request(&id, false, &posted);
     match cast(&visit, request).await {
         Ok(()) => Redirect::to(&format!("/holds/{id}?said=no")).into_response(),
-        Err(trouble) => not_counted(&visit, id, trouble, posted.one("reason")).await,
+        Err(trouble) => {
+            let typed = Typed {
+                form: "deny",
+                text: posted.text("reason"),
+            };
+            not_counted(&visit, id, trouble, typed).await
+        }
     }
 }
 

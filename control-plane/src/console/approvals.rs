@@ -5,6 +5,7 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use checkrein_proto::hold::v1::{ListStandingRequest, RevokeStandingRequest, Standing, StandingState};
 
+use super::coded::Coded;
 use super::page::{Frame, Place, Trouble, ok};
 use super::visit::{Posted, Visit, fresh_key};
 use crate::words::{bound_words, relative, rfc3339, visible};
@@ -31,7 +32,7 @@ struct Row {
     agent: String,
     user: String,
     task: String,
-    bounds: Vec<String>,
+    bounds: Vec<Coded>,
     labels: String,
     approvers: String,
     used: u32,
@@ -91,7 +92,7 @@ impl Row {
             bounds: standing
                 .bounds
                 .iter()
-                .map(|bound| visible(&bound_words(bound)))
+                .map(|bound| Coded::of(&bound_words(bound)))
                 .collect(),
             labels: standing
                 .labels

@@ -6,7 +6,7 @@ use checkrein_proto::hold::v1::{BreakGlassRequest, Finding, ReviewRequest};
 use tonic::Status;
 
 use super::answer::shown_hash;
-use super::hold::not_counted;
+use super::hold::{Typed, not_counted};
 use super::page::Trouble;
 use super::visit::{Posted, Visit};
 use crate::api::bad_field;
@@ -22,7 +22,7 @@ pub(super) async fn break_it(visit: Visit, Path(id): Path<String>, posted: Poste
         };
         visit.entrance.holds().break_glass(request).await
     };
-    answered(said.await.map(drop), &visit, id).await
+    answered(said.await.map(drop), &visit, id, ("break-glass", &posted)).await
 }
 
 /// `POST /holds/{id}/review`
@@ -36,13 +36,24 @@ pub(super) async fn review(visit: Visit, Path(id): Path<String>, posted: Posted)
         };
         visit.entrance.holds().review(request).await
     };
-    answered(said.await.map(drop), &visit, id).await
+    answered(said.await.map(drop), &visit, id, ("review", &posted)).await
 }
 
-async fn answered(said: Result<(), Status>, visit: &Visit, id: String) -> Response {
+async fn answered(
+    said: Result<(), Status>,
+    visit: &Visit,
+    id: String,
+    (form, posted): (&'static str, &Posted),
+) -> Response {
     match said {
         Ok(()) => Redirect::to(&format!("/holds/{id}")).into_response(),
-        Err(status) => not_counted(visit, id, Trouble::from(status), "").await,
+        Err(status) => {
+            let typed = Typed {
+                form,
+                text: posted.text("reason"),
+            };
+            not_counted(visit, id, Trouble::from(status), typed).await
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use checkrein_proto::task::v1::{ShowRequest as TaskShowRequest, Task};
 use serde::Deserialize;
 use tonic::{Code, Status};
 
+use super::coded::Coded;
 use super::page::{Frame, Place, Trouble, ok, shown};
 use super::visit::{Visit, fresh_key};
 use crate::words::visible;
@@ -29,11 +30,19 @@ struct HoldPage {
     /// Goes with an answer, so that a second click is the same answer.
     key: String,
     /// What went wrong with an answer.
-    trouble: Option<String>,
+    trouble: Option<Coded>,
     /// What came of one.
     came: Option<&'static str>,
     /// What was typed before, so that nothing is typed twice.
-    reason: String,
+    typed: Typed,
+}
+
+/// What somebody typed into a form that came back.
+#[derive(Debug, Default)]
+pub(super) struct Typed {
+    /// The last part of its address.
+    pub form: &'static str,
+    pub text: String,
 }
 
 /// Where it stands, and no form for an answer that nobody can give any more.
@@ -61,6 +70,9 @@ pub(super) async fn page(
         Some("no") => Some(
             "Your no was counted. The agent is told, and will not be asked about this again in its task.",
         ),
+        Some("ask") => Some("Your question was put. Everybody who sees this hold is told, and the agent."),
+        Some("reply") => Some("Your reply was put."),
+        Some("hand-on") => Some("It was handed on. You may still answer it."),
         _ => None,
     };
     Ok(ok(&page))
@@ -74,11 +86,11 @@ pub(super) async fn state(visit: Visit, Path(id): Path<String>) -> Result<Respon
 }
 
 /// The page again, after an answer that was not counted.
-pub(super) async fn not_counted(visit: &Visit, id: String, trouble: Trouble, reason: &str) -> Response {
+pub(super) async fn not_counted(visit: &Visit, id: String, trouble: Trouble, typed: Typed) -> Response {
     match HoldPage::read(visit, id).await {
         Ok(mut page) => {
-            page.trouble = Some(trouble.said().to_owned());
-            reason.clone_into(&mut page.reason);
+            page.trouble = Some(Coded::of(trouble.said()));
+            page.typed = typed;
             shown(trouble.code(), &page)
         }
         Err(_) => axum::response::IntoResponse::into_response(trouble),
@@ -86,6 +98,15 @@ pub(super) async fn not_counted(visit: &Visit, id: String, trouble: Trouble, rea
 }
 
 impl HoldPage {
+    /// What was typed into this form.
+    fn typed(&self, form: &str) -> &str {
+        if self.typed.form == form {
+            &self.typed.text
+        } else {
+            ""
+        }
+    }
+
     async fn read(visit: &Visit, id: String) -> Result<Self, Trouble> {
         let shown = find(visit, id).await?;
         let hold = shown.hold.clone().unwrap_or_default();
@@ -105,7 +126,7 @@ impl HoldPage {
             key: fresh_key(),
             trouble: None,
             came: None,
-            reason: String::new(),
+            typed: Typed::default(),
         })
     }
 }

@@ -7,10 +7,12 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
 use checkrein_proto::hold::v1::{Hold, ListRequest, State};
+use checkrein_shared::hold::Remark;
 
+use super::coded::Coded;
 use super::page::{Frame, Place, Trouble, ok, shown};
 use super::visit::Visit;
-use crate::words::{brief, relative, rfc3339, visible};
+use crate::words::{Handed, brief, handed, quorum_words, relative, remarks, rfc3339, undo_brief, visible};
 
 /// So many are shown; of more, that there are.
 const SHOWN_MAX: u32 = 200;
@@ -43,7 +45,7 @@ struct Lot {
     agent: String,
     user: String,
     environment: String,
-    reason: String,
+    reason: Coded,
     /// So that one can be told from another.
     with: String,
     until: String,
@@ -52,6 +54,10 @@ struct Lot {
     missing: String,
     has_glass: bool,
     danger: &'static str,
+    /// Who handed it to whom, as this person sees it.
+    handed: Handed,
+    /// Somebody asks something about it, and nobody has replied.
+    asked_by: Option<String>,
     like: (String, Bytes, Bytes),
 }
 
@@ -79,10 +85,14 @@ impl Waiting {
             .holds
             .iter()
             .filter(|hold| hold.decide_by_unix_ms > visit.now_ms);
-        let (own, others): (Vec<&Hold>, Vec<&Hold>) = waiting.partition(|hold| visit.may_answer(hold));
+        // What they handed on is somebody else's to look at, although they may still answer it.
+        let (own, others): (Vec<&Hold>, Vec<&Hold>) = waiting.partition(|hold| {
+            let handed = handed(&remarks(hold), |id| visit.is(id));
+            visit.may_answer(hold) && !matches!(handed, Handed::To(_))
+        });
         Ok(Self {
-            own: lots(&own, visit.now_ms),
-            others: lots(&others, visit.now_ms),
+            own: lots(&own, visit),
+            others: lots(&others, visit),
             more: !page.next_page_token.is_empty(),
             is_fragment,
         })
@@ -101,39 +111,37 @@ impl Waiting {
 }
 
 impl Lot {
-    fn of(hold: &Hold, now_ms: u64) -> Self {
+    fn of(hold: &Hold, visit: &Visit) -> Self {
         let action = hold.action.clone().unwrap_or_default();
-        let missing = hold.requirements.iter().map(|requirement| {
-            let people = if requirement.quorum == 1 { "one" } else { "people" };
-            match requirement.quorum {
-                1 => format!("{people} of {}", visible(&requirement.group)),
-                quorum => format!("{quorum} {people} of {}", visible(&requirement.group)),
-            }
-        });
+        let missing = hold.requirements.iter().map(quorum_words);
+        let said = remarks(hold);
+        let question = Remark::unanswered(&said);
         Self {
             id: visible(&hold.hold_id),
             tool: visible(&action.tool),
             agent: short(&action.agent),
             user: visible(&action.user),
             environment: visible(&hold.environment),
-            reason: visible(&hold.reason),
+            reason: Coded::of(&hold.reason),
             with: brief(&action.arguments),
             until: rfc3339(hold.decide_by_unix_ms).unwrap_or_default(),
-            until_said: relative(hold.decide_by_unix_ms, now_ms),
+            until_said: relative(hold.decide_by_unix_ms, visit.now_ms),
             count: 1,
             missing: missing.collect::<Vec<_>>().join(", "),
             has_glass: hold.glass.is_some(),
-            danger: danger(hold.reversibility),
+            danger: undo_brief(hold.reversibility),
+            handed: handed(&said, |id| visit.is(id)),
+            asked_by: question.map(|one| visible(one.author.name())),
             like: (action.tool, action.definition_sha256, action.arguments),
         }
     }
 }
 
 /// What is about to expire first, then the more dangerous, then the sooner; like things as one.
-fn lots(holds: &[&Hold], now_ms: u64) -> Vec<Lot> {
+fn lots(holds: &[&Hold], visit: &Visit) -> Vec<Lot> {
     let mut holds = holds.to_vec();
     holds.sort_by_key(|hold| {
-        let is_pressing = hold.decide_by_unix_ms < now_ms + PRESSING_MS;
+        let is_pressing = hold.decide_by_unix_ms < visit.now_ms + PRESSING_MS;
         // Nobody said: as the worst there is.
         let class = if hold.reversibility == 0 {
             u32::MAX
@@ -144,23 +152,17 @@ fn lots(holds: &[&Hold], now_ms: u64) -> Vec<Lot> {
     });
     let mut lots: Vec<Lot> = Vec::new();
     for hold in holds {
-        let lot = Lot::of(hold, now_ms);
-        match lots.iter_mut().find(|other| other.like == lot.like) {
+        let lot = Lot::of(hold, visit);
+        // What was said of one of them was not said of the others.
+        let is_like = |other: &&mut Lot| {
+            (&other.like, &other.handed, &other.asked_by) == (&lot.like, &lot.handed, &lot.asked_by)
+        };
+        match lots.iter_mut().find(is_like) {
             Some(other) => other.count += 1,
             None => lots.push(lot),
         }
     }
     lots
-}
-
-const fn danger(class: u32) -> &'static str {
-    match class {
-        1 => "only reads",
-        2 => "can be undone",
-        3 => "only others could undo it",
-        4 => "can't be undone",
-        _ => "",
-    }
 }
 
 /// An agent by its name, where there is one: the whole identity stands on the page of the hold.

@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tracing::error;
 
 use super::assets;
+use super::coded::Coded;
 use crate::words::visible_lines;
 
 /// A page of the navigation.
@@ -68,7 +69,7 @@ pub(super) struct Trouble {
 #[template(path = "trouble.html")]
 struct TroublePage {
     frame: Frame,
-    said: String,
+    said: Coded,
 }
 
 impl Frame {
@@ -142,7 +143,7 @@ impl IntoResponse for Trouble {
         let title = self.code.canonical_reason().unwrap_or("Trouble").to_owned();
         let page = TroublePage {
             frame: Frame::bare(title),
-            said: self.said,
+            said: Coded::of(&self.said),
         };
         shown(self.code, &page)
     }

@@ -9,6 +9,7 @@ use checkrein_shared::hold::TOGETHER_MAX;
 use tonic::Status;
 
 use super::answer::shown_hash;
+use super::coded::Coded;
 use super::page::{Frame, Place, Trouble, ok, shown};
 use super::visit::{Posted, Visit, fresh_key};
 use crate::api::bad_field;
@@ -24,7 +25,7 @@ struct TogetherPage {
     rows: Vec<Row>,
     key: String,
     /// What came of answers, of those that were not counted.
-    failed: Vec<String>,
+    failed: Vec<Coded>,
 }
 
 /// One of them.
@@ -58,7 +59,7 @@ pub(super) async fn answer(
         idempotency_key: posted.one("key").to_owned(),
     };
     let answered = visit.entrance.holds().vote_all(request).await?.into_inner();
-    let failed: Vec<String> = answered.results.iter().filter_map(not_counted).collect();
+    let failed: Vec<Coded> = answered.results.iter().filter_map(not_counted).collect();
     if failed.is_empty() {
         return Ok(Redirect::to("/").into_response());
     }
@@ -137,7 +138,7 @@ fn answers(posted: &Posted) -> Result<Vec<Answer>, Status> {
     ticked.into_iter().map(answer).collect()
 }
 
-fn not_counted(result: &AnswerResult) -> Option<String> {
-    let said = || format!("{}: {}", visible(&result.hold_id), visible_lines(&result.reason));
+fn not_counted(result: &AnswerResult) -> Option<Coded> {
+    let said = || Coded::of(&format!("{}: {}", result.hold_id, result.reason));
     (!result.cause.is_empty()).then(said)
 }

@@ -13,8 +13,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use checkrein_proto::hold::v1::Hold;
 use checkrein_shared::action::Sha256;
+use checkrein_shared::hold::Person;
 use checkrein_shared::id::random_bytes;
-use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::identity::{Role, SpiffeId};
 use tonic::Status;
 
 use super::Console;
@@ -80,6 +81,22 @@ impl Visit {
         let may = hold.may_answer.iter().filter_map(|may| may.capacity.as_ref());
         let mut may = may.map(|capacity| &capacity.approver);
         may.any(|approver| self.is(approver)) && !self.said_yes(hold)
+    }
+
+    /// Whether they may say something of an open hold that is no answer: whoever may answer it, whatever they said, and operators.
+    pub(super) fn may_remark(&self, hold: &Hold) -> bool {
+        let mut asked = hold.may_answer.iter().filter_map(|may| may.capacity.as_ref());
+        self.session
+            .ids
+            .iter()
+            .any(|id| id.role() == Some(Role::Operator))
+            || asked.any(|capacity| self.is(&capacity.approver))
+    }
+
+    /// Whether this SPIFFE ID is of somebody of their name.
+    pub(super) fn is_namesake(&self, id: &SpiffeId) -> bool {
+        let mut own = self.session.ids.iter();
+        own.any(|own| Person::of(own) == Person::of(id))
     }
 
     /// Whether they said yes to it.

@@ -6,6 +6,7 @@ mod browser;
 mod callers;
 mod live;
 mod pages;
+mod remarks;
 mod sessions;
 mod sign_in;
 mod tls;

@@ -63,15 +63,10 @@ pub(super) async fn break_glass(
     args: BreakArgs,
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {
-    let (hold, labels, _) = find(client.clone(), args.id).await?;
-    let action = ShownAction::verify(&hold).map_err(VoteError::from)?;
+    let shown = find(client.clone(), args.id).await?;
+    let action = ShownAction::verify(&shown.hold).map_err(VoteError::from)?;
     if !invocation.json() || !args.yes {
-        invocation.note(&show::page(
-            &hold,
-            &labels,
-            invocation.now_ms(),
-            invocation.paint_notes(),
-        ));
+        invocation.note(&show::page(&shown, invocation.now_ms(), invocation.paint_notes()));
     }
     if !args.yes {
         match invocation.confirm("let exactly this happen without those who were asked, in the open?")? {
@@ -81,7 +76,7 @@ pub(super) async fn break_glass(
         }
     }
     let request = wire::BreakGlassRequest {
-        hold_id: hold.hold_id,
+        hold_id: shown.hold.hold_id,
         action_sha256: action.sha256.to_bytes(),
         reason: args.reason,
         idempotency_key: invocation.idempotency_key(),

@@ -1,17 +1,36 @@
 //! A hold as a page for the person who must answer it.
 
+use std::collections::BTreeSet;
+
 use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::task::v1::TaskLabel;
+use checkrein_shared::action::Arguments;
 use checkrein_shared::identity::SpiffeId;
 
-use super::people;
+use super::{people, remark};
 use crate::cli::ledger::carried;
 use crate::cli::output::{Fields, Paint, Style, relative, span, style_of, visible};
-use crate::words::{ShownAction, bound_words};
+use crate::words::{ShownAction, bound_words, is_masked, pretty_value, undo_words};
+
+/// A hold, and what stands with it.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    pub(super) hold: wire::Hold,
+    /// What its task carries.
+    pub(super) labels: Vec<TaskLabel>,
+    /// What a standing approval of it could allow.
+    pub(super) offer: Option<wire::Offer>,
+    /// The last such action that was approved.
+    pub(super) before: Option<wire::Before>,
+}
 
 /// The hold, and what its task carries: whoever lets the action happen lets it happen with that.
-pub(super) fn page(hold: &wire::Hold, labels: &[TaskLabel], now_ms: u64, paint: Paint) -> String {
+pub(super) fn page(shown: &Shown, now_ms: u64, paint: Paint) -> String {
+    let (hold, labels) = (&shown.hold, &shown.labels);
     let mut fields = Fields::default();
+    if let Some(before) = &shown.before {
+        compared(hold, before, now_ms, &mut fields);
+    }
     for label in labels {
         let said = format!("{}, which {}", label.label, carried(label, now_ms));
         fields.line("task carries", &said);
@@ -20,6 +39,38 @@ pub(super) fn page(hold: &wire::Hold, labels: &[TaskLabel], now_ms: u64, paint: 
         fields.line("task carries", "no labels");
     }
     format!("{}\n{}", card(hold, now_ms, paint), fields.render(paint))
+}
+
+/// What differs from the last such action that was approved.
+fn compared(hold: &wire::Hold, before: &wire::Before, now_ms: u64, fields: &mut Fields) {
+    let action = hold.action.clone().unwrap_or_default();
+    let read = (
+        Arguments::parse(&action.arguments),
+        Arguments::parse(&before.arguments),
+    );
+    // What can't be read is nothing to compare with.
+    let (Ok(now), Ok(then)) = read else { return };
+    let when = relative(before.opened_unix_ms, now_ms);
+    fields.line(
+        "before",
+        &format!(
+            "the last such action that was approved: {}, {when}",
+            before.hold_id
+        ),
+    );
+    let names: BTreeSet<&str> = now
+        .members()
+        .chain(then.members())
+        .map(|(name, _)| name)
+        .collect();
+    for name in names.into_iter().filter(|name| now.get(name) != then.get(name)) {
+        let was = match then.get(name) {
+            None => "was not there".to_owned(),
+            Some(secret) if is_masked(secret) => "was another secret".to_owned(),
+            Some(value) => format!("was {}", pretty_value(value)),
+        };
+        fields.line("", &format!("{name} {was}"));
+    }
 }
 
 /// The whole hold: who wants what for whom, why it waits, and the very bytes an approval is bound to.
@@ -57,6 +108,7 @@ fn wanted(hold: &wire::Hold, action: &ShownAction, paint: Paint) -> String {
         .line("acting for", &action.identity.user)
         .styled("wants to call", &action.identity.tool, Style::Strong)
         .block("with", &action.arguments, Style::Plain)
+        .line("undoing", undo_words(hold.reversibility))
         .line("in", &hold.environment)
         .line("asked to", &hold.intent);
     let mut hashed = Fields::default();
@@ -128,6 +180,7 @@ fn waiting(hold: &wire::Hold, now_ms: u64, paint: Paint) -> String {
             fields.line("", &again);
         }
     }
+    remark::lines(hold, now_ms, &mut fields);
     people::glass(hold, now_ms, &mut fields);
     fields
         .line("denied because", &hold.denial_reason)

@@ -6,6 +6,7 @@ use checkrein_shared::action::{ActionIdentity, Arguments, Sha256};
 use checkrein_shared::id::TaskId;
 use checkrein_shared::{ManualClock, action::MaskingKey};
 
+use super::show::Shown;
 use super::view::HoldView;
 use super::{show, table};
 use crate::cli::output::Paint;
@@ -151,15 +152,23 @@ fn whoever_is_asked_sees_what_the_task_carries_and_because_of_which_call() {
         enforcer: "edge".to_owned(),
         added_unix_ms: NOW_MS - 60_000,
     };
-    let hold = held(b"{}");
-    let page = show::page(&hold, std::slice::from_ref(&label), NOW_MS, PLAIN);
+    let shown = Shown {
+        hold: held(b"{}"),
+        labels: vec![label],
+        ..Shown::default()
+    };
+    let page = show::page(&shown, NOW_MS, PLAIN);
     assert!(
         page.contains("pii, which a call of crm/look by spiffe://acme.example/agent/reader through edge brought 60 s ago (dec_7)"),
         "{page}"
     );
-    let json = serde_json::to_value(HoldView::of(&hold).in_task_with(&[label])).unwrap();
+    let json = serde_json::to_value(HoldView::of_shown(&shown)).unwrap();
     assert_eq!(json["task_carries"][0]["decision_id"], "dec_7");
-    assert!(show::page(&hold, &[], NOW_MS, PLAIN).contains("task carries  no labels"));
+    let bare = Shown {
+        hold: held(b"{}"),
+        ..Shown::default()
+    };
+    assert!(show::page(&bare, NOW_MS, PLAIN).contains("task carries  no labels"));
 }
 
 /// Open before carol, and dave in the place of bob; frank is asked as well.
@@ -245,4 +254,40 @@ fn broken_glass_is_seen_on_the_page_in_the_list_and_by_scripts() {
         (&json["glass"]["broken"], &json["glass"]["review"]),
         (&true.into(), &serde_json::Value::Null)
     );
+}
+
+#[test]
+fn whoever_is_asked_sees_whether_it_can_be_undone_and_what_differs_from_the_last_time() {
+    let before = wire::Before {
+        hold_id: "hold_00".to_owned(),
+        arguments: br#"{"amount":1,"memo":{"masked":"x"},"note":"hi"}"#.as_slice().into(),
+        opened_unix_ms: NOW_MS - 60_000,
+    };
+    let shown = Shown {
+        hold: wire::Hold {
+            reversibility: 4,
+            ..held(br#"{"amount":2,"memo":"secret"}"#)
+        },
+        before: Some(before),
+        ..Shown::default()
+    };
+    let page = show::page(&shown, NOW_MS, PLAIN);
+    for line in [
+        "It can't be undone.",
+        "approved: hold_00, 60 s ago",
+        "amount was 1",
+        "memo was another secret",
+        "note was hi",
+    ] {
+        assert!(page.contains(line), "{line} is not in\n{page}");
+    }
+    let json = serde_json::to_value(HoldView::of_shown(&shown)).unwrap();
+    assert_eq!(
+        (&json["reversibility"], &json["before"]["id"]),
+        (&"irreversible".into(), &"hold_00".into())
+    );
+    // What nobody said is not promised.
+    assert!(show::card(&held(b"{}"), NOW_MS, PLAIN).contains("take it that it can't"));
+    let json = serde_json::to_value(HoldView::of(&held(b"{}"))).unwrap();
+    assert_eq!(json["reversibility"], serde_json::Value::Null);
 }

@@ -89,7 +89,7 @@ async fn collect(client: &HoldServiceClient<Connection>, which: Which) -> Result
             }
             let mut holds = Vec::with_capacity(ids.len());
             for id in ids {
-                holds.push(find(client.clone(), id).await?.0);
+                holds.push(find(client.clone(), id).await?.hold);
             }
             holds
         }

@@ -1,12 +1,15 @@
 //! A hold for scripts. Names are stable.
 
 use checkrein_proto::hold::v1 as wire;
-use checkrein_proto::task::v1::TaskLabel;
 use checkrein_shared::action::Sha256;
+use checkrein_shared::policy::Reversibility;
+use checkrein_shared::wire::reversibility_from_wire;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::people::{CapacityView, GlassView};
+use super::remark::RemarkView;
+use super::show::Shown;
 use crate::cli::ledger::LabelView;
 use crate::cli::output::{raw_json, rfc3339};
 use crate::words::{ShownAction, hold_word};
@@ -34,6 +37,13 @@ pub(super) struct HoldView {
     votes: Vec<VoteView>,
     /// Who may answer at this moment; only of an open one.
     may_answer: Vec<CapacityView>,
+    /// What people said of it, in their order.
+    remarks: Vec<RemarkView>,
+    /// Whether it can be undone; null: nobody said.
+    reversibility: Option<&'static str>,
+    /// The last such action that was approved; only where one hold is shown, and there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<BeforeView>,
     /// Only if somebody wanted it broken.
     #[serde(skip_serializing_if = "Option::is_none")]
     glass: Option<GlassView>,
@@ -55,6 +65,13 @@ pub(super) struct HoldView {
     /// The standing approval that came into force with it; only where it was just voted on.
     #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct BeforeView {
+    id: String,
+    arguments: Option<Box<RawValue>>,
+    opened_at: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,6 +118,12 @@ impl HoldView {
             requirements: hold.requirements.iter().map(RequirementView::of).collect(),
             votes: hold.votes.iter().map(VoteView::of).collect(),
             may_answer: CapacityView::all(hold),
+            remarks: RemarkView::all(hold),
+            reversibility: reversibility_from_wire(hold.reversibility)
+                .ok()
+                .flatten()
+                .map(Reversibility::as_str),
+            before: None,
             glass: hold.glass.as_ref().map(GlassView::of),
             denial_reason: hold.denial_reason.clone(),
             enforcer: hold.enforcer.clone(),
@@ -123,10 +146,13 @@ impl HoldView {
         self
     }
 
-    /// With what its task carries.
-    pub(super) fn in_task_with(mut self, labels: &[TaskLabel]) -> Self {
-        self.task_carries = Some(labels.iter().map(LabelView::of).collect());
-        self
+    /// With what its task carries, and the last such action that was approved.
+    pub(super) fn of_shown(shown: &Shown) -> Self {
+        Self {
+            task_carries: Some(shown.labels.iter().map(LabelView::of).collect()),
+            before: shown.before.as_ref().map(BeforeView::of),
+            ..Self::of(&shown.hold)
+        }
     }
 }
 
@@ -151,6 +177,16 @@ impl VoteView {
             reason: vote.reason.clone(),
             voted_at: rfc3339(vote.voted_unix_ms),
             capacity: vote.capacity.as_ref().map(CapacityView::of),
+        }
+    }
+}
+
+impl BeforeView {
+    fn of(before: &wire::Before) -> Self {
+        Self {
+            id: before.hold_id.clone(),
+            arguments: raw_json(&before.arguments),
+            opened_at: rfc3339(before.opened_unix_ms),
         }
     }
 }

@@ -63,17 +63,18 @@ pub(super) async fn cast(
     (again, yes): (&TermsArgs, bool),
     invocation: &Invocation,
 ) -> Result<Outcome, Error> {
-    let (hold, labels, offer) = find(client.clone(), id).await?;
-    let action = ShownAction::verify(&hold).map_err(VoteError::from)?;
-    let terms = again.terms(&labels);
+    let shown = find(client.clone(), id).await?;
+    let hold = &shown.hold;
+    let action = ShownAction::verify(hold).map_err(VoteError::from)?;
+    let terms = again.terms(&shown.labels);
     let paint = invocation.paint_notes();
-    let preview = match (&terms, &offer) {
+    let preview = match (&terms, &shown.offer) {
         (None, _) => String::new(),
-        (Some(terms), Some(offer)) => preview(&hold, offer, terms, paint),
-        (Some(_), None) => return Err(VoteError::NoOffer(hold.hold_id).into()),
+        (Some(terms), Some(offer)) => preview(hold, offer, terms, paint),
+        (Some(_), None) => return Err(VoteError::NoOffer(hold.hold_id.clone()).into()),
     };
     if !invocation.json() || !yes {
-        let page = show::page(&hold, &labels, invocation.now_ms(), paint);
+        let page = show::page(&shown, invocation.now_ms(), paint);
         invocation.note(&page);
         if !preview.is_empty() {
             invocation.note(&preview);
@@ -94,7 +95,7 @@ pub(super) async fn cast(
     let gives = terms.is_some();
     let request = VoteRequest {
         terms,
-        ..word.request(hold.hold_id, action.sha256, invocation.idempotency_key())
+        ..word.request(shown.hold.hold_id, action.sha256, invocation.idempotency_key())
     };
     let voted = client.vote(request).await?.into_inner();
     let hold = voted.hold.ok_or(Error::Incomplete("hold"))?;

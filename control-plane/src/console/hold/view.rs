@@ -2,6 +2,7 @@
 
 mod action;
 mod standing;
+mod talk;
 
 use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::task::v1::{Task, TaskLabel};

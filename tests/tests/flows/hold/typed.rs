@@ -214,3 +214,40 @@ async fn approve_like_answers_all_that_wait_alike_and_nothing_else() {
     .await;
     assert!(none.contains("nothing waits that is like"), "{none}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bob_asks_hands_the_hold_to_carol_by_her_name_and_an_operator_replies() {
+    let scene = scene("").await;
+    let hold = scene.held("call", "US13").await;
+    let id = &*hold.hold_id;
+    let asked = approver(
+        &scene,
+        "bob",
+        &["hold", "ask", id, "--question", "which invoice?"],
+    )
+    .await;
+    assert_eq!(asked["remarks"][0]["kind"], "question", "{asked}");
+    let nobody = ["hold", "hand", id, "--to", "mallory", "--reason", "on leave"];
+    let said = refused(&scene, "bob", &nobody).await;
+    assert!(said.contains("`mallory`") && said.contains("hold show"), "{said}");
+    let handed = approver(
+        &scene,
+        "bob",
+        &["hold", "hand", id, "--to", "carol", "--reason", "on leave"],
+    )
+    .await;
+    assert_eq!(
+        handed["remarks"][1]["to"], "spiffe://acme.example/approver/carol",
+        "{handed}"
+    );
+    let operator = (Role::Operator, "olga");
+    let replied = types(&scene, operator, &["hold", "reply", id, "--text", "4711"]).await;
+    assert_eq!(replied.unwrap()["remarks"][2]["kind"], "reply");
+    let listed = approver(&scene, "carol", &["hold", "list"]).await;
+    assert_eq!(listed["holds"][0]["remarks"][2]["text"], "4711", "{listed}");
+    let shown = approver(&scene, "carol", &["hold", "show", id]).await;
+    assert_eq!(shown["reversibility"], "irreversible", "{shown}");
+    assert_eq!(shown["remarks"].as_array().map(Vec::len), Some(3));
+    let said = refused(&scene, "bob", &["hold", "reply", id, "--text", "again"]).await;
+    assert!(said.contains("nobody asks"), "{said}");
+}

@@ -5,7 +5,7 @@ use checkrein_shared::action::{Arguments, Json};
 use checkrein_shared::identity::SpiffeId;
 
 use crate::console::parts::Moment;
-use crate::words::{ShownAction, Unreadable, is_masked, pretty_value, visible, visible_lines};
+use crate::words::{ShownAction, Unreadable, is_masked, pretty_value, undo_words, visible, visible_lines};
 
 /// A value with more characters than this is folded.
 const FOLDED_CHARS: usize = 400;
@@ -90,7 +90,7 @@ impl Action {
             call: visible(&hold.call_id),
             generation: hold.generation,
             opened: Moment::of(hold.opened_unix_ms, hold.opened_unix_ms),
-            undo: undo(hold.reversibility),
+            undo: undo_words(hold.reversibility),
             before: before.filter(|_| then.is_some()).map(|before| {
                 (
                     visible(&before.hold_id),
@@ -121,15 +121,5 @@ impl Argument {
             chars,
             value: text,
         }
-    }
-}
-
-const fn undo(class: u32) -> &'static str {
-    match class {
-        1 => "There is nothing to undo: it only reads.",
-        2 => "It can be undone.",
-        3 => "Only somebody else could undo it.",
-        4 => "It can't be undone.",
-        _ => "Nobody said whether it can be undone: take it that it can't.",
     }
 }

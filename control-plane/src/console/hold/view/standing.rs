@@ -3,9 +3,12 @@
 use checkrein_proto::hold::v1 as wire;
 use checkrein_shared::hold::State;
 
-use crate::console::parts::Moment;
+use crate::console::coded::Coded;
+use crate::console::parts::{Moment, listed};
 use crate::console::visit::Visit;
-use crate::words::{bound_words, span, visible, visible_lines};
+use crate::words::{bound_words, quorum_words, remarks, span, visible};
+
+use super::talk::Talk;
 
 /// Where a hold stands, and whose word is missing.
 pub(in super::super) struct Standing {
@@ -18,10 +21,11 @@ pub(in super::super) struct Standing {
     pub until_what: &'static str,
     /// People may still answer.
     pub is_open: bool,
-    pub because: String,
+    /// Why it waits, as far as its rules do not say it themselves.
+    pub because: Coded,
     pub demands: Vec<Demand>,
     pub votes: Vec<Voice>,
-    pub denial_reason: String,
+    pub denial_reason: Coded,
     /// This person said yes already.
     pub said_yes: bool,
     /// This person may say yes.
@@ -29,12 +33,15 @@ pub(in super::super) struct Standing {
     /// Who may, and as whom.
     pub electors: Vec<String>,
     pub glass: Option<Glass>,
+    /// The groups of which two could break it for this; empty: nobody could.
+    pub breakers: String,
+    pub talk: Talk,
 }
 
 /// What one rule wants.
 pub(in super::super) struct Demand {
     pub rule: String,
-    pub reason: String,
+    pub reason: Coded,
     pub who: String,
     pub usable: String,
 }
@@ -43,16 +50,16 @@ pub(in super::super) struct Demand {
 pub(in super::super) struct Voice {
     pub who: String,
     pub word: &'static str,
-    pub reason: String,
+    pub reason: Coded,
     pub at: Moment,
-    pub again: String,
+    pub again: Coded,
 }
 
 /// Glass that somebody wants broken, or that is.
 pub(in super::super) struct Glass {
     pub breaks: Vec<Voice>,
     pub is_broken: bool,
-    pub review: Option<String>,
+    pub review: Option<Coded>,
 }
 
 impl Standing {
@@ -73,14 +80,20 @@ impl Standing {
             until: until.map(|at_ms| Moment::of(at_ms, now_ms)),
             until_what,
             is_open,
-            because: visible_lines(&hold.reason),
+            because: because(&hold),
             demands: hold.requirements.iter().map(Demand::of).collect(),
             votes: hold.votes.iter().map(|vote| Voice::of(vote, now_ms)).collect(),
-            denial_reason: visible_lines(&hold.denial_reason),
+            denial_reason: Coded::of(&hold.denial_reason),
             said_yes: visit.said_yes(&hold),
             may_answer: is_open && visit.may_answer(&hold),
             electors: electors(&hold),
             glass: hold.glass.as_ref().map(|glass| Glass::of(glass, now_ms)),
+            breakers: if is_open {
+                listed(&hold.glass_groups)
+            } else {
+                String::new()
+            },
+            talk: Talk::of(&hold, &remarks(&hold), is_open, visit),
         }
     }
 
@@ -92,14 +105,10 @@ impl Standing {
 
 impl Demand {
     fn of(requirement: &wire::Requirement) -> Self {
-        let group = visible(&requirement.group);
         Self {
             rule: visible(&requirement.rule),
-            reason: visible_lines(&requirement.reason),
-            who: match requirement.quorum {
-                1 => format!("one of {group}"),
-                quorum => format!("{quorum} people of {group}"),
-            },
+            reason: Coded::of(&requirement.reason),
+            who: quorum_words(requirement),
             usable: span(requirement.use_within_ms),
         }
     }
@@ -108,27 +117,22 @@ impl Demand {
 impl Voice {
     fn of(vote: &wire::Vote, now_ms: u64) -> Self {
         let again = vote.terms.as_ref().map(|terms| {
-            let bounds: Vec<String> = terms
-                .bounds
-                .iter()
-                .map(bound_words)
-                .map(|text| visible(&text))
-                .collect();
+            let bounds: Vec<String> = terms.bounds.iter().map(bound_words).collect();
             let bounds = if bounds.is_empty() {
                 "with exactly these arguments".to_owned()
             } else {
                 format!("{}, all else as shown", bounds.join(", "))
             };
-            format!(
-                "up to {} more times within {}, {bounds}",
-                terms.times,
-                span(terms.for_ms)
-            )
+            let within = span(terms.for_ms);
+            Coded::of(&format!(
+                "up to {} more times within {within}, {bounds}",
+                terms.times
+            ))
         });
         Self {
             who: visible(&vote.approver),
             word: if vote.approve { "yes" } else { "no" },
-            reason: visible_lines(&vote.reason),
+            reason: Coded::of(&vote.reason),
             at: Moment::of(vote.voted_unix_ms, now_ms),
             again: again.unwrap_or_default(),
         }
@@ -140,9 +144,9 @@ impl Glass {
         let breaks = glass.breaks.iter().map(|said| Voice {
             who: visible(&said.approver),
             word: "break it",
-            reason: visible_lines(&said.reason),
+            reason: Coded::of(&said.reason),
             at: Moment::of(said.broken_unix_ms, now_ms),
-            again: String::new(),
+            again: Coded::default(),
         });
         let review = glass.review.as_ref().map(|review| {
             let found = match review.finding() {
@@ -150,8 +154,10 @@ impl Glass {
                 wire::Finding::Unjustified => "it was not justified",
                 wire::Finding::Unspecified => "something this page can't read",
             };
-            let (who, reason) = (visible(&review.reviewer), visible_lines(&review.reason));
-            format!("{who} found that {found}: {reason}")
+            Coded::of(&format!(
+                "{} found that {found}: {}",
+                review.reviewer, review.reason
+            ))
         });
         Self {
             breaks: breaks.collect(),
@@ -159,6 +165,17 @@ impl Glass {
             review,
         }
     }
+}
+
+/// What was said when it was held, without what its rules say, which stands with them.
+fn because(hold: &wire::Hold) -> Coded {
+    let of_rule = hold.requirements.iter().find_map(|requirement| {
+        let rest = hold.reason.strip_prefix(&requirement.reason)?;
+        let named = format!(" (rule `{}`)", requirement.rule);
+        Some(rest.strip_prefix(&named).unwrap_or(rest))
+    });
+    let rest = of_rule.filter(|rest| rest.is_empty() || rest.starts_with(' '));
+    Coded::of(rest.map_or(&*hold.reason, str::trim))
 }
 
 /// Who may answer now, and as whom; each once.
