@@ -3,6 +3,7 @@
 //! ```text
 //! comes from: hold_event, in its order --> gather: an event, and a row for each channel that hears of it
 //!             deadlines, revoked standing approvals /        |
+//!             moments at which a further group is asked    /
 //! goes to: one courier for each channel: claims rows with a lease, delivers, writes down what came of it
 //! ```
 //!
@@ -16,6 +17,7 @@ mod api;
 mod channel;
 mod deliver;
 mod email;
+mod further;
 mod gather;
 mod kind;
 mod message;

@@ -18,7 +18,7 @@ pub(super) use read::{
     lock_of_enforcer, lock_released_before, lock_waiting_of_class, lock_waiting_of_task, standing, task_of,
 };
 pub(super) use remark::{insert_remark, is_said, remark_at};
-pub(super) use told::{steps_after, told};
+pub(super) use told::{glass_requests, sketches, steps_after, told};
 pub(super) use write::{
     amend_waiting, approve, bump_version, consume, delete_events, insert, insert_event, record_vote,
     set_denial, set_state,

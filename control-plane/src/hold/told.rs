@@ -2,11 +2,16 @@
 //!
 //! **Invariant**: reading only, and nothing of an action's arguments. Whoever tells people has no say in what becomes of a hold.
 
+mod further;
+
 use checkrein_shared::hold::{Remark, State};
 use checkrein_shared::id::{HoldId, StandingId, TaskId};
 
 use super::{remark, store};
 use crate::database::{DatabaseError, Transaction};
+
+pub(in crate::hold) use further::Sketch;
+pub(crate) use further::{Further, GlassRequest, further, glass_requests};
 
 /// One step of one hold, as people may be told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +55,10 @@ pub(crate) struct Told {
     pub denied_by: Vec<String>,
     /// Who broke the glass for it; empty: it was not broken.
     pub broke_glass: Vec<String>,
+    /// The groups of which two may break the glass for it.
+    pub glass: Vec<String>,
+    /// Whether somebody wanted to.
+    pub is_glass_wanted: bool,
     /// The standing approval that approved it.
     pub standing: Option<StandingId>,
     /// The standing approval that was given with it.

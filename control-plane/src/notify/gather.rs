@@ -49,15 +49,16 @@ impl Notifier {
         for revoked in &revoked {
             self.tell_revoked(&tx, revoked).await?;
         }
+        let further = self.tell_further(&tx).await?;
         tx.commit().await?;
-        Ok(steps.len() + near.len() + revoked.len())
+        Ok(steps.len() + near.len() + revoked.len() + further)
     }
 
     async fn tell_step(&self, tx: &Transaction, step: &Step) -> Result<(), DatabaseError> {
         if self.clock.wall_ms().saturating_sub(step.happened_ms) > NEWS_MS_MAX {
             return Ok(());
         }
-        let Some(about) = told(tx, step.hold).await? else {
+        let Some(about) = about(tx, step.hold).await? else {
             return Ok(());
         };
         let remark = remark_with(tx, step).await?;
@@ -78,6 +79,7 @@ impl Notifier {
             kind,
             hold: step.hold,
             ordinal: step.version,
+            group: String::new(),
             facts,
             happened_ms: step.happened_ms,
         };
@@ -92,21 +94,24 @@ impl Notifier {
     }
 
     async fn remind(&self, tx: &Transaction, hold: HoldId) -> Result<(), DatabaseError> {
-        let Some(about) = told(tx, hold).await? else {
+        let Some(about) = about(tx, hold).await? else {
             return Ok(());
         };
+        let mut facts = facts(hold, &about, Kind::HoldReminder);
+        facts.note = last_resort(&about.glass);
         let notice = Notice {
             kind: Kind::HoldReminder,
             hold,
             ordinal: 0,
-            facts: facts(hold, &about, Kind::HoldReminder),
+            group: String::new(),
+            facts,
             happened_ms: self.clock.wall_ms(),
         };
         self.tell(tx, notice, &about).await
     }
 
     async fn tell_revoked(&self, tx: &Transaction, revoked: &store::Revoked) -> Result<(), DatabaseError> {
-        let Some(about) = told(tx, revoked.hold).await? else {
+        let Some(about) = about(tx, revoked.hold).await? else {
             return Ok(());
         };
         let mut facts = facts(revoked.hold, &about, Kind::StandingRevoked);
@@ -117,6 +122,7 @@ impl Notifier {
             kind: Kind::StandingRevoked,
             hold: revoked.hold,
             ordinal: 0,
+            group: String::new(),
             facts,
             happened_ms: revoked.happened_ms,
         };
@@ -124,21 +130,61 @@ impl Notifier {
     }
 
     /// Writes an event down, and a message for each channel that hears of it. The same event again is nothing.
-    async fn tell(&self, tx: &Transaction, mut notice: Notice, about: &Told) -> Result<(), DatabaseError> {
+    pub(super) async fn tell(
+        &self,
+        tx: &Transaction,
+        mut notice: Notice,
+        about: &Told,
+    ) -> Result<(), DatabaseError> {
         notice.facts = notice.facts.tidied();
         // An event's id is told to nobody; it is made like all ids.
         let id = NotificationId::new(&*self.clock).uuid();
         if !store::insert_notice(tx, id, &notice).await? {
             return Ok(());
         }
+        let groups = audience(notice.kind, about);
         for courier in self.couriers.iter() {
-            if courier.channel.hears_of(notice.kind, &about.groups) {
+            if courier.channel.hears_of(notice.kind, &groups) {
                 let message = NotificationId::new(&*self.clock);
                 store::insert(tx, message, (id, &courier.channel.name), self.clock.wall_ms()).await?;
             }
         }
         Ok(())
     }
+}
+
+/// What a hold is about, and who is asked by now: the groups that rules name, and the further ones that were told.
+pub(super) async fn about(tx: &Transaction, hold: HoldId) -> Result<Option<Told>, DatabaseError> {
+    let Some(mut about) = told(tx, hold).await? else {
+        return Ok(None);
+    };
+    for group in store::further_groups(tx, hold).await? {
+        if !about.groups.contains(&group) {
+            about.groups.push(group);
+        }
+    }
+    Ok(Some(about))
+}
+
+/// The groups that hear of an event: those that are asked; and those who may break the glass, once nobody answers until the
+/// deadline is near, or somebody wants to break it.
+fn audience(kind: Kind, about: &Told) -> Vec<String> {
+    let mut groups = about.groups.clone();
+    if kind == Kind::HoldReminder || about.is_glass_wanted {
+        groups.extend_from_slice(&about.glass);
+    }
+    groups
+}
+
+/// Who can still let it happen when whoever is asked does not answer.
+fn last_resort(glass: &[String]) -> String {
+    if glass.is_empty() {
+        return String::new();
+    }
+    format!(
+        "if nobody answers, two of `{}` may break the glass",
+        glass.join("` or `")
+    )
 }
 
 /// What people are told when a hold gets there; none: nothing.
@@ -172,7 +218,7 @@ fn said(remark: &Remark) -> String {
     }
 }
 
-fn facts(hold: HoldId, about: &Told, kind: Kind) -> Facts {
+pub(super) fn facts(hold: HoldId, about: &Told, kind: Kind) -> Facts {
     let by = match kind {
         Kind::HoldApproved => &about.approved_by[..],
         Kind::HoldGlassBroken => &about.broke_glass[..],
@@ -197,5 +243,6 @@ fn facts(hold: HoldId, about: &Told, kind: Kind) -> Facts {
         by: by.to_vec(),
         said: String::new(),
         standing: standing.map(|id| id.to_string()).unwrap_or_default(),
+        note: String::new(),
     }
 }

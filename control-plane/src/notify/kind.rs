@@ -6,8 +6,9 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use Kind::{
-    HoldApproved, HoldAsked, HoldCancelled, HoldDenied, HoldExpired, HoldGlassBroken, HoldHandedOn,
-    HoldOpened, HoldReminder, HoldUnknown, StandingGiven, StandingRevoked, StandingUsed, Test,
+    HoldApproved, HoldAsked, HoldCancelled, HoldDenied, HoldEscalated, HoldExpired, HoldGlassBroken,
+    HoldGlassRequested, HoldHandedOn, HoldOpened, HoldReminder, HoldUnknown, StandingGiven, StandingRevoked,
+    StandingUsed, Test,
 };
 
 /// A kind of event.
@@ -21,6 +22,10 @@ pub enum Kind {
     HoldAsked,
     /// Somebody wants somebody else to answer.
     HoldHandedOn,
+    /// A further group is asked: others have not answered in their time, or sleep.
+    HoldEscalated,
+    /// The first of two people wants it to happen over others whose answer is missing.
+    HoldGlassRequested,
     /// People said yes.
     HoldApproved,
     /// Two people let it happen over others whose answer was missing.
@@ -50,7 +55,7 @@ pub struct InvalidKind(String);
 
 /// Each kind: its word in configs and events, what a message about it begins with, whether channels that ask for nothing in
 /// particular hear of it.
-const TABLE: [(Kind, &str, &str, bool); 14] = [
+const TABLE: [(Kind, &str, &str, bool); 16] = [
     (HoldOpened, "hold.opened", "An action waits for your answer", true),
     (
         HoldReminder,
@@ -68,6 +73,18 @@ const TABLE: [(Kind, &str, &str, bool); 14] = [
         HoldHandedOn,
         "hold.handed_on",
         "An action that waits was handed on",
+        true,
+    ),
+    (
+        HoldEscalated,
+        "hold.escalated",
+        "An action that others have not answered waits for you as well",
+        true,
+    ),
+    (
+        HoldGlassRequested,
+        "hold.glass_requested",
+        "Somebody wants to break the glass, which takes two",
         true,
     ),
     (HoldApproved, "hold.approved", "An action was approved", true),
@@ -125,7 +142,10 @@ impl Kind {
 
     /// Whether there is still something to be done in time.
     pub const fn awaits_an_answer(self) -> bool {
-        matches!(self, HoldOpened | HoldReminder | HoldAsked | HoldHandedOn)
+        matches!(
+            self,
+            HoldOpened | HoldReminder | HoldAsked | HoldHandedOn | HoldEscalated | HoldGlassRequested
+        )
     }
 
     /// What a channel hears of that asks for nothing in particular.

@@ -39,6 +39,9 @@ pub(super) struct Facts {
     pub said: String,
     /// The standing approval that this is about; empty: it is about the hold.
     pub standing: String,
+    /// Why a group is told that no rule names, or who may act beside those that rules name.
+    #[serde(default)]
+    pub note: String,
 }
 
 /// One event, for one channel.
@@ -70,6 +73,7 @@ impl Facts {
             by: names(self.by),
             said: one_line(&self.said, TEXT_CHARS_MAX),
             standing: self.standing,
+            note: one_line(&self.note, TEXT_CHARS_MAX),
         }
     }
 }
@@ -99,6 +103,7 @@ impl Message {
             ("In", facts.environment.clone()),
             ("Because", facts.reason.clone()),
             ("Asks", facts.groups.join(", ")),
+            ("Note", facts.note.clone()),
             ("Answer by", deadline),
             ("By", facts.by.join(", ")),
             ("Saying", facts.said.clone()),

@@ -17,6 +17,8 @@ pub(super) use outbox::{
     Due, Filter, Listed, claim, end, is_off, list, postpone, retry, sweep, turn_off, turn_on,
 };
 
+/// So many holds that wait are looked at for further groups at once: those whose deadline is nearest.
+const WAITING_HOLDS_MAX: i64 = 10_000;
 /// So many messages may wait for one channel; beyond, new ones are given up as they are made.
 const WAITING_MAX: i64 = 10_000;
 
@@ -27,6 +29,8 @@ pub(super) struct Notice {
     pub hold: HoldId,
     /// Tells apart what can happen more than once.
     pub ordinal: u64,
+    /// The group that is asked beside those that rules name; empty: the event is another.
+    pub group: String,
     pub facts: Facts,
     pub happened_ms: u64,
 }
@@ -39,6 +43,16 @@ pub(super) struct Revoked {
     pub by: String,
     pub reason: String,
     pub happened_ms: u64,
+}
+
+/// A hold that waits and that people were told of, and what they were told since.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub hold: HoldId,
+    /// The further groups that know of it.
+    pub told: Vec<String>,
+    /// Whether they know that somebody wants to break the glass.
+    pub is_glass_told: bool,
 }
 
 /// The revision up to which events were made. None: there is no cursor, or another replica holds it.
@@ -89,6 +103,41 @@ pub(super) async fn near_deadlines(tx: &Transaction, before: Duration) -> Result
     Ok(rows.iter().map(|row| HoldId::from_uuid(row.get(0))).collect())
 }
 
+/// Holds that people were told of and that still wait, with what they were told since.
+pub(super) async fn waiting(tx: &Transaction) -> Result<Vec<Waiting>, DatabaseError> {
+    let read = "-- notification.waiting_holds
+        SELECT hold.id,
+               ARRAY(SELECT group_name FROM notice WHERE hold_id = hold.id AND kind = $2) AS told,
+               EXISTS (SELECT FROM notice WHERE hold_id = hold.id AND kind = $3) AS is_glass_told
+        FROM hold
+        WHERE state = 'open' AND decide_by > clock_timestamp()
+          AND EXISTS (SELECT FROM notice WHERE hold_id = hold.id AND kind = $1)
+        ORDER BY decide_by, id LIMIT $4";
+    let (opened, further) = (Kind::HoldOpened.as_str(), Kind::HoldEscalated.as_str());
+    let glass = Kind::HoldGlassRequested.as_str();
+    let rows = tx
+        .query(read, &[&opened, &further, &glass, &WAITING_HOLDS_MAX])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let decode = |row: &Row| Waiting {
+        hold: HoldId::from_uuid(row.get("id")),
+        told: row.get("told"),
+        is_glass_told: row.get("is_glass_told"),
+    };
+    Ok(rows.iter().map(decode).collect())
+}
+
+/// The further groups that were told of a hold, in the order in which they were asked.
+pub(super) async fn further_groups(tx: &Transaction, hold: HoldId) -> Result<Vec<String>, DatabaseError> {
+    let read = "-- notification.further_groups
+        SELECT group_name FROM notice WHERE hold_id = $1 AND kind = $2 ORDER BY ordinal";
+    let rows = tx
+        .query(read, &[&hold.uuid(), &Kind::HoldEscalated.as_str()])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Standing approvals whose beginning people were told of, and which a person ended since.
 pub(super) async fn revoked_standing(tx: &Transaction) -> Result<Vec<Revoked>, DatabaseError> {
     let read = "-- notification.revoked_standing
@@ -119,8 +168,8 @@ pub(super) async fn insert_notice(
     notice: &Notice,
 ) -> Result<bool, DatabaseError> {
     let insert = "-- notification.insert_notice
-        INSERT INTO notice (id, kind, hold_id, ordinal, facts, happened_at) VALUES ($1, $2, $3, $4, $5, $6)
-        ON CONFLICT (hold_id, kind, ordinal) DO NOTHING";
+        INSERT INTO notice (id, kind, hold_id, ordinal, group_name, facts, happened_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
     // Strings and numbers: that can't fail, and nothing would be said if it did.
     let facts = serde_json::to_string(&notice.facts).unwrap_or_default();
     let inserted = tx
@@ -131,6 +180,7 @@ pub(super) async fn insert_notice(
                 &notice.kind.as_str(),
                 &notice.hold.uuid(),
                 &signed(notice.ordinal),
+                &notice.group,
                 &facts,
                 &from_ms(notice.happened_ms),
             ],

@@ -19,6 +19,8 @@ fn every_kind_has_one_row_and_its_word_names_it() {
         "hold.reminder",
         "hold.asked",
         "hold.handed_on",
+        "hold.escalated",
+        "hold.glass_requested",
         "hold.approved",
         "hold.glass_broken",
         "hold.denied",

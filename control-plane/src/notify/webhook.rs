@@ -56,6 +56,7 @@ pub(super) fn event(message: &Message, source: &str) -> Value {
         "environment": facts.environment,
         "reason": facts.reason,
         "groups": facts.groups,
+        "note": facts.note,
         "by": facts.by,
         "said": facts.said,
         "standing_approval": facts.standing,

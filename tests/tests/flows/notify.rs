@@ -2,6 +2,7 @@
 
 mod delivery;
 mod email;
+mod further;
 mod hostile;
 mod kinds;
 mod page;

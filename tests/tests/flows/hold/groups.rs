@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 
 use crate::flows::asking::{AGENT, Asking, open};
 
+pub(crate) use escalation::{around_now, held_earlier};
 pub(crate) use glass::break_glass;
 
 pub(super) const BOB: &str = "spiffe://acme.example/approver/bob";
@@ -40,7 +41,7 @@ pub(super) fn settings(rules: &str) -> String {
 }
 
 /// Says yes, or no.
-pub(super) async fn vote(
+pub(crate) async fn vote(
     scene: &Asking,
     name: &str,
     hold: &wire::Hold,

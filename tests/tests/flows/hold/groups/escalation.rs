@@ -5,7 +5,7 @@ use super::*;
 const ESCALATES: &str = "escalate_after = \"10m\"\nescalate_to = \"board\"";
 
 /// As if it had been held so many minutes earlier. Its deadline stays.
-pub(super) async fn held_earlier(scene: &Asking, minutes: i64) {
+pub(crate) async fn held_earlier(scene: &Asking, minutes: i64) {
     let earlier = "UPDATE hold SET opened_at = opened_at - $1::bigint * interval '1 minute'";
     scene.sql().await.execute(earlier, &[&minutes]).await.unwrap();
 }
@@ -107,7 +107,7 @@ async fn what_the_next_group_lets_happen_again_happens_again() {
 }
 
 /// Three hours before this moment and three after it, UTC, as a clock on the wall shows them.
-fn around_now() -> (String, String) {
+pub(crate) fn around_now() -> (String, String) {
     use checkrein_shared::{Clock, SystemClock};
     let minute = SystemClock.wall_ms() / 60_000 % 1_440;
     let shown = |minute: u64| format!("{:02}:{:02}", minute / 60, minute % 60);
