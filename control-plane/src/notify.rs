@@ -43,6 +43,7 @@ use crate::database::{Database, DatabaseError};
 use crate::hold::HoldNews;
 use crate::http::InvalidCa;
 use channel::Courier;
+use post::DELIVERY_MAX;
 
 pub use kind::{InvalidKind, Kind};
 pub use secret::SecretError;
@@ -63,6 +64,8 @@ pub struct Notifier {
     /// Where links lead.
     console_url: Option<Arc<str>>,
     remind_before: Duration,
+    /// How long one delivery may take.
+    delivery_max: Duration,
     couriers: Arc<[Courier]>,
 }
 
@@ -86,8 +89,16 @@ impl Notifier {
             source: source.into(),
             console_url: console_url.map(Into::into),
             remind_before,
+            delivery_max: DELIVERY_MAX,
             couriers: couriers.into(),
         })
+    }
+
+    /// The same, but that one delivery may take no longer than this, and never longer than usual.
+    #[must_use]
+    pub fn delivering_within(mut self, bound: Duration) -> Self {
+        self.delivery_max = bound.min(DELIVERY_MAX);
+        self
     }
 
     /// Tells people until `stop`: gathers whenever `holds` has news, and has each channel's courier on its way by itself.

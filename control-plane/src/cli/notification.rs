@@ -62,6 +62,7 @@ struct ListArgs {
 struct View<'a> {
     id: &'a str,
     channel: &'a str,
+    recipient: &'a str,
     event: &'a str,
     hold: &'a str,
     state: &'static str,
@@ -147,6 +148,7 @@ impl<'a> View<'a> {
         Self {
             id: &row.notification_id,
             channel: &row.channel,
+            recipient: &row.recipient,
             event: &row.event,
             hold: &row.hold_id,
             state: word(row),
@@ -179,7 +181,7 @@ fn table(rows: &[wire::Notification], now_ms: u64, paint: Paint) -> String {
         table.push([
             Cell::from(&*row.notification_id).styled(Style::Strong),
             Cell::word(word(row)),
-            Cell::from(&*row.channel),
+            Cell::from(whither(row)),
             Cell::from(&*row.event),
             Cell::from(&*row.hold_id),
             Cell::from(row.attempts.to_string()),
@@ -188,6 +190,15 @@ fn table(rows: &[wire::Notification], now_ms: u64, paint: Paint) -> String {
         ]);
     }
     table.render(paint, "everybody was told of everything")
+}
+
+/// The channel, and whom of it a message is for.
+fn whither(row: &wire::Notification) -> String {
+    if row.recipient.is_empty() {
+        row.channel.clone()
+    } else {
+        format!("{} to {}", row.channel, row.recipient)
+    }
 }
 
 fn word(row: &wire::Notification) -> &'static str {

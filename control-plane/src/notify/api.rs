@@ -3,6 +3,7 @@
 use checkrein_proto::hold::v1 as wire;
 use checkrein_proto::hold::v1::notification_service_server::NotificationService;
 use checkrein_shared::id::NotificationId;
+use futures_util::stream::{self, StreamExt};
 use tonic::{Request, Response, Status};
 
 use super::channel::{Courier, Failure};
@@ -14,6 +15,9 @@ use crate::api::{
 };
 use crate::caller::Caller;
 use crate::database::DatabaseError;
+
+/// So many recipients of a channel that is tried are written to at once.
+const AT_ONCE_MAX: usize = 4;
 
 #[tonic::async_trait]
 impl NotificationService for Notifier {
@@ -124,15 +128,38 @@ impl Notifier {
             facts: Facts::default(),
             link: None,
         };
-        let error = match courier.carry(&message, &self.source, now_ms).await {
-            Ok(()) => String::new(),
-            Err(Failure::Later(why, _) | Failure::Never(why) | Failure::Gone(why)) => why,
-        };
+        let recipients = courier.channel.recipients();
+        let mut tries = Vec::new();
+        for recipient in &recipients {
+            tries.push(self.try_one(courier, &message, recipient));
+        }
+        let failures: Vec<Option<String>> = stream::iter(tries).buffered(AT_ONCE_MAX).collect().await;
+        let failures: Vec<String> = failures.into_iter().flatten().collect();
         wire::TestChannelResponse {
-            delivered: error.is_empty(),
-            error,
+            delivered: failures.is_empty(),
+            error: failures.join("; "),
             notification_id: message.id.to_string(),
         }
+    }
+
+    /// Why a recipient did not get a message, if they did not.
+    async fn try_one(&self, courier: &Courier, message: &Message, recipient: &str) -> Option<String> {
+        let telling = self.telling(recipient);
+        match courier.carry(message, &telling, self.clock.wall_ms()).await {
+            Ok(()) => None,
+            Err(Failure::Later(why, _) | Failure::Never(why) | Failure::Gone(why)) => {
+                Some(failed(recipient, why))
+            }
+        }
+    }
+}
+
+/// Why somebody did not get a message.
+fn failed(recipient: &str, why: String) -> String {
+    if recipient.is_empty() {
+        why
+    } else {
+        format!("`{recipient}`: {why}")
     }
 }
 
@@ -150,6 +177,7 @@ fn encode(row: Listed) -> wire::Notification {
     wire::Notification {
         notification_id: row.id.to_string(),
         channel: row.channel,
+        recipient: row.recipient,
         event: row.kind,
         hold_id: row.hold.to_string(),
         state: state.into(),

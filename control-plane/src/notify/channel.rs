@@ -64,6 +64,17 @@ pub(super) enum Failure {
     Gone(String),
 }
 
+/// How a message is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Telling<'a> {
+    /// By whom: the SPIFFE ID of control planes.
+    pub source: &'a str,
+    /// To whom of the channel; empty: wherever it leads.
+    pub recipient: &'a str,
+    /// How long it may take.
+    pub within: Duration,
+}
+
 /// Carries the messages of one channel.
 pub(super) struct Courier {
     pub channel: Channel,
@@ -76,6 +87,14 @@ impl Channel {
     pub(super) fn hears_of(&self, kind: Kind, groups: &[String]) -> bool {
         self.kinds.contains(&kind)
             && (self.groups.is_empty() || self.groups.iter().any(|group| groups.contains(group)))
+    }
+
+    /// Whom a message goes to, each by one of its own; of a channel that leads to one place: the empty name.
+    pub(super) fn recipients(&self) -> BTreeSet<String> {
+        match &self.form {
+            Form::Email(email) => email.addresses(),
+            Form::Webhook(..) | Form::Slack(_) | Form::Teams(_) => BTreeSet::from([String::new()]),
+        }
     }
 
     /// Names the channel for people, without a secret.
@@ -120,12 +139,17 @@ impl Courier {
         Ok(Self { channel, tls })
     }
 
-    /// Brings one message to where the channel leads, once.
-    pub(super) async fn carry(&self, message: &Message, source: &str, now_ms: u64) -> Result<(), Failure> {
+    /// Brings one message to where the channel leads, once, in so much time.
+    pub(super) async fn carry(
+        &self,
+        message: &Message,
+        telling: &Telling<'_>,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
         let (target, body, mut headers) = match &self.channel.form {
-            Form::Email(email) => return email.send(message, now_ms).await,
+            Form::Email(email) => return email.send(message, telling, now_ms).await,
             Form::Webhook(target, keys) => {
-                let body = encoded(&webhook::event(message, source));
+                let body = encoded(&webhook::event(message, telling.source));
                 let headers = webhook::sign(&message.id.to_string(), now_ms, &body, keys);
                 (target, body, headers.to_vec())
             }
@@ -140,7 +164,7 @@ impl Courier {
         let Some(tls) = &self.tls else {
             return Err(Failure::Never("the channel has no TLS".to_owned()));
         };
-        post(target, tls, &headers, body, now_ms).await
+        post(target, tls, &headers, body, (now_ms, telling.within)).await
     }
 }
 

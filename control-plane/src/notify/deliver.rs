@@ -8,12 +8,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tracing::{debug, warn};
 
-use super::Notifier;
-use super::channel::{Courier, Failure};
-use super::message::Message;
+use super::channel::{Courier, Failure, Telling};
+use super::message::{Facts, Message};
 use super::post::DELIVERY_MAX;
 use super::retry::{ATTEMPTS_MAX, wait_after};
 use super::store::{self, Due};
+use super::{Kind, Notifier};
 use crate::database::DatabaseError;
 
 /// So many messages of a channel are under way at once from one replica.
@@ -58,18 +58,36 @@ impl Notifier {
         } else if due.attempt > ATTEMPTS_MAX {
             Err(Failure::Never("every try ended without a word".to_owned()))
         } else {
-            let message = self.message(due);
-            courier.carry(&message, &self.source, self.clock.wall_ms()).await
+            match &due.says {
+                Ok(says) => {
+                    let message = self.message(due, says);
+                    let telling = self.telling(&due.recipient);
+                    courier.carry(&message, &telling, self.clock.wall_ms()).await
+                }
+                Err(why) => {
+                    let channel = &courier.channel.name;
+                    warn!(channel, id = %due.id, why, "a message is passed over");
+                    Err(Failure::Later(why.clone(), None))
+                }
+            }
         };
         self.write_down(courier, due, carried).await
     }
 
-    fn message(&self, due: &Due) -> Message {
+    pub(super) fn telling<'a>(&'a self, recipient: &'a str) -> Telling<'a> {
+        Telling {
+            source: &self.source,
+            recipient,
+            within: self.delivery_max,
+        }
+    }
+
+    fn message(&self, due: &Due, (kind, facts): &(Kind, Facts)) -> Message {
         Message {
             id: due.id,
-            kind: due.kind,
+            kind: *kind,
             happened_ms: due.happened_ms,
-            facts: due.facts.clone(),
+            facts: facts.clone(),
             link: self
                 .console_url
                 .as_ref()

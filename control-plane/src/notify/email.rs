@@ -1,8 +1,11 @@
 //! E-mail over SMTP: plain text, over TLS unless the server is on this machine.
 //!
+//! Each recipient gets a letter of their own: a server that refuses one of them says nothing of the others.
+//!
 //! **Invariant**: text of others gets into the subject and the body only, on one line and encoded; whom a message goes to and
 //! comes from is what was configured.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,9 +18,9 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::channel::Failure;
+use super::channel::{Failure, Telling};
 use super::message::Message;
-use super::post::DELIVERY_MAX;
+use super::post::{CONNECT_MAX, too_late};
 use super::secret::{Secret, read_line};
 use super::settings::InvalidChannel;
 
@@ -116,33 +119,57 @@ impl Email {
         })
     }
 
-    /// Sends one message, once.
-    pub(super) async fn send(&self, message: &Message, now_ms: u64) -> Result<(), Failure> {
-        let letter = self.letter(message, now_ms).map_err(Failure::Never)?;
+    /// Whom messages go to, each once.
+    pub(super) fn addresses(&self) -> BTreeSet<String> {
+        self.to.iter().map(|to| to.email.to_string()).collect()
+    }
+
+    /// Sends one message to one recipient, once.
+    pub(super) async fn send(
+        &self,
+        message: &Message,
+        telling: &Telling<'_>,
+        now_ms: u64,
+    ) -> Result<(), Failure> {
+        let to = self.recipients(telling.recipient)?;
+        let letter = self.letter(message, &to, now_ms).map_err(Failure::Never)?;
         let transport = self.transport().map_err(Failure::Never)?;
-        match timeout(DELIVERY_MAX, transport.send(letter)).await {
+        match timeout(telling.within, transport.send(letter)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) if error.is_permanent() => Err(Failure::Never(format!(
                 "the server refused it: {}",
                 chain(&error)
             ))),
             Ok(Err(error)) => Err(Failure::Later(chain(&error), None)),
-            Err(_) => {
-                let why = format!("no answer within {} s", DELIVERY_MAX.as_secs());
-                Err(Failure::Later(why, None))
-            }
+            Err(_) => Err(Failure::Later(too_late(telling.within), None)),
         }
     }
 
-    fn letter(&self, message: &Message, now_ms: u64) -> Result<lettre::Message, String> {
+    /// Whoever has this address; a message that was made before each had one of their own goes to all.
+    fn recipients(&self, address: &str) -> Result<Vec<&Mailbox>, Failure> {
+        let to: Vec<&Mailbox> = self
+            .to
+            .iter()
+            .filter(|to| address.is_empty() || to.email.to_string() == address)
+            .take(if address.is_empty() { RECIPIENTS_MAX } else { 1 })
+            .collect();
+        if to.is_empty() {
+            // Another replica may have a newer file.
+            let why = format!("`{address}` is not among those whom this replica's channel is for");
+            return Err(Failure::Later(why, None));
+        }
+        Ok(to)
+    }
+
+    fn letter(&self, message: &Message, to: &[&Mailbox], now_ms: u64) -> Result<lettre::Message, String> {
         let mut letter: MessageBuilder = lettre::Message::builder()
             .from(self.from.clone())
             .date(UNIX_EPOCH + Duration::from_millis(now_ms))
             .message_id(Some(format!("<{}@{}>", message.id, self.from.email.domain())))
             .subject(format!("Checkrein. {}", message.title()))
             .header(ContentType::TEXT_PLAIN);
-        for to in &self.to {
-            letter = letter.to(to.clone());
+        for to in to {
+            letter = letter.to((*to).clone());
         }
         letter
             .body(text(message))
@@ -161,7 +188,8 @@ impl Email {
             .tls(tls)
             // The name of this machine is nobody's business.
             .hello_name(ClientId::Domain("localhost".to_owned()))
-            .timeout(Some(DELIVERY_MAX));
+            // Of each address of the server.
+            .timeout(Some(CONNECT_MAX));
         if let Some((user, password)) = &self.login {
             let password = String::from_utf8_lossy(password.bytes()).into_owned();
             transport = transport.credentials(Credentials::new(user.clone(), password));

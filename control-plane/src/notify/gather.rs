@@ -45,7 +45,7 @@ impl Notifier {
         for hold in &near {
             self.remind(&tx, *hold).await?;
         }
-        let revoked = store::revoked_standing(&tx).await?;
+        let revoked = store::revoked_standing(&tx, NEWS_MS_MAX).await?;
         for revoked in &revoked {
             self.tell_revoked(&tx, revoked).await?;
         }
@@ -143,10 +143,12 @@ impl Notifier {
             return Ok(());
         }
         let groups = audience(notice.kind, about);
-        for courier in self.couriers.iter() {
-            if courier.channel.hears_of(notice.kind, &groups) {
+        let channels = self.couriers.iter().map(|courier| &courier.channel);
+        for channel in channels.filter(|channel| channel.hears_of(notice.kind, &groups)) {
+            for recipient in channel.recipients() {
                 let message = NotificationId::new(&*self.clock);
-                store::insert(tx, message, (id, &courier.channel.name), self.clock.wall_ms()).await?;
+                let whither = (id, &*channel.name, &*recipient);
+                store::insert(tx, message, whither, self.clock.wall_ms()).await?;
             }
         }
         Ok(())

@@ -21,6 +21,8 @@ use crate::http::{ExchangeError, bare_host, exchange};
 
 /// How long one delivery may take, from looking up the name to the end of the answer.
 pub(super) const DELIVERY_MAX: Duration = Duration::from_secs(15);
+/// How long one of a name's addresses may take to answer, so that there is time for the next.
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// So much of an answer is read; none of it is kept.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// So many of a name's addresses are tried.
@@ -28,13 +30,13 @@ const ADDRESSES_MAX: usize = 4;
 /// A receiver that asks to be left alone for longer is asked again after this.
 pub(super) const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
-/// Posts once.
+/// Posts once, in so much time from this moment on.
 pub(super) async fn post(
     target: &Target,
     tls: &TlsConnector,
     headers: &[(&'static str, String)],
     body: Bytes,
-    now_ms: u64,
+    (now_ms, within): (u64, Duration),
 ) -> Result<(), Failure> {
     let uri: Option<Uri> = std::str::from_utf8(target.uri.bytes())
         .ok()
@@ -43,9 +45,8 @@ pub(super) async fn post(
     let Some((request, uri)) = request else {
         return Err(Failure::Never("the URL can't be posted to".to_owned()));
     };
-    let answered = timeout(DELIVERY_MAX, answer(target, tls, &uri, request)).await;
-    let late = || later(format!("no answer within {} s", DELIVERY_MAX.as_secs()));
-    judge(&answered.map_err(|_| late())??, now_ms)
+    let answered = timeout(within, answer(target, tls, &uri, request)).await;
+    judge(&answered.map_err(|_| later(too_late(within)))??, now_ms)
 }
 
 fn request(uri: &Uri, headers: &[(&'static str, String)], body: Bytes) -> Option<Request<Full<Bytes>>> {
@@ -101,13 +102,33 @@ async fn connect(target: &Target, host: &str, port: u16, is_encrypted: bool) -> 
         ),
         None => format!("`{host}` has no address"),
     };
-    for address in allowed.into_iter().take(ADDRESSES_MAX) {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => why = format!("can't connect to `{host}`: {error}"),
-        }
+    match connect_to(allowed.into_iter().take(ADDRESSES_MAX), CONNECT_MAX).await {
+        Ok(stream) => return Ok(stream),
+        Err(Some(error)) => why = format!("can't connect to `{host}`: {error}"),
+        Err(None) => {}
     }
     Err(later(why))
+}
+
+/// Connects to the first of these that answers, each in so much time; or says why the last did not, if there is any.
+async fn connect_to(
+    addresses: impl Iterator<Item = SocketAddr>,
+    each: Duration,
+) -> Result<TcpStream, Option<String>> {
+    let mut why = None;
+    for address in addresses {
+        match timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => why = Some(error.to_string()),
+            Err(_) => why = Some(format!("{} does not answer", address.ip())),
+        }
+    }
+    Err(why)
+}
+
+/// Why a delivery that took too long failed.
+pub(super) fn too_late(within: Duration) -> String {
+    format!("no answer within {}", humantime::format_duration(within))
 }
 
 fn judge(response: &Response<Bytes>, now_ms: u64) -> Result<(), Failure> {

@@ -138,17 +138,21 @@ pub(super) async fn further_groups(tx: &Transaction, hold: HoldId) -> Result<Vec
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Standing approvals whose beginning people were told of, and which a person ended since.
-pub(super) async fn revoked_standing(tx: &Transaction) -> Result<Vec<Revoked>, DatabaseError> {
+/// Standing approvals whose beginning people were told of, and which a person ended since, not longer ago than this. What was
+/// told is remembered for longer than that, so that none is told twice.
+pub(super) async fn revoked_standing(
+    tx: &Transaction,
+    within_ms: u64,
+) -> Result<Vec<Revoked>, DatabaseError> {
     let read = "-- notification.revoked_standing
-        SELECT id, hold_id, ended_by, ended_reason, ended_at FROM standing_approval
-        WHERE ended_by IS NOT NULL
-          AND hold_id IN (SELECT given.hold_id FROM notice AS given WHERE given.kind = $1
-              AND NOT EXISTS (SELECT FROM notice WHERE hold_id = given.hold_id AND kind = $2))
+        SELECT id, hold_id, ended_by, ended_reason, ended_at FROM standing_approval AS standing
+        WHERE ended_by IS NOT NULL AND ended_at > clock_timestamp() - $4::bigint * interval '1 millisecond'
+          AND EXISTS (SELECT FROM notice WHERE hold_id = standing.hold_id AND kind = $1)
+          AND NOT EXISTS (SELECT FROM notice WHERE hold_id = standing.hold_id AND kind = $2)
         ORDER BY ended_at, id LIMIT $3";
     let (given, revoked) = (Kind::StandingGiven.as_str(), Kind::StandingRevoked.as_str());
     let rows = tx
-        .query(read, &[&given, &revoked, &STEPS_MAX])
+        .query(read, &[&given, &revoked, &STEPS_MAX, &signed(within_ms)])
         .await
         .map_err(|source| tx.failed(source))?;
     let decode = |row: &Row| Revoked {
@@ -190,22 +194,23 @@ pub(super) async fn insert_notice(
     Ok(inserted == 1)
 }
 
-/// A message for a channel; given up at once if too many wait for it.
+/// A message for a recipient of a channel; given up at once if too many wait for the channel.
 pub(super) async fn insert(
     tx: &Transaction,
     id: NotificationId,
-    (notice, channel): (Uuid, &str),
+    (notice, channel, recipient): (Uuid, &str, &str),
     now_ms: u64,
 ) -> Result<(), DatabaseError> {
     let insert = "-- notification.insert
-        INSERT INTO notification (id, notice_id, channel, made_at, next_at, state, last_error, ended_at)
-        SELECT $1, $2, $3, $4, $4,
+        INSERT INTO notification (id, notice_id, channel, recipient, made_at, next_at, state, last_error, ended_at)
+        SELECT $1, $2, $3, $6, $4, $4,
                CASE WHEN is_full THEN 'dead' ELSE 'waiting' END,
                CASE WHEN is_full THEN 'too many messages wait for the channel' ELSE '' END,
                CASE WHEN is_full THEN $4::timestamptz END
         FROM (SELECT count(*) >= $5 AS is_full
               FROM (SELECT FROM notification WHERE channel = $3 AND state = 'waiting' LIMIT $5) AS waiting) AS queue";
     let now = from_ms(now_ms);
-    tx.change_one(insert, &[&id.uuid(), &notice, &channel, &now, &WAITING_MAX])
-        .await
+    let parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
+        &[&id.uuid(), &notice, &channel, &now, &WAITING_MAX, &recipient];
+    tx.change_one(insert, parameters).await
 }

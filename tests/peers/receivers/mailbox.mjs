@@ -13,6 +13,8 @@ const [installed, mode, key, certificate] = process.argv.slice(2);
 const require = createRequire(join(resolve(installed), 'package.json'));
 const { SMTPServer } = require('smtp-server');
 
+// Whom somebody wanted to write to: `refused` never gets anything, `later` nothing at the first try.
+const seen = new Set();
 const server = new SMTPServer({
   secure: mode === 'implicit',
   hideSTARTTLS: mode === 'none',
@@ -22,6 +24,12 @@ const server = new SMTPServer({
   onAuth(auth, session, done) {
     const known = auth.username === 'checkrein' && auth.password === 'a password of a test';
     done(known ? null : new Error('who is that?'), { user: auth.username });
+  },
+  onRcptTo(address, session, done) {
+    const name = address.address.split('@')[0];
+    const code = name === 'refused' ? 550 : name === 'later' && !seen.has(name) ? 451 : 0;
+    seen.add(name);
+    done(code ? Object.assign(new Error('not to them'), { responseCode: code }) : null);
   },
   onData(stream, session, done) {
     const parts = [];

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use super::super::Kind;
 use super::super::message::Facts;
 use super::super::retry::AGE_MAX;
-use crate::database::{DatabaseError, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed};
+use crate::database::{DatabaseError, Transaction, from_ms, moment_ms, moment_ms_opt};
 
 /// How long what was sent is kept, and what was given up.
 const SENT_KEPT: Duration = Duration::from_hours(7 * 24);
@@ -24,10 +24,12 @@ pub(in super::super) struct Due {
     /// Which try this is, from 1.
     pub attempt: u32,
     pub made_ms: u64,
-    pub kind: Kind,
+    /// Whom of the channel it goes to; empty: wherever the channel leads.
+    pub recipient: String,
     pub hold: HoldId,
-    pub facts: Facts,
     pub happened_ms: u64,
+    /// What it says; or why this replica can't say it.
+    pub says: Result<(Kind, Facts), String>,
 }
 
 /// A message as operators see it.
@@ -35,6 +37,7 @@ pub(in super::super) struct Due {
 pub(in super::super) struct Listed {
     pub id: NotificationId,
     pub channel: String,
+    pub recipient: String,
     pub kind: String,
     pub hold: HoldId,
     pub state: String,
@@ -55,7 +58,7 @@ pub(in super::super) struct Filter {
     pub rows: i64,
 }
 
-/// Takes the most pressing messages of a channel in hand, and counts the try.
+/// Takes the most pressing messages of a channel in hand, and counts the try. One that can't be read is among them as such.
 pub(in super::super) async fn claim(
     tx: &Transaction,
     channel: &str,
@@ -72,13 +75,13 @@ pub(in super::super) async fn claim(
         UPDATE notification SET attempts = attempts + 1, leased_until = $3
         FROM due, notice
         WHERE notification.id = due.id AND notice.id = notification.notice_id
-        RETURNING notification.id, attempts, made_at, kind, hold_id, facts, happened_at";
+        RETURNING notification.id, attempts, made_at, recipient, kind, hold_id, facts, happened_at";
     let (now, until) = (from_ms(now_ms), after(now_ms, lease));
     let rows = tx
         .query(claim, &[&channel, &now, &until, &most])
         .await
         .map_err(|source| tx.failed(source))?;
-    rows.iter().map(due).collect()
+    Ok(rows.iter().map(due).collect())
 }
 
 /// Writes down how a try ended that was the last. Nothing changes if somebody else has the message in hand by now.
@@ -159,7 +162,7 @@ pub(in super::super) async fn turn_on(tx: &Transaction, channel: &str) -> Result
 /// The latest first.
 pub(in super::super) async fn list(tx: &Transaction, filter: &Filter) -> Result<Vec<Listed>, DatabaseError> {
     let list = "-- notification.list
-        SELECT notification.id, channel, kind, hold_id, state, attempts, last_error, happened_at, next_at, ended_at, made_at
+        SELECT notification.id, channel, recipient, kind, hold_id, state, attempts, last_error, happened_at, next_at, ended_at, made_at
         FROM notification JOIN notice ON notice.id = notice_id
         WHERE state = ANY ($1) AND ($2::timestamptz IS NULL OR (made_at, notification.id) < ($2, $3))
         ORDER BY made_at DESC, notification.id DESC LIMIT $4";
@@ -206,7 +209,8 @@ pub(in super::super) async fn sweep(tx: &Transaction, now_ms: u64) -> Result<u64
         .map_err(|source| tx.failed(source))?;
     let forget = "-- notification.forget_notices
         DELETE FROM notice WHERE happened_at <= $1
-          AND NOT EXISTS (SELECT FROM notification WHERE notice_id = notice.id)";
+          AND NOT EXISTS (SELECT FROM notification WHERE notice_id = notice.id)
+          AND NOT EXISTS (SELECT FROM hold WHERE hold.id = hold_id AND state = 'open')";
     changed += tx
         .execute(forget, &[&ago(DEAD_KEPT)])
         .await
@@ -214,24 +218,33 @@ pub(in super::super) async fn sweep(tx: &Transaction, now_ms: u64) -> Result<u64
     Ok(changed)
 }
 
-fn due(row: &Row) -> Result<Due, DatabaseError> {
-    let id = NotificationId::from_uuid(row.get("id"));
-    let facts = serde_json::from_str(row.get("facts")).map_err(|_| inconsistent("notice", &id))?;
-    Ok(Due {
-        id,
+fn due(row: &Row) -> Due {
+    Due {
+        id: NotificationId::from_uuid(row.get("id")),
         attempt: count(row, "attempts"),
         made_ms: moment_ms(row, "made_at"),
-        kind: parsed(row, "kind", "notice")?,
+        recipient: row.get("recipient"),
         hold: HoldId::from_uuid(row.get("hold_id")),
-        facts,
         happened_ms: moment_ms(row, "happened_at"),
-    })
+        says: says(row.get("kind"), row.get("facts")),
+    }
+}
+
+/// What an event says. One that a newer program made, which this one does not know, must not stand in the way of others.
+fn says(kind: &str, facts: &str) -> Result<(Kind, Facts), String> {
+    let known: Kind = kind
+        .parse()
+        .map_err(|_| format!("this replica knows no event `{kind}`: a newer one has to tell of it"))?;
+    let facts = serde_json::from_str(facts)
+        .map_err(|error| format!("this replica can't read what is to be told of `{kind}`: {error}"))?;
+    Ok((known, facts))
 }
 
 fn listed(row: &Row) -> Listed {
     Listed {
         id: NotificationId::from_uuid(row.get("id")),
         channel: row.get("channel"),
+        recipient: row.get("recipient"),
         kind: row.get("kind"),
         hold: HoldId::from_uuid(row.get("hold_id")),
         state: row.get("state"),

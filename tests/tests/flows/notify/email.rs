@@ -36,7 +36,7 @@ async fn tell(scene: &Telling, channel: &str, call: &str) -> String {
     HOSTILE.clone_into(&mut request.reason);
     scene.asking.opened(request).await;
     notifier.gather().await.unwrap();
-    assert_eq!(notifier.deliver("desk").await.unwrap(), 1);
+    assert_eq!(notifier.deliver("desk").await.unwrap(), 2, "a letter for each");
     scene.listed(false).await.remove(0).last_error
 }
 
@@ -50,20 +50,51 @@ async fn a_letter_arrives_over_tls_for_those_it_was_meant_for_whatever_a_hold_sa
         let (mut mailbox, port) = mailbox(&scene, mode).await;
         let channel = channel(port, &format!("tls = \"{mode}\"\nca = \"mail-ca.pem\"\n{login}"));
         assert_eq!(tell(&scene, &channel, "call").await, "", "{mode}");
-        let mail = timeout(WAIT_MAX, mailbox.mail()).await.unwrap();
-        assert_eq!(mail["secure"], true);
-        assert_eq!(mail["user"], if login.is_empty() { "" } else { "checkrein" });
-        assert_eq!(mail["from"], "checkrein@acme.example");
-        assert_eq!(
-            mail["to"],
-            serde_json::json!(["desk@acme.example", "risk@acme.example"])
-        );
-        let message = mail["message"].as_str().unwrap();
-        let (headers, _) = message.split_once("\r\n\r\n").unwrap();
-        assert!(!headers.to_lowercase().contains("bcc"), "{headers}");
-        assert!(headers.contains("Message-ID: <notification_"), "{headers}");
-        assert!(headers.to_lowercase().contains("text/plain"), "{headers}");
+        let mut to = Vec::new();
+        for _ in 0..2 {
+            let mail = timeout(WAIT_MAX, mailbox.mail()).await.unwrap();
+            assert_eq!(mail["secure"], true);
+            assert_eq!(mail["user"], if login.is_empty() { "" } else { "checkrein" });
+            assert_eq!(mail["from"], "checkrein@acme.example");
+            let message = mail["message"].as_str().unwrap();
+            let (headers, _) = message.split_once("\r\n\r\n").unwrap();
+            assert!(!headers.to_lowercase().contains("bcc"), "{headers}");
+            assert!(headers.contains("Message-ID: <notification_"), "{headers}");
+            assert!(headers.to_lowercase().contains("text/plain"), "{headers}");
+            assert_eq!(mail["to"].as_array().unwrap().len(), 1);
+            to.push(mail["to"][0].as_str().unwrap().to_owned());
+        }
+        to.sort();
+        assert_eq!(to, ["desk@acme.example", "risk@acme.example"]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipient_whom_the_server_refuses_keeps_no_letter_from_the_others_and_nobody_gets_two() {
+    let scene = Telling::set().await;
+    let (mut mailbox, port) = Peer::mailbox(&["none"]).await;
+    let channel = format!(
+        "[email.desk]\nserver = \"localhost\"\nport = {port}\ntls = \"none\"\nfrom = \"checkrein@acme.example\"\n\
+         to = [\"refused@acme.example\", \"later@acme.example\", \"desk@acme.example\", \"Desk <desk@acme.example>\"]\n"
+    );
+    let notifier = scene.notifier(&channel);
+    scene.asking.held("call", "US13").await;
+    notifier.gather().await.unwrap();
+    assert_eq!(notifier.deliver("desk").await.unwrap(), 3);
+    assert_eq!(mailbox.mail().await["to"][0], "desk@acme.example");
+    let dead = scene.listed(true).await;
+    assert_eq!(dead.len(), 1);
+    assert_eq!(
+        (&*dead[0].recipient, dead[0].attempts),
+        ("refused@acme.example", 1)
+    );
+    assert!(dead[0].last_error.contains("550"), "{}", dead[0].last_error);
+    // The server takes it at the second try.
+    scene.clock.advance_ms(10_000);
+    assert_eq!(notifier.deliver("desk").await.unwrap(), 1);
+    assert_eq!(mailbox.mail().await["to"][0], "later@acme.example");
+    scene.clock.advance_ms(3_600_000);
+    assert_eq!(notifier.deliver("desk").await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,6 +98,18 @@ async fn standing_approvals_are_told_when_given_used_and_revoked() {
         "{news:?}"
     );
     assert_eq!(told(&scene, &mut receiver).await, [""; 0]);
+
+    // Long afterwards it is forgotten that this was told, and still known that the approval was given.
+    let sql = scene.asking.sql().await;
+    for long_ago in [
+        "UPDATE standing_approval SET ended_at = ended_at - interval '40 days'",
+        "UPDATE notice SET happened_at = happened_at - interval '40 days' WHERE kind = 'standing.revoked'",
+        "DELETE FROM notification USING notice WHERE notice.id = notice_id AND kind = 'standing.revoked'",
+    ] {
+        assert_eq!(sql.execute(long_ago, &[]).await.unwrap(), 1, "{long_ago}");
+    }
+    assert_eq!(scene.notifier("").sweep().await.unwrap(), 1);
+    assert_eq!(told(&scene, &mut receiver).await, [""; 0], "told once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

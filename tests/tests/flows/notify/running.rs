@@ -5,6 +5,7 @@ use checkrein_proto::hold::v1::{ListNotificationsRequest, State, TestChannelRequ
 use checkrein_tests::{Person, World, WorldOptions, fresh_key, payments};
 use tonic::Code;
 
+use super::peer::Peer;
 use super::receiver::{Receiver, Reply};
 use super::{SECRET, webhook};
 use crate::flows::asking::Asking;
@@ -97,4 +98,21 @@ async fn a_channel_is_tried_by_an_operator_and_by_nobody_else() {
     let list = ListNotificationsRequest::default();
     let refused = bob.notifications().list_notifications(list).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_of_a_channel_says_which_of_its_recipients_does_not_get_it() {
+    let (mut mailbox, port) = Peer::mailbox(&["none"]).await;
+    let channel = format!(
+        "[email.desk]\nserver = \"localhost\"\nport = {port}\ntls = \"none\"\nfrom = \"checkrein@acme.example\"\n\
+         to = [\"refused@acme.example\", \"desk@acme.example\"]\n"
+    );
+    let (scene, _files) = asking(&channel).await;
+    let why = test(&scene.operator, "desk").await.unwrap();
+    assert!(
+        why.starts_with("`refused@acme.example`: ") && why.contains("550"),
+        "{why}"
+    );
+    assert!(!why.contains("desk@"), "{why}");
+    assert_eq!(mailbox.mail().await["to"][0], "desk@acme.example");
 }
