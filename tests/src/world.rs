@@ -73,6 +73,8 @@ pub struct WorldOptions {
     pub spiffe_socket: Option<String>,
     /// A file of channels.
     pub notifications: Option<PathBuf>,
+    /// An empty database to use instead of a fresh one of this process's server.
+    pub database_url: Option<String>,
 }
 
 /// One running replica.
@@ -100,6 +102,7 @@ impl Default for WorldOptions {
             client_ca: None,
             spiffe_socket: None,
             notifications: None,
+            database_url: None,
         }
     }
 }
@@ -107,12 +110,16 @@ impl Default for WorldOptions {
 impl World {
     /// One replica over an empty database.
     pub async fn start() -> Result<Self> {
-        Self::with(WorldOptions::default()).await
+        // Boxed, because every test carries it.
+        Box::pin(Self::with(WorldOptions::default())).await
     }
 
     /// The same, with other options.
     pub async fn with(options: WorldOptions) -> Result<Self> {
-        let database_url = fresh_database().await?;
+        let database_url = match &options.database_url {
+            Some(given) => given.clone(),
+            None => fresh_database().await?,
+        };
         let directory = tempfile::Builder::new().prefix("world-").tempdir()?;
         let clock: SharedClock = Arc::new(SystemClock);
         let authority = Authority::open(&directory.path().join("data/keys"), TRUST_DOMAIN, &*clock)?;

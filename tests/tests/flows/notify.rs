@@ -1,5 +1,6 @@
 //! Notifications: people are told once in effect, by whichever replica, and no hold waits for it.
 
+mod bounds;
 mod delivery;
 mod email;
 mod further;
@@ -8,6 +9,7 @@ mod kinds;
 mod page;
 mod peer;
 mod receiver;
+mod restart;
 mod running;
 
 use std::sync::Arc;

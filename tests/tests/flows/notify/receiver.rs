@@ -11,7 +11,7 @@ use rustls::pki_types::PrivateKeyDer;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 
 use checkrein_tests::WAIT_MAX;
@@ -43,8 +43,11 @@ pub(super) struct Receiver {
     /// The CA of its certificate.
     pub(super) ca: Option<PathBuf>,
     requests: mpsc::UnboundedReceiver<Received>,
-    replies: Arc<Mutex<VecDeque<Reply>>>,
+    replies: Replies,
 }
+
+/// What the next requests are answered, each at once or when that is said.
+type Replies = Arc<Mutex<VecDeque<(Reply, Option<oneshot::Receiver<()>>)>>>;
 
 impl Receiver {
     /// In the clear.
@@ -62,7 +65,7 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, requests) = mpsc::unbounded_channel();
-        let replies: Arc<Mutex<VecDeque<Reply>>> = Arc::default();
+        let replies = Replies::default();
         let told = Arc::clone(&replies);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -89,7 +92,14 @@ impl Receiver {
     }
 
     pub(super) fn will(&self, reply: Reply) {
-        self.replies.lock().unwrap().push_back(reply);
+        self.replies.lock().unwrap().push_back((reply, None));
+    }
+
+    /// The same, but not before it is told to.
+    pub(super) fn will_when_told(&self, reply: Reply) -> oneshot::Sender<()> {
+        let (tell, told) = oneshot::channel();
+        self.replies.lock().unwrap().push_back((reply, Some(told)));
+        tell
     }
 
     /// The next request.
@@ -143,7 +153,7 @@ pub(super) fn certificate() -> (String, rcgen::Certificate, KeyPair) {
     (ca.pem(), certificate, key)
 }
 
-async fn answer<S>(stream: S, sender: mpsc::UnboundedSender<Received>, replies: Arc<Mutex<VecDeque<Reply>>>)
+async fn answer<S>(stream: S, sender: mpsc::UnboundedSender<Received>, replies: Replies)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -154,7 +164,11 @@ where
     let reply = replies.lock().unwrap().pop_front();
     // A test that has ended listens no more.
     let _ended = sender.send(received);
-    let head = match reply.unwrap_or(Reply::Status(204, "")) {
+    let (reply, told) = reply.unwrap_or((Reply::Status(204, ""), None));
+    if let Some(told) = told {
+        let _told_or_ended = told.await;
+    }
+    let head = match reply {
         Reply::Status(status, header) => format!("HTTP/1.1 {status} X\r\n{header}content-length: 0\r\n\r\n"),
         Reply::To(url) => format!("HTTP/1.1 302 Found\r\nlocation: {url}\r\ncontent-length: 0\r\n\r\n"),
         Reply::Silence => return std::future::pending().await,
