@@ -24,6 +24,7 @@ mod revoke;
 mod spend;
 mod store;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -393,4 +394,12 @@ pub async fn is_live(tx: &Transaction, id: TaskId) -> Result<bool, DatabaseError
 /// Who started a task.
 pub async fn starter(tx: &Transaction, id: TaskId) -> Result<SpiffeId, DatabaseError> {
     store::starter(tx, id).await
+}
+
+/// Who started each of these.
+pub async fn starters(
+    tx: &Transaction,
+    ids: &BTreeSet<TaskId>,
+) -> Result<BTreeMap<TaskId, SpiffeId>, DatabaseError> {
+    store::starters(tx, ids).await
 }

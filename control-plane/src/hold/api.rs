@@ -14,10 +14,9 @@ use checkrein_shared::decision::Cause;
 use checkrein_shared::hold::{Requirement, State};
 use checkrein_shared::id::{DecisionId, Generation, HoldId};
 use checkrein_shared::wire::{amounts_from_wire, reversibility_from_wire};
-use prost::Message;
 use tonic::{Request, Response, Status};
 
-use super::store::{self, Before, Filter};
+use super::store::{self, Before, Filter, Listed};
 use super::{Consume, ConsumeAnswer, HoldError, Holds, Open, OpenAnswer, Refusal, Vote, standing as given};
 use crate::api::{
     TEXT_BYTES_MAX, bad_field, bad_message, class_or_worst, database_trouble, not_found, page_after,
@@ -361,26 +360,28 @@ fn filter(request: &wire::ListRequest) -> Result<Filter, Status> {
 
 /// As many holds as were asked for and as fit into an answer that any client decodes; at least one, if there are any.
 async fn page(tx: &Transaction, filter: &Filter) -> Result<wire::ListResponse, DatabaseError> {
-    let ids = store::list(tx, filter).await?;
-    let mut page = wire::ListResponse::default();
-    let (mut bytes, mut last) = (0, None);
-    for id in &ids {
-        let Some(hold) = store::find(tx, *id).await? else {
-            continue;
-        };
-        let encoded = approver::whole(tx, &hold).await?;
-        bytes += encoded.encoded_len();
-        if bytes > PAGE_BYTES_MAX && last.is_some() {
-            break;
-        }
-        last = Some((hold.decide_by_ms, hold.id));
-        page.holds.push(encoded);
-    }
-    let is_full = i64::try_from(ids.len()).is_ok_and(|count| count >= filter.rows);
-    if let Some((decide_by_ms, id)) = last.filter(|_| is_full || page.holds.len() < ids.len()) {
-        page.next_page_token = format!("{decide_by_ms}.{id}");
+    let listed = store::list(tx, filter).await?;
+    let holds = store::find_all(tx, &readable(&listed)).await?;
+    let mut page = wire::ListResponse {
+        holds: approver::whole_within(tx, &holds, PAGE_BYTES_MAX).await?,
+        ..wire::ListResponse::default()
+    };
+    let is_full = i64::try_from(listed.len()).is_ok_and(|count| count >= filter.rows);
+    let last = page.holds.len().checked_sub(1).and_then(|last| holds.get(last));
+    if let Some(last) = last.filter(|_| is_full || page.holds.len() < listed.len()) {
+        page.next_page_token = format!("{}.{}", last.decide_by_ms, last.id);
     }
     Ok(page)
+}
+
+/// The first, and those after it that may fit into a page with it: more are not even read.
+fn readable(listed: &[Listed]) -> Vec<HoldId> {
+    let mut bytes = 0_usize;
+    let fits = listed.iter().enumerate().take_while(|(at, one)| {
+        bytes = bytes.saturating_add(one.bytes);
+        *at == 0 || bytes <= PAGE_BYTES_MAX
+    });
+    fits.map(|(_, one)| one.id).collect()
 }
 
 fn attempt_id(id: &str) -> Result<Option<DecisionId>, Status> {

@@ -4,20 +4,21 @@
 //! word counted is removed, and nobody goes away or comes back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use checkrein_shared::hold::{Askers, Barred, Elector, Electorate, Group, Hold, Person, Requirement, Yes};
 use checkrein_shared::identity::SpiffeId;
 
 use super::{HoldError, store};
-use crate::database::{DatabaseError, Transaction};
+use crate::database::{DatabaseError, Transaction, inconsistent};
 use crate::{fleet, task};
 
-/// What was read for one hold.
+/// What was read for one hold; most of it with that of others.
 pub(super) struct Moment<'h> {
     hold: &'h Hold,
-    groups: BTreeMap<String, Group>,
-    away: BTreeSet<Person>,
-    removed: BTreeSet<SpiffeId>,
+    groups: Arc<BTreeMap<String, Group>>,
+    away: Arc<BTreeSet<Person>>,
+    removed: Arc<BTreeSet<SpiffeId>>,
     owners: Vec<String>,
     started_by: SpiffeId,
     pub(super) now_ms: u64,
@@ -74,7 +75,7 @@ impl<'h> Moment<'h> {
                 removed.insert(id.clone());
             }
         }
-        moment.removed.extend(removed);
+        Arc::make_mut(&mut moment.removed).extend(removed);
         Ok(moment)
     }
 
@@ -84,33 +85,52 @@ impl<'h> Moment<'h> {
         hold: &'h Hold,
         requirements: &[Requirement],
     ) -> Result<Self, DatabaseError> {
-        let action = &hold.action;
-        let agents = action.delegated_by.iter().chain([&action.agent]);
-        let agents: Vec<&str> = agents.map(SpiffeId::as_str).collect();
-        let owners = store::owners(tx, &agents).await?;
-        let asked = requirements.iter().map(|requirement| &*requirement.group);
-        let names: Vec<&str> = asked.chain(owners.iter().map(String::as_str)).collect();
-        let groups = store::groups(tx, &names).await?;
+        let mut read = Self::read_of(tx, &[hold], requirements).await?;
+        read.pop().ok_or_else(|| inconsistent("hold", &hold.id))
+    }
+
+    /// The same of several holds and the requirements that each has, with as many statements as for one; in their order.
+    pub(super) async fn read_all(tx: &Transaction, holds: &[&'h Hold]) -> Result<Vec<Self>, DatabaseError> {
+        let requirements = holds.iter().flat_map(|hold| &hold.requirements);
+        Self::read_of(tx, holds, requirements).await
+    }
+
+    async fn read_of(
+        tx: &Transaction,
+        holds: &[&'h Hold],
+        requirements: impl IntoIterator<Item = &Requirement>,
+    ) -> Result<Vec<Self>, DatabaseError> {
+        let chains: BTreeSet<&str> = holds.iter().flat_map(|hold| agents(hold)).collect();
+        let owners = store::owners(tx, &Vec::from_iter(chains)).await?;
+        let asked = requirements.into_iter().map(|requirement| &*requirement.group);
+        let names: BTreeSet<&str> = asked.chain(owners.values().map(String::as_str)).collect();
+        let groups = store::groups(tx, &Vec::from_iter(names)).await?;
         let people = groups
             .values()
             .flat_map(|group| group.members.iter().chain(group.deputies.values()));
-        let people: Vec<&str> = people.map(SpiffeId::as_str).collect();
-        let removed = store::removed(tx, &people).await?;
-        let started_by = task::starter(tx, action.task).await?;
+        let people: BTreeSet<&str> = people.map(SpiffeId::as_str).collect();
+        let removed = Arc::new(store::removed(tx, &Vec::from_iter(people)).await?);
+        let started_by = task::starters(tx, &holds.iter().map(|hold| hold.action.task).collect()).await?;
         // Last, because whoever waits for a lock grows older.
         let (now_ms, absences) = store::absences(tx).await?;
-        Ok(Self {
-            hold,
-            groups,
-            away: absences
-                .iter()
-                .map(|absence| Person::of(&absence.approver))
-                .collect(),
-            removed,
-            owners,
-            started_by,
-            now_ms,
-        })
+        let away = absences.iter().map(|absence| Person::of(&absence.approver));
+        let (groups, away) = (Arc::new(groups), Arc::new(away.collect()));
+        let moment = |hold: &&'h Hold| {
+            let started_by = started_by.get(&hold.action.task).cloned();
+            Ok(Self {
+                hold,
+                groups: Arc::clone(&groups),
+                away: Arc::clone(&away),
+                removed: Arc::clone(&removed),
+                owners: agents(hold)
+                    .filter_map(|agent| owners.get(agent))
+                    .cloned()
+                    .collect(),
+                started_by: started_by.ok_or_else(|| inconsistent("hold", &hold.id))?,
+                now_ms,
+            })
+        };
+        holds.iter().map(moment).collect()
     }
 
     /// Who may answer, and what people are enough.
@@ -197,6 +217,13 @@ impl<'h> Moment<'h> {
             }
         }
     }
+}
+
+/// The agents of a hold's chain.
+fn agents(hold: &Hold) -> impl Iterator<Item = &str> {
+    let action = &hold.action;
+    let chain = action.delegated_by.iter().chain([&action.agent]);
+    chain.map(SpiffeId::as_str)
 }
 
 /// The requirements that whoever approved a hold does not meet now. One that a standing approval approved is met by those who

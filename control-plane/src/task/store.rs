@@ -9,6 +9,8 @@ pub(super) mod revocation;
 pub(super) mod slice;
 pub(super) mod spend;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use checkrein_shared::grant::{DataScope, Limits, Scope};
 use checkrein_shared::id::{GrantId, TaskId};
 use checkrein_shared::identity::SpiffeId;
@@ -176,6 +178,27 @@ pub(super) async fn starter(tx: &Transaction, id: TaskId) -> Result<SpiffeId, Da
         .await
         .map_err(|source| tx.failed(source))?;
     parsed(&row, "started_by", "task")
+}
+
+pub(super) async fn starters(
+    tx: &Transaction,
+    ids: &BTreeSet<TaskId>,
+) -> Result<BTreeMap<TaskId, SpiffeId>, DatabaseError> {
+    let read = "-- task.starters
+        SELECT id, started_by FROM task WHERE id = ANY ($1)";
+    let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = tx
+        .query(read, &[&ids])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    rows.iter()
+        .map(|row| {
+            Ok((
+                TaskId::from_uuid(row.get("id")),
+                parsed(row, "started_by", "task")?,
+            ))
+        })
+        .collect()
 }
 
 pub(super) async fn close(

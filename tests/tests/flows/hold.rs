@@ -7,6 +7,7 @@ mod class;
 mod definition;
 pub(crate) mod groups;
 mod late;
+mod listed;
 mod numbers;
 mod page;
 mod races;

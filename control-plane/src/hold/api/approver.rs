@@ -3,6 +3,7 @@
 use checkrein_proto::hold::v1 as wire;
 use checkrein_shared::hold::{Hold, State, Why};
 use checkrein_shared::identity::{InvalidSpiffeId, Role, SpiffeId};
+use prost::Message;
 use tonic::Status;
 
 use crate::api::{bad_field, database_trouble, idempotency_key};
@@ -12,11 +13,43 @@ use crate::hold::{Absence, Holds};
 
 /// A hold with who may answer it now, if it waits for somebody.
 pub(super) async fn whole(tx: &Transaction, hold: &Hold) -> Result<wire::Hold, DatabaseError> {
-    let mut encoded = wire::Hold::from(hold);
     if hold.state != State::Open {
-        return Ok(encoded);
+        return Ok(wire::Hold::from(hold));
     }
     let moment = Moment::read(tx, hold, &hold.requirements).await?;
+    Ok(encode_open(hold, &moment))
+}
+
+/// The same of several, in their order: those that fit into so many bytes, and the first in any case.
+pub(super) async fn whole_within(
+    tx: &Transaction,
+    holds: &[Hold],
+    bytes_max: usize,
+) -> Result<Vec<wire::Hold>, DatabaseError> {
+    let open: Vec<&Hold> = holds.iter().filter(|hold| hold.state == State::Open).collect();
+    let mut moments = Moment::read_all(tx, &open).await?.into_iter();
+    let (mut bytes, mut whole) = (0, Vec::with_capacity(holds.len()));
+    for hold in holds {
+        let moment = if hold.state == State::Open {
+            moments.next()
+        } else {
+            None
+        };
+        let encoded = match moment {
+            Some(moment) => encode_open(hold, &moment),
+            None => wire::Hold::from(hold),
+        };
+        bytes += encoded.encoded_len();
+        if bytes > bytes_max && !whole.is_empty() {
+            break;
+        }
+        whole.push(encoded);
+    }
+    Ok(whole)
+}
+
+fn encode_open(hold: &Hold, moment: &Moment<'_>) -> wire::Hold {
+    let mut encoded = wire::Hold::from(hold);
     let electorate = moment.electorate();
     for requirement in &hold.requirements {
         let rule = || requirement.rule.clone();
@@ -38,7 +71,7 @@ pub(super) async fn whole(tx: &Transaction, hold: &Hold) -> Result<wire::Hold, D
     }
     let glass = moment.glass_groups().into_iter().map(str::to_owned);
     encoded.glass_groups = glass.collect();
-    Ok(encoded)
+    encoded
 }
 
 /// The same, in a transaction of its own.

@@ -36,38 +36,21 @@ pub(in super::super) async fn record_review(
         .await
 }
 
-pub(super) async fn breaks(tx: &Transaction, id: HoldId) -> Result<Vec<Break>, DatabaseError> {
-    let read = "-- hold.breaks
-        SELECT * FROM hold_break WHERE hold_id = $1 ORDER BY broken_at";
-    let rows = tx
-        .query(read, &[&id.uuid()])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    let decode = |row: &Row| {
-        Ok(Break {
-            approver: parsed(row, "approver", "hold_break")?,
-            reason: row.get("reason"),
-            broken_ms: moment_ms(row, "broken_at"),
-        })
-    };
-    rows.iter().map(decode).collect()
+pub(super) fn decode_break(row: &Row) -> Result<Break, DatabaseError> {
+    Ok(Break {
+        approver: parsed(row, "approver", "hold_break")?,
+        reason: row.get("reason"),
+        broken_ms: moment_ms(row, "broken_at"),
+    })
 }
 
-pub(super) async fn review(tx: &Transaction, id: HoldId) -> Result<Option<Review>, DatabaseError> {
-    let read = "-- hold.review
-        SELECT * FROM hold_review WHERE hold_id = $1";
-    let row = tx
-        .query_opt(read, &[&id.uuid()])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    let decode = |row: Row| {
-        let finding: &str = row.get("finding");
-        Ok(Review {
-            by: parsed(&row, "reviewer", "hold_review")?,
-            finding: Finding::named(finding).ok_or_else(|| inconsistent("hold_review", &id))?,
-            reason: row.get("reason"),
-            reviewed_ms: moment_ms(&row, "reviewed_at"),
-        })
-    };
-    row.map(decode).transpose()
+pub(super) fn decode_review(row: &Row) -> Result<Review, DatabaseError> {
+    let finding: &str = row.get("finding");
+    let broken = || inconsistent("hold_review", &HoldId::from_uuid(row.get("hold_id")));
+    Ok(Review {
+        by: parsed(row, "reviewer", "hold_review")?,
+        finding: Finding::named(finding).ok_or_else(broken)?,
+        reason: row.get("reason"),
+        reviewed_ms: moment_ms(row, "reviewed_at"),
+    })
 }

@@ -103,18 +103,18 @@ pub(in super::super) async fn groups(
         .collect()
 }
 
-/// Who answers for these agents, where the register says so.
+/// Who answers for each of these agents, where the register says so.
 pub(in super::super) async fn owners(
     tx: &Transaction,
     agents: &[&str],
-) -> Result<Vec<String>, DatabaseError> {
+) -> Result<BTreeMap<String, String>, DatabaseError> {
     let read = "-- hold.agent_owners
-        SELECT owner FROM agent WHERE spiffe_id = ANY ($1) AND owner <> ''";
+        SELECT spiffe_id, owner FROM agent WHERE spiffe_id = ANY ($1) AND owner <> ''";
     let rows = tx
         .query(read, &[&agents])
         .await
         .map_err(|source| tx.failed(source))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// Who of these was removed.

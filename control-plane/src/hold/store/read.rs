@@ -2,23 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use checkrein_shared::action::{ActionIdentity, MaskedArguments, Sha256};
-use checkrein_shared::hold::{Hold, Requirement, State, Vote, asks};
-use checkrein_shared::id::{DecisionId, Generation, HoldId, InstanceId, StandingId, TaskId};
-use checkrein_shared::identity::SpiffeId;
-use checkrein_shared::policy::Reversibility;
-use checkrein_shared::wire::reversibility_from_wire;
+use checkrein_shared::action::Sha256;
+use checkrein_shared::hold::{Hold, State, asks};
+use checkrein_shared::id::{DecisionId, HoldId, InstanceId, TaskId};
 use tokio_postgres::Row;
 
 use super::super::open::OpenCounts;
 use super::super::sweep::{OUTCOME_GRACE, SWEEP_ROWS_MAX};
-use super::super::vote::waits;
 use super::super::{HoldEvent, Open};
-use super::standing::vote;
-use super::{glass, remark};
-use crate::database::{
-    DatabaseError, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, parsed, signed, unsigned,
-};
+use super::whole::{self, SELECT};
+use crate::database::{DatabaseError, Transaction, from_ms, parsed, signed, unsigned};
 
 /// A locked hold, and whether the deadline of its state has passed by the database's clock.
 pub(in super::super) struct Held {
@@ -39,9 +32,12 @@ pub(in super::super) struct Filter {
     pub(in super::super) rows: i64,
 }
 
-const SELECT: &str = "SELECT hold.*, enforcer.spiffe_id,
-        coalesce(CASE state WHEN 'open' THEN decide_by WHEN 'approved' THEN use_by END <= clock_timestamp(), false) AS is_late
-    FROM hold JOIN enforcer ON enforcer.name = hold.enforcer";
+/// What a list finds.
+pub(in super::super) struct Listed {
+    pub(in super::super) id: HoldId,
+    /// How long what is long of it is.
+    pub(in super::super) bytes: usize,
+}
 
 pub(in super::super) async fn lock(tx: &Transaction, id: HoldId) -> Result<Option<Held>, DatabaseError> {
     // The row is locked first and the clock read afterwards, however long the lock took.
@@ -53,10 +49,9 @@ pub(in super::super) async fn lock(tx: &Transaction, id: HoldId) -> Result<Optio
         .await
         .map_err(|source| tx.failed(source))?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Held {
-        hold: whole(tx, &row).await?,
-        is_late: row.get("is_late"),
-    }))
+    let is_late = row.get("is_late");
+    let hold = whole::of(tx, Some(row)).await?;
+    Ok(hold.map(|hold| Held { hold, is_late }))
 }
 
 pub(in super::super) async fn find(tx: &Transaction, id: HoldId) -> Result<Option<Hold>, DatabaseError> {
@@ -65,10 +60,7 @@ pub(in super::super) async fn find(tx: &Transaction, id: HoldId) -> Result<Optio
         .query_opt(&find, &[&id.uuid()])
         .await
         .map_err(|source| tx.failed(source))?;
-    match row {
-        Some(row) => Ok(Some(whole(tx, &row).await?)),
-        None => Ok(None),
-    }
+    whole::of(tx, row).await
 }
 
 pub(in super::super) async fn find_by_key(
@@ -83,23 +75,37 @@ pub(in super::super) async fn find_by_key(
         .query_opt(&find, &[&task.uuid(), &call_id, &&action.0[..]])
         .await
         .map_err(|source| tx.failed(source))?;
-    match row {
-        Some(row) => Ok(Some(whole(tx, &row).await?)),
-        None => Ok(None),
-    }
+    whole::of(tx, row).await
 }
 
-/// The ids of one page. How much of a page fits into an answer shows only as its holds are read.
-pub(in super::super) async fn list(tx: &Transaction, filter: &Filter) -> Result<Vec<HoldId>, DatabaseError> {
+/// These, in this order.
+pub(in super::super) async fn find_all(tx: &Transaction, ids: &[HoldId]) -> Result<Vec<Hold>, DatabaseError> {
+    let find = format!(
+        "-- hold.find_all\n{SELECT} JOIN unnest($1::uuid[]) WITH ORDINALITY AS wanted (id, place) ON wanted.id = hold.id
+        ORDER BY place"
+    );
+    let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = tx
+        .query(&find, &[&ids])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    whole::all(tx, &rows).await
+}
+
+/// What is on one page, the most urgent first: of each state along an index of its own.
+pub(in super::super) async fn list(tx: &Transaction, filter: &Filter) -> Result<Vec<Listed>, DatabaseError> {
     let list = "-- hold.list
-        SELECT id FROM hold
-        WHERE state = ANY ($1) AND ($2::uuid IS NULL OR task_id = $2)
-          AND ($3::timestamptz IS NULL OR (decide_by, id) > ($3, $4))
-          AND ($6::uuid IS NULL OR (tool, definition_sha256, arguments)
-              = (SELECT tool, definition_sha256, arguments FROM hold WHERE id = $6))
-          AND (NOT $7 OR broken_at IS NOT NULL)
-          AND (NOT $8 OR NOT EXISTS (SELECT FROM hold_review WHERE hold_id = hold.id))
-        ORDER BY decide_by, id LIMIT $5";
+        SELECT listed.id, listed.bytes
+        FROM (SELECT DISTINCT unnest($1::text[]) AS state) AS asked CROSS JOIN LATERAL (
+            SELECT id, decide_by, octet_length(arguments) + octet_length(reason) AS bytes FROM hold
+            WHERE hold.state = asked.state AND ($2::uuid IS NULL OR task_id = $2)
+              AND ($3::timestamptz IS NULL OR (decide_by, id) > ($3, $4))
+              AND ($6::uuid IS NULL OR (tool, definition_sha256, arguments)
+                  = (SELECT tool, definition_sha256, arguments FROM hold WHERE id = $6))
+              AND (NOT $7 OR broken_at IS NOT NULL)
+              AND (NOT $8 OR NOT EXISTS (SELECT FROM hold_review WHERE hold_id = hold.id))
+            ORDER BY decide_by, id LIMIT $5) AS listed
+        ORDER BY listed.decide_by, listed.id LIMIT $5";
     let (moment, id) = filter.after.map(|(ms, id)| (from_ms(ms), id.uuid())).unzip();
     let task = filter.task.map(TaskId::uuid);
     let like = filter.like.map(HoldId::uuid);
@@ -119,7 +125,11 @@ pub(in super::super) async fn list(tx: &Transaction, filter: &Filter) -> Result<
         )
         .await
         .map_err(|source| tx.failed(source))?;
-    Ok(rows.iter().map(|row| HoldId::from_uuid(row.get(0))).collect())
+    let listed = |row: &Row| Listed {
+        id: HoldId::from_uuid(row.get("id")),
+        bytes: usize::try_from(row.get::<_, i32>("bytes")).unwrap_or(usize::MAX),
+    };
+    Ok(rows.iter().map(listed).collect())
 }
 
 pub(in super::super) async fn task_of(tx: &Transaction, id: HoldId) -> Result<Option<TaskId>, DatabaseError> {
@@ -289,16 +299,6 @@ pub(in super::super) async fn count_open(tx: &Transaction, open: &Open) -> Resul
     })
 }
 
-async fn votes(tx: &Transaction, id: HoldId) -> Result<Vec<Vote>, DatabaseError> {
-    let read = "-- hold.votes
-        SELECT * FROM hold_vote WHERE hold_id = $1 ORDER BY voted_at";
-    let rows = tx
-        .query(read, &[&id.uuid()])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    rows.iter().map(vote).collect()
-}
-
 pub(in super::super) async fn events_after(
     tx: &Transaction,
     revision: u64,
@@ -365,97 +365,4 @@ fn event(row: &Row) -> Result<HoldEvent, DatabaseError> {
 
 fn id_and_state(row: &Row) -> Result<(HoldId, State), DatabaseError> {
     Ok((HoldId::from_uuid(row.get("id")), parsed(row, "state", "hold")?))
-}
-
-fn delegators(row: &Row) -> Result<Vec<SpiffeId>, DatabaseError> {
-    let agents: Vec<&str> = row.get("delegated_by");
-    let parsed = agents.iter().map(|agent| agent.parse());
-    parsed
-        .collect::<Result<_, _>>()
-        .map_err(|_| inconsistent("hold", &HoldId::from_uuid(row.get("id"))))
-}
-
-async fn whole(tx: &Transaction, row: &Row) -> Result<Hold, DatabaseError> {
-    let id = HoldId::from_uuid(row.get("id"));
-    let state: State = parsed(row, "state", "hold")?;
-    let use_by_ms = moment_ms_opt(row, "use_by");
-    if waits(state) && use_by_ms.is_some() {
-        return Err(inconsistent("hold", &id));
-    }
-    let digest =
-        |column: &str| Sha256::try_from(row.get::<_, &[u8]>(column)).map_err(|_| inconsistent("hold", &id));
-    let action = ActionIdentity {
-        task: TaskId::from_uuid(row.get("task_id")),
-        agent: parsed(row, "agent", "hold")?,
-        user: row.get("user_name"),
-        tool: row.get("tool"),
-        definition: digest("definition_sha256")?,
-        arguments: MaskedArguments(row.get("arguments")),
-        delegated_by: delegators(row)?,
-    };
-    let action_sha256 = digest("action_sha256")?;
-    // What is shown is what is hashed: a row for which that is not so was changed by somebody else.
-    if action.sha256() != action_sha256 {
-        return Err(inconsistent("hold", &id));
-    }
-    Ok(Hold {
-        id,
-        state,
-        action,
-        action_sha256,
-        requirements: requirements(tx, id).await?,
-        votes: votes(tx, id).await?,
-        enforcer: parsed(row, "spiffe_id", "hold")?,
-        call_id: row.get("call_id"),
-        decision: DecisionId::from_uuid(row.get("decision_id")),
-        generation: Generation(unsigned(row.get("generation"))),
-        environment: row.get("environment"),
-        intent: row.get("intent"),
-        reason: row.get("reason"),
-        opened_ms: moment_ms(row, "opened_at"),
-        decide_by_ms: moment_ms(row, "decide_by"),
-        use_by_ms,
-        version: unsigned(row.get("version")),
-        denial_reason: row.get::<_, Option<String>>("denial_reason").unwrap_or_default(),
-        reversibility: class(row, &id)?,
-        fixed: row.get("fixed"),
-        standing: row
-            .get::<_, Option<uuid::Uuid>>("standing_id")
-            .map(StandingId::from_uuid),
-        breaks: glass::breaks(tx, id).await?,
-        broken_ms: moment_ms_opt(row, "broken_at"),
-        review: glass::review(tx, id).await?,
-        remarks: remark::remarks(tx, id).await?,
-    })
-}
-
-fn class(row: &Row, id: &HoldId) -> Result<Option<Reversibility>, DatabaseError> {
-    let rank = row.get::<_, Option<i16>>("reversibility");
-    let read = |rank: i16| {
-        let class = u32::try_from(rank)
-            .ok()
-            .and_then(|rank| reversibility_from_wire(rank).ok())
-            .flatten();
-        class.ok_or_else(|| inconsistent("hold", id))
-    };
-    rank.map(read).transpose()
-}
-
-async fn requirements(tx: &Transaction, id: HoldId) -> Result<Vec<Requirement>, DatabaseError> {
-    let read = "-- hold.requirements
-        SELECT rule, group_name, quorum, decide_within_ms, use_within_ms, reason
-        FROM hold_requirement WHERE hold_id = $1 ORDER BY rule";
-    let rows = tx
-        .query(read, &[&id.uuid()])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    let decode = |row: &Row| Requirement {
-        rule: row.get("rule"),
-        group: row.get("group_name"),
-        quorum: u32::try_from(row.get::<_, i32>("quorum")).unwrap_or(u32::MAX),
-        decide_within_ms: unsigned(row.get("decide_within_ms")),
-        use_within_ms: unsigned(row.get("use_within_ms")),
-        reason: row.get("reason"),
-    };
-    Ok(rows.iter().map(decode).collect())
 }

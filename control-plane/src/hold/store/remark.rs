@@ -65,16 +65,6 @@ pub(in super::super) async fn insert_remark(
     }
 }
 
-pub(super) async fn remarks(tx: &Transaction, id: HoldId) -> Result<Vec<Remark>, DatabaseError> {
-    let read = "-- hold.remarks
-        SELECT * FROM hold_remark WHERE hold_id = $1 ORDER BY ordinal";
-    let rows = tx
-        .query(read, &[&id.uuid()])
-        .await
-        .map_err(|source| tx.failed(source))?;
-    rows.iter().map(|row| remark(row, id)).collect()
-}
-
 pub(in super::super) async fn remark_at(
     tx: &Transaction,
     id: HoldId,
@@ -86,17 +76,20 @@ pub(in super::super) async fn remark_at(
         .query_opt(read, &[&id.uuid(), &signed(version)])
         .await
         .map_err(|source| tx.failed(source))?;
-    row.map(|row| remark(&row, id)).transpose()
+    row.as_ref().map(decode_remark).transpose()
 }
 
-fn remark(row: &Row, id: HoldId) -> Result<Remark, DatabaseError> {
+pub(super) fn decode_remark(row: &Row) -> Result<Remark, DatabaseError> {
     let kind = match (row.get("kind"), row.get::<_, Option<&str>>("handed_to")) {
         ("question", None) => RemarkKind::Question,
         ("reply", None) => RemarkKind::Reply,
         ("handed_on", Some(_)) => RemarkKind::HandedOn {
             to: parsed(row, "handed_to", "hold_remark")?,
         },
-        _ => return Err(inconsistent("hold_remark", &id)),
+        _ => {
+            let id = HoldId::from_uuid(row.get("hold_id"));
+            return Err(inconsistent("hold_remark", &id));
+        }
     };
     Ok(Remark {
         author: parsed(row, "author", "hold_remark")?,
