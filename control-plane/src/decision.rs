@@ -35,7 +35,7 @@ use crate::task::{self, Brought, Draw, Ending, Home, Recorded};
 
 pub use partition::{Retention, keep_partitions};
 use tally::Tally;
-pub use tally::{AgentCalls, RuleUse, calls_since, rule_uses};
+pub use tally::{Calls, RuleUse, calls_since, rule_uses};
 
 /// The verbs of decisions.
 #[derive(Debug, Clone)]

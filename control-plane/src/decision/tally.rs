@@ -43,15 +43,13 @@ pub struct RuleUse {
     pub last_hour_ms: u64,
 }
 
-/// How many calls of an agent were decided on a day, and never held.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentCalls {
-    /// UTC.
-    pub day: Date,
-    /// SPIFFE ID.
-    pub agent: String,
-    /// How many.
-    pub calls: u64,
+/// How many calls were decided and never held.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Calls {
+    /// By the day, UTC.
+    pub by_day: BTreeMap<Date, u64>,
+    /// By the agent's SPIFFE ID.
+    pub by_agent: BTreeMap<String, u64>,
 }
 
 impl Tally {
@@ -99,8 +97,8 @@ pub async fn rule_uses(
     Ok((uses, store::tally::counted_since(tx).await?))
 }
 
-/// How many calls were decided since a day and never held, by day and agent.
-pub async fn calls_since(tx: &Transaction, day: Date) -> Result<Vec<AgentCalls>, DatabaseError> {
+/// How many calls were decided since a day and never held.
+pub async fn calls_since(tx: &Transaction, day: Date) -> Result<Calls, DatabaseError> {
     store::tally::calls_since(tx, day).await
 }
 

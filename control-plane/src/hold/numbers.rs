@@ -1,7 +1,7 @@
 //! Holds in numbers: how often people are asked, how soon they answer, and how often nobody does.
 //!
 //! ```text
-//! holds opened in some days, by an index that has all that is asked of them
+//! holds, counted by the database in the transaction that opens or answers one
 //! calls that were never held, counted by the record as it comes home
 //! goes to: totals, days, agents, groups
 //! ```
@@ -23,8 +23,9 @@ pub(super) const DAYS_MAX: u32 = 92;
 pub(super) const DAYS_DEFAULT: u32 = 7;
 /// So many agents are told of, and so many groups.
 pub(super) const NAMES_MAX: usize = 100;
-/// Answers are counted on a scale of so many steps for each factor of e: what is said of their times is exact to 5 %.
-pub(super) const SPREAD: u32 = 20;
+/// Answers are counted on a scale of so many steps for each factor of e, as the database does it: what is said of their times is
+/// exact to 5 %.
+const SPREAD: u32 = 20;
 
 /// What became of the holds that were opened in a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,23 +65,18 @@ pub(super) struct Report {
     pub(super) groups: Vec<(String, Numbers)>,
 }
 
-/// Numbers while they are counted.
+/// Numbers while they are added up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Counted {
     /// All but how long answers took.
     pub(super) numbers: Numbers,
-    /// How many answers came on each step of the scale.
-    pub(super) answers: BTreeMap<i32, u64>,
+    /// How long they took.
+    pub(super) answers: Answers,
 }
 
-/// Of what some numbers are.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
-    /// A day.
-    Day(Date),
-    /// An agent.
-    Agent(String),
-}
+/// How many answers came on each step of the scale.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Answers(Vec<u64>);
 
 impl Numbers {
     /// How often people were asked.
@@ -105,35 +101,47 @@ impl Counted {
         all.waiting += more.waiting;
         all.standing += more.standing;
         all.calls += more.calls;
-        for (step, holds) in &other.answers {
-            *self.answers.entry(*step).or_default() += holds;
-        }
+        self.answers.extend(0, other.answers.0.iter().copied());
     }
 
     /// The numbers, with how long answers took.
     fn whole(self) -> Numbers {
         Numbers {
-            answer_p50_ms: self.answered_within(50),
-            answer_p90_ms: self.answered_within(90),
+            answer_p50_ms: self.answers.within(50),
+            answer_p90_ms: self.answers.within(90),
             ..self.numbers
+        }
+    }
+}
+
+impl Answers {
+    /// With so many more on each step from one on.
+    pub(super) fn extend(&mut self, first: usize, more: impl ExactSizeIterator<Item = u64>) {
+        let steps = first + more.len();
+        if self.0.len() < steps {
+            self.0.resize(steps, 0);
+        }
+        for (all, more) in self.0.iter_mut().skip(first).zip(more) {
+            *all += more;
         }
     }
 
     /// How long so many of a hundred took at most.
-    fn answered_within(&self, of_a_hundred: u64) -> Option<u64> {
-        let all: u64 = self.answers.values().sum();
-        let wanted = (all * of_a_hundred).div_ceil(100);
+    fn within(&self, of_a_hundred: u64) -> Option<u64> {
+        let all: u64 = self.0.iter().sum();
+        let wanted = (all * of_a_hundred).div_ceil(100).max(1);
         let mut answered = 0;
-        let step = self.answers.iter().find(|(_, holds)| {
-            answered += **holds;
+        let step = self.0.iter().position(|holds| {
+            answered += holds;
             answered >= wanted
         });
-        step.map(|(step, _)| longest_ms(*step))
+        step.map(longest_ms)
     }
 }
 
 /// The longest time that is on a step of the scale.
-fn longest_ms(step: i32) -> u64 {
+fn longest_ms(step: usize) -> u64 {
+    let step = u32::try_from(step).unwrap_or(u32::MAX);
     let seconds = (f64::from(step) / f64::from(SPREAD)).exp() / 1_000.0;
     let longest = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     u64::try_from(longest.as_millis()).unwrap_or(u64::MAX)
@@ -145,26 +153,31 @@ impl Holds {
         let tx = self.database.begin_looking("hold.numbers").await?;
         let today = store::numbers::today(&tx).await?;
         let since = today.saturating_sub(time::Duration::days(i64::from(days.saturating_sub(1))));
-        let mut parts = store::numbers::by_part(&tx, since).await?;
-        for counted in parts.values_mut() {
+        let mut days = store::numbers::by_day(&tx, since).await?;
+        let (mut agents, groups) = store::numbers::by_name(&tx, since).await?;
+        for counted in days.values_mut().chain(agents.values_mut()) {
             counted.numbers.calls = counted.numbers.holds();
         }
-        for counted in decision::calls_since(&tx, since).await? {
-            for part in [Part::Day(counted.day), Part::Agent(counted.agent)] {
-                parts.entry(part).or_default().numbers.calls += counted.calls;
-            }
+        let calls = decision::calls_since(&tx, since).await?;
+        for (day, calls) in calls.by_day {
+            days.entry(day).or_default().numbers.calls += calls;
         }
-        let groups = store::numbers::by_group(&tx, since).await?;
-        Ok(report(parts, groups, since, today))
+        for (agent, calls) in calls.by_agent {
+            agents.entry(agent).or_default().numbers.calls += calls;
+        }
+        let (mut agents, mut groups) = (most_asked(agents), most_asked(groups));
+        store::numbers::read_answers(&tx, since, "agent", &mut agents).await?;
+        store::numbers::read_answers(&tx, since, "group", &mut groups).await?;
+        Ok(report((since, today), days, agents, groups))
     }
 }
 
 /// A day that an enforcer with a clock that is ahead speaks of comes into the total, and is not shown.
 fn report(
-    parts: BTreeMap<Part, Counted>,
-    groups: BTreeMap<String, Counted>,
-    since: Date,
-    today: Date,
+    (since, today): (Date, Date),
+    days: BTreeMap<Date, Counted>,
+    agents: Vec<(String, Counted)>,
+    groups: Vec<(String, Counted)>,
 ) -> Report {
     let mut report = Report {
         since: Some(since),
@@ -176,31 +189,25 @@ fn report(
         day = date.next_day();
     }
     let mut total = Counted::default();
-    let mut agents = Vec::new();
-    for (part, counted) in parts {
-        match part {
-            Part::Day(date) => {
-                total.add(&counted);
-                if let Some(of_day) = report.days.get_mut(&date) {
-                    *of_day = counted.whole();
-                }
-            }
-            Part::Agent(agent) => agents.push((agent, counted.whole())),
+    for (date, counted) in days {
+        total.add(&counted);
+        if let Some(of_day) = report.days.get_mut(&date) {
+            *of_day = counted.whole();
         }
     }
+    let whole = |(name, counted): (String, Counted)| (name, counted.whole());
     report.total = total.whole();
-    report.agents = most_asked(agents);
-    report.groups = most_asked(
-        groups
-            .into_iter()
-            .map(|(group, of)| (group, of.whole()))
-            .collect(),
-    );
+    report.agents = agents.into_iter().map(whole).collect();
+    report.groups = groups.into_iter().map(whole).collect();
     report
 }
 
-fn most_asked(mut named: Vec<(String, Numbers)>) -> Vec<(String, Numbers)> {
-    named.sort_by(|(one, a), (other, b)| (b.asked(), b.calls, one).cmp(&(a.asked(), a.calls, other)));
+fn most_asked(named: BTreeMap<String, Counted>) -> Vec<(String, Counted)> {
+    let mut named: Vec<_> = named.into_iter().collect();
+    named.sort_by(|(one, a), (other, b)| {
+        let (a, b) = (&a.numbers, &b.numbers);
+        (b.asked(), b.calls, one).cmp(&(a.asked(), a.calls, other))
+    });
     named.truncate(NAMES_MAX);
     named
 }

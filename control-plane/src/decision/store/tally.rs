@@ -5,8 +5,10 @@ use time::Date;
 use tokio_postgres::Row;
 
 use super::super::Journal;
-use super::super::tally::{AgentCalls, RuleUse, Tally};
-use crate::database::{DatabaseError, Transaction, from_ms, moment_ms, moment_ms_opt, unsigned};
+use super::super::tally::{Calls, RuleUse, Tally};
+use crate::database::{
+    DatabaseError, Transaction, from_ms, inconsistent, moment_ms, moment_ms_opt, unsigned,
+};
 
 /// A journal counts in one of so many rows of a key; who reads adds them up. As many as a replica appends at once.
 const LANES: u8 = 4;
@@ -98,22 +100,23 @@ pub(in crate::decision) async fn counted_since(tx: &Transaction) -> Result<Optio
     Ok(moment_ms_opt(&row.map_err(|source| tx.failed(source))?, "hour"))
 }
 
-pub(in crate::decision) async fn calls_since(
-    tx: &Transaction,
-    day: Date,
-) -> Result<Vec<AgentCalls>, DatabaseError> {
+pub(in crate::decision) async fn calls_since(tx: &Transaction, day: Date) -> Result<Calls, DatabaseError> {
     let read = "-- decision.calls_since
-        SELECT day, agent, sum(calls)::bigint AS calls FROM agent_count WHERE day >= $1 GROUP BY day, agent";
+        SELECT day, agent, sum(calls)::bigint AS calls FROM agent_count WHERE day >= $1 GROUP BY GROUPING SETS ((day), (agent))";
     let rows = tx
         .query(read, &[&day])
         .await
         .map_err(|source| tx.failed(source))?;
-    let calls = |row: &Row| AgentCalls {
-        day: row.get("day"),
-        agent: row.get("agent"),
-        calls: unsigned(row.get("calls")),
-    };
-    Ok(rows.iter().map(calls).collect())
+    let mut found = Calls::default();
+    for row in &rows {
+        let calls = unsigned(row.get("calls"));
+        match (row.get("day"), row.get("agent")) {
+            (Some(day), None) => found.by_day.insert(day, calls),
+            (None, Some(agent)) => found.by_agent.insert(agent, calls),
+            _ => return Err(inconsistent("agent_count", &"calls")),
+        };
+    }
+    Ok(found)
 }
 
 /// Forgets what was counted before a day.

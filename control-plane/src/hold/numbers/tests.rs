@@ -16,17 +16,14 @@ fn asked(denied: u64, calls: u64) -> Counted {
     };
     Counted {
         numbers,
-        answers: BTreeMap::new(),
+        answers: Answers::default(),
     }
 }
 
 #[test]
 fn every_day_is_there_and_one_that_has_not_come_is_only_in_the_total() {
-    let parts = BTreeMap::from([
-        (Part::Day(march(2)), asked(2, 4)),
-        (Part::Day(march(9)), asked(1, 5)),
-    ]);
-    let report = report(parts, BTreeMap::new(), march(1), march(3));
+    let days = BTreeMap::from([(march(2), asked(2, 4)), (march(9), asked(1, 5))]);
+    let report = report((march(1), march(3)), days, Vec::new(), Vec::new());
     let days: Vec<_> = report
         .days
         .iter()
@@ -38,31 +35,39 @@ fn every_day_is_there_and_one_that_has_not_come_is_only_in_the_total() {
 
 #[test]
 fn those_who_ask_most_come_first_and_only_so_many() {
-    let agent = |n: u64| (Part::Agent(format!("agent-{n:03}")), asked(n % 7, n));
-    let report = report((0..300).map(agent).collect(), BTreeMap::new(), march(1), march(1));
-    assert_eq!(report.agents.len(), NAMES_MAX);
-    assert_eq!(report.agents[0], ("agent-293".to_owned(), asked(6, 293).whole()));
-    assert!(report.agents.iter().all(|(_, of)| of.denied >= 4));
+    let agent = |n: u64| (format!("agent-{n:03}"), asked(n % 7, n));
+    let agents = most_asked((0..300).map(agent).collect());
+    assert_eq!(agents.len(), NAMES_MAX);
+    assert_eq!(agents[0], ("agent-293".to_owned(), asked(6, 293)));
+    assert!(agents.iter().all(|(_, of)| of.numbers.denied >= 4));
 }
 
 #[test]
 fn how_long_answers_took_is_exact_to_a_twentieth_and_never_too_short() {
     let step = |ms: f64| {
         let step = (ms.ln() * f64::from(SPREAD)).ceil();
-        format!("{step:.0}").parse::<i32>().unwrap()
+        format!("{step:.0}").parse::<usize>().unwrap()
     };
     let mut counted = Counted::default();
     for seconds in 1..=100 {
-        *counted
+        counted
             .answers
-            .entry(step(f64::from(seconds) * 1_000.0))
-            .or_default() += 1;
+            .extend(step(f64::from(seconds) * 1_000.0), [1].into_iter());
     }
     let numbers = counted.whole();
     let (half, most) = (numbers.answer_p50_ms.unwrap(), numbers.answer_p90_ms.unwrap());
     assert!((50_000..=52_600).contains(&half), "{half}");
     assert!((90_000..=94_700).contains(&most), "{most}");
     assert_eq!(Counted::default().whole().answer_p50_ms, None);
+}
+
+#[test]
+fn answers_of_parts_that_begin_at_other_steps_are_added_step_by_step() {
+    let mut answers = Answers::default();
+    answers.extend(2, [1, 0, 5].into_iter());
+    answers.extend(0, [7].into_iter());
+    answers.extend(3, [1, 1, 1].into_iter());
+    assert_eq!(answers, Answers(vec![7, 0, 1, 1, 6, 1]));
 }
 
 #[test]

@@ -1,25 +1,12 @@
-//! Holds counted in Postgres: one walk along an index that has all that is asked of them, and no sorting.
+//! Holds in numbers: sums over days of what a trigger counted, and no hold read.
 
 use std::collections::BTreeMap;
 
 use time::Date;
 use tokio_postgres::Row;
 
-use super::super::numbers::{Counted, Part, SPREAD};
+use super::super::numbers::{Counted, Numbers};
 use crate::database::{DatabaseError, Transaction, inconsistent, unsigned};
-
-/// What became of each hold, and the step of the scale on which its answer came.
-fn held() -> String {
-    format!(
-        "SELECT id, (opened_at AT TIME ZONE 'UTC')::date AS day, agent,
-            CASE WHEN standing_id IS NOT NULL THEN 'standing' WHEN state = 'open' THEN 'waiting'
-                 WHEN state IN ('denied', 'expired', 'cancelled') THEN state ELSE 'approved' END AS became,
-            CASE WHEN standing_id IS NULL THEN
-                ceil(ln(greatest(extract(epoch FROM answered_at - opened_at)::float8 * 1000, 1)) * {SPREAD})::int
-            END AS step
-        FROM hold WHERE opened_at >= $1::date::timestamp AT TIME ZONE 'UTC'"
-    )
-}
 
 /// The day, UTC, by the clock of holds.
 pub(in crate::hold) async fn today(tx: &Transaction) -> Result<Date, DatabaseError> {
@@ -29,77 +16,106 @@ pub(in crate::hold) async fn today(tx: &Transaction) -> Result<Date, DatabaseErr
     Ok(row.map_err(|source| tx.failed(source))?.get(0))
 }
 
-/// By the day, and by the agent.
-pub(in crate::hold) async fn by_part(
+/// All holds, by the day on which they were opened.
+pub(in crate::hold) async fn by_day(
     tx: &Transaction,
     since: Date,
-) -> Result<BTreeMap<Part, Counted>, DatabaseError> {
-    let read = format!(
-        "-- hold.numbers
-        SELECT day, agent, became, step, count(*) AS holds FROM ({}) held
-        GROUP BY GROUPING SETS ((day, became, step), (agent, became, step))",
-        held()
-    );
+) -> Result<BTreeMap<Date, Counted>, DatabaseError> {
+    let read = "-- hold.numbers_of_days
+        SELECT day, opened, standing, approved, denied, expired, cancelled, coalesce(array_lower(answers, 1), 0) AS first, answers
+        FROM hold_count WHERE part = 'all' AND day >= $1";
     let rows = tx
-        .query(&read, &[&since])
+        .query(read, &[&since])
         .await
         .map_err(|source| tx.failed(source))?;
-    let mut parts: BTreeMap<Part, Counted> = BTreeMap::new();
+    let mut days: BTreeMap<Date, Counted> = BTreeMap::new();
     for row in &rows {
-        add(parts.entry(part(row)?).or_default(), row)?;
+        let counted = days.entry(row.get("day")).or_default();
+        counted.numbers = numbers(row);
+        add_answers(counted, row)?;
     }
-    Ok(parts)
+    Ok(days)
 }
 
-/// By the group that they waited for.
-pub(in crate::hold) async fn by_group(
+/// By agent and by group, all but how long answers took.
+pub(in crate::hold) async fn by_name(
     tx: &Transaction,
     since: Date,
-) -> Result<BTreeMap<String, Counted>, DatabaseError> {
-    // A hold that several rules hold for one group counts once with it.
-    let read = format!(
-        "-- hold.numbers_of_groups
-        SELECT group_name, became, step, count(*) AS holds
-        FROM ({}) held JOIN hold_requirement AS waited ON hold_id = id
-        WHERE NOT EXISTS (SELECT FROM hold_requirement AS other WHERE other.hold_id = waited.hold_id
-            AND other.group_name = waited.group_name AND other.rule < waited.rule)
-        GROUP BY group_name, became, step",
-        held()
-    );
+) -> Result<(BTreeMap<String, Counted>, BTreeMap<String, Counted>), DatabaseError> {
+    let read = "-- hold.numbers_of_names
+        SELECT part, name, sum(opened)::bigint AS opened, sum(standing)::bigint AS standing, sum(approved)::bigint AS approved,
+               sum(denied)::bigint AS denied, sum(expired)::bigint AS expired, sum(cancelled)::bigint AS cancelled
+        FROM hold_count WHERE part = ANY ('{agent,group}') AND day >= $1 GROUP BY part, name";
     let rows = tx
-        .query(&read, &[&since])
+        .query(read, &[&since])
         .await
         .map_err(|source| tx.failed(source))?;
-    let mut groups: BTreeMap<String, Counted> = BTreeMap::new();
+    let (mut agents, mut groups) = (BTreeMap::new(), BTreeMap::new());
     for row in &rows {
-        add(groups.entry(row.get("group_name")).or_default(), row)?;
+        let counted = Counted {
+            numbers: numbers(row),
+            ..Counted::default()
+        };
+        match row.get("part") {
+            "agent" => agents.insert(row.get("name"), counted),
+            _ => groups.insert(row.get("name"), counted),
+        };
     }
-    Ok(groups)
+    Ok((agents, groups))
 }
 
-fn part(row: &Row) -> Result<Part, DatabaseError> {
-    match (row.get("day"), row.get("agent")) {
-        (Some(day), None) => Ok(Part::Day(day)),
-        (None, Some(agent)) => Ok(Part::Agent(agent)),
-        _ => Err(inconsistent("hold", &"numbers")),
+/// How long answers took, of those agents or groups that are told of.
+pub(in crate::hold) async fn read_answers(
+    tx: &Transaction,
+    since: Date,
+    part: &str,
+    named: &mut [(String, Counted)],
+) -> Result<(), DatabaseError> {
+    let read = "-- hold.answers
+        SELECT name, array_lower(answers, 1) AS first, answers FROM hold_count
+        WHERE part = $1 AND day >= $2 AND name = ANY ($3) AND answers <> '{}'";
+    let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+    let rows = tx
+        .query(read, &[&part, &since, &names])
+        .await
+        .map_err(|source| tx.failed(source))?;
+    let mut named: BTreeMap<&str, &mut Counted> = named
+        .iter_mut()
+        .map(|(name, counted)| (name.as_str(), counted))
+        .collect();
+    for row in &rows {
+        if let Some(counted) = named.get_mut(row.get::<_, &str>("name")) {
+            add_answers(counted, row)?;
+        }
+    }
+    Ok(())
+}
+
+fn numbers(row: &Row) -> Numbers {
+    let count = |column: &str| unsigned(row.get(column));
+    let (approved, denied) = (count("approved"), count("denied"));
+    let (expired, cancelled) = (count("expired"), count("cancelled"));
+    let standing = count("standing");
+    let over = approved + denied + expired + cancelled + standing;
+    Numbers {
+        approved,
+        denied,
+        expired,
+        cancelled,
+        standing,
+        waiting: count("opened").saturating_sub(over),
+        ..Numbers::default()
     }
 }
 
-fn add(counted: &mut Counted, row: &Row) -> Result<(), DatabaseError> {
-    let holds = unsigned(row.get("holds"));
-    let numbers = &mut counted.numbers;
-    let of = match row.get("became") {
-        "approved" => &mut numbers.approved,
-        "denied" => &mut numbers.denied,
-        "expired" => &mut numbers.expired,
-        "cancelled" => &mut numbers.cancelled,
-        "waiting" => &mut numbers.waiting,
-        "standing" => &mut numbers.standing,
-        other => return Err(inconsistent("hold", &other)),
-    };
-    *of += holds;
-    if let Some(step) = row.get::<_, Option<i32>>("step") {
-        *counted.answers.entry(step).or_default() += holds;
-    }
+/// The array begins at the first step on which there was an answer.
+fn add_answers(counted: &mut Counted, row: &Row) -> Result<(), DatabaseError> {
+    let first =
+        usize::try_from(row.get::<_, i32>("first")).map_err(|_| inconsistent("hold_count", &"answers"))?;
+    let answers: Vec<Option<i32>> = row.get("answers");
+    let answers = answers
+        .into_iter()
+        .map(|holds| u64::try_from(holds.unwrap_or_default()).unwrap_or_default());
+    counted.answers.extend(first, answers);
     Ok(())
 }

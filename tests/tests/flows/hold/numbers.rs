@@ -1,5 +1,7 @@
 //! Holds in numbers, as people brought them about.
 
+mod history;
+
 use checkrein_proto::hold::v1::bound::How;
 use checkrein_proto::hold::v1::{Bound, Numbers, NumbersRequest, NumbersResponse, State, Terms};
 use checkrein_shared::decision::{OutcomeResult, Verdict};
