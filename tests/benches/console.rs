@@ -1,9 +1,9 @@
 //! What a page costs a server: each page of the console over real HTTP, with 10,000 holds that wait and a record of a million
-//! decisions in thirty day partitions, beside the same pages over a hundredth of that record.
+//! decisions in thirty day partitions, of which one in twelve was held and answered, beside the same pages over a hundredth of it.
 //!
-//! The record is made in the database, each row with the bytes of a real decision; holds are made with the hash of what they hold.
-//! What is measured is a request of one browser after another, from the first byte sent to the last received. `CHECKREIN_BENCH_DECISIONS`
-//! asks for another number of decisions.
+//! The record is made in the database, each row with the bytes of a real decision; holds that wait are made with the hash of what
+//! they hold. What is measured is a request of one browser after another, from the first byte sent to the last received.
+//! `CHECKREIN_BENCH_DECISIONS` asks for another number of decisions.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use tokio_postgres::Client as Sql;
 use tonic::codegen::http::{Request, StatusCode};
 
+const MIGRATION: &str = include_str!("../../control-plane/migrations/0031_page.sql");
 const AGENT: &str = "spiffe://acme.example/agent/billing";
 /// Decisions in the record, unless asked for others.
 const DECISIONS: u64 = 1_000_000;
@@ -35,11 +36,17 @@ const DAYS: u64 = 30;
 const HOLDS: u64 = 10_000;
 /// Tasks that they are in.
 const TASKS: u64 = 2_000;
+/// One in so many decisions was held, and is over.
+const HELD: u64 = 12;
 /// How often each page is asked for.
 const TIMES: u32 = 30;
+/// How often one is asked for that looks at too much and is ended.
+const ENDED_TIMES: u32 = 3;
+/// By two things that never meet, in an order in which no index finds that out.
+const ENDED: &str = "/decisions?tool=bank/tool-2&rule=rule-1";
 
 /// The pages, and what they are called here.
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 15] = [
     ("inbox", "/"),
     ("fleet", "/fleet"),
     ("policies", "/policies"),
@@ -48,7 +55,12 @@ const PAGES: [(&str, &str); 13] = [
     ("decisions, rare tool", "/decisions?tool=bank/rare"),
     ("decisions, no such tool", "/decisions?tool=bank/none"),
     ("decisions, denied", "/decisions?verdict=deny"),
+    (
+        "decisions, never denied",
+        "/decisions?verdict=deny&tool=bank/tool-1",
+    ),
     ("decisions, rule", "/decisions?rule=rare"),
+    ("decisions, common rule", "/decisions?rule=rule-1"),
     ("decisions, long ago", "/decisions?until=480h"),
     ("tasks", "/tasks"),
     ("numbers, 7 days", "/numbers"),
@@ -60,8 +72,11 @@ const PAGES: [(&str, &str); 13] = [
 struct Figures {
     decisions: u64,
     holds: u64,
+    holds_over: u64,
     days: u64,
     pages: Vec<Page>,
+    /// Until a search that looks at too much is ended.
+    ended: Latency,
 }
 
 #[derive(Debug, Serialize)]
@@ -100,10 +115,12 @@ async fn measure() -> Result<Figures> {
     make_partitions(&sql).await?;
     make_holds(&sql).await?;
     let browser = Browser::of(&world).await?;
-    make_record(&sql, 0, decisions / 100 / DAYS).await?;
+    let a_day = decisions / DAYS;
+    make_past(&sql, 0, a_day / 100).await?;
     let short = look(&browser).await?;
-    make_record(&sql, 1, decisions / DAYS).await?;
+    make_past(&sql, 1, a_day).await?;
     let whole = look(&browser).await?;
+    let ended = browser.until_ended().await?;
     let pages = short
         .into_iter()
         .zip(whole)
@@ -117,8 +134,10 @@ async fn measure() -> Result<Figures> {
     Ok(Figures {
         decisions,
         holds: HOLDS,
+        holds_over: decisions / HELD,
         days: DAYS,
         pages: pages.collect(),
+        ended,
     })
 }
 
@@ -172,12 +191,30 @@ impl Browser {
 
     /// How many bytes the page has.
     async fn get(&self, path: &str) -> Result<usize> {
+        let (status, bytes) = self.answer(path).await?;
+        ensure!(status == StatusCode::OK, "{path}: {status}");
+        Ok(bytes)
+    }
+
+    async fn answer(&self, path: &str) -> Result<(StatusCode, usize)> {
         let request = Request::get(format!("{}{path}", self.site))
             .header("cookie", &self.cookie)
             .body(Full::default())?;
         let answer = self.client.request(request).await?;
-        ensure!(answer.status() == StatusCode::OK, "{path}: {}", answer.status());
-        Ok(answer.into_body().collect().await?.to_bytes().len())
+        let status = answer.status();
+        Ok((status, answer.into_body().collect().await?.to_bytes().len()))
+    }
+
+    /// How long it takes until a search that looks at too much is ended, or says in time that there is nothing.
+    async fn until_ended(&self) -> Result<Latency> {
+        let mut watch = Stopwatch::new()?;
+        for _ in 0..ENDED_TIMES {
+            let begun = Instant::now();
+            let (status, _) = self.answer(ENDED).await?;
+            ensure!(!status.is_server_error(), "{ENDED}: {status}");
+            watch.record(begun.elapsed());
+        }
+        Ok(watch.latency())
     }
 }
 
@@ -193,7 +230,28 @@ async fn make_partitions(sql: &Sql) -> Result<()> {
     Ok(sql.batch_execute(&make).await?)
 }
 
-/// So many decisions on each day, and their counts.
+/// So many decisions on each day, the holds that were among them, and the counts of both. Indexes are made afterwards, as that is
+/// sooner done.
+async fn make_past(sql: &Sql, part: i64, a_day: u64) -> Result<()> {
+    let rows = sql
+        .query(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'decision'",
+            &[],
+        )
+        .await?;
+    let indexes: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    for (name, _) in &indexes {
+        sql.batch_execute(&format!("DROP INDEX {name}")).await?;
+    }
+    make_record(sql, part, a_day).await?;
+    for (_, make) in &indexes {
+        sql.batch_execute(&make.replace(" ON ONLY ", " ON ")).await?;
+    }
+    make_over(sql, part, a_day / HELD).await?;
+    sql.batch_execute("VACUUM ANALYZE").await?;
+    Ok(())
+}
+
 async fn make_record(sql: &Sql, part: i64, a_day: u64) -> Result<()> {
     let record = Record::Decision(Box::new(decision())).encode();
     let fill = "INSERT INTO decision (received_day, received_at, enforcer, instance_id, incarnation, sequence, chain_hash,
@@ -213,17 +271,55 @@ async fn make_record(sql: &Sql, part: i64, a_day: u64) -> Result<()> {
         sql.execute(fill, &[&record, &ago, &i64::try_from(a_day)?, &part.to_string()])
             .await?;
     }
-    let count = "INSERT INTO rule_count (hour, lane, rule, verdict, decisions)
+    let rules = "INSERT INTO rule_count (hour, lane, rule, verdict, decisions)
         SELECT date_trunc('hour', now()) - n * interval '1 hour', lane, rule, 'permit', 1000
-        FROM generate_series(1, 720) n, generate_series(0, 3) lane, unnest(ARRAY['look', 'note', 'pay-small', 'close', 'prod-only']) rule
+        FROM generate_series(1, 720) n, generate_series(0, 3) lane,
+            (SELECT unnest(ARRAY['look', 'note', 'pay-small', 'close', 'prod-only']) UNION ALL
+                SELECT 'rule-' || n FROM generate_series(0, 29) n) AS of (rule)
         ON CONFLICT DO NOTHING";
-    sql.execute(count, &[]).await?;
-    sql.batch_execute("VACUUM ANALYZE decision; VACUUM ANALYZE rule_count")
-        .await?;
+    sql.execute(rules, &[]).await?;
+    let agents = "INSERT INTO agent_count (day, lane, agent, calls)
+        SELECT (now() AT TIME ZONE 'UTC')::date - n, lane, 'spiffe://acme.example/agent/a' || agent, 400
+        FROM generate_series(0, 30) n, generate_series(0, 3) lane, generate_series(0, 199) agent
+        ON CONFLICT DO NOTHING";
+    sql.execute(agents, &[]).await?;
     Ok(())
 }
 
-/// Holds that wait, each with the hash of what it holds.
+/// So many holds on each day that are over: most answered within hours, some by nobody.
+async fn make_over(sql: &Sql, part: i64, a_day: u64) -> Result<()> {
+    let fill = "INSERT INTO hold (id, task_id, call_id, action_sha256, agent, user_name, tool, definition_sha256, arguments,
+            denial_class, enforcer, decision_id, generation, environment, intent, reason, opened_at, decide_by, use_within_ms,
+            state, version, use_by, answered_at)
+        SELECT gen_random_uuid(), task, part || '.' || n, sha256(n::text::bytea), 'spiffe://acme.example/agent/a' || n % 200, 'alice',
+            'bank/tool-' || n % 50, sha256('definition'), '{\"amount\":10,\"recipient\":\"US133000000121212121212\"}',
+            sha256((n % 1000)::text::bytea), 'edge', gen_random_uuid(), 1, 'production', 'pay what is due',
+            'the user did not name this account', opened, opened + interval '8 hours', 300000, state, 2,
+            CASE WHEN state = 'lapsed' THEN opened + took + interval '5 minutes' END,
+            CASE WHEN state IN ('lapsed', 'denied') THEN opened + took END
+        FROM (SELECT n, $1::text AS part, tasks[1 + n % cardinality(tasks)] AS task,
+                date_trunc('day', now(), 'UTC') - interval '30 days' + n * (interval '30 days' / $2::bigint) AS opened,
+                interval '1 second' * exp(random() * 9.5) AS took,
+                CASE WHEN n % 10 < 7 THEN 'lapsed' WHEN n % 10 = 7 THEN 'denied' WHEN n % 10 = 8 THEN 'expired' ELSE 'cancelled' END AS state
+            FROM generate_series(1, $2::bigint) n, (SELECT array_agg(id) AS tasks FROM task) of) row";
+    let wants = "INSERT INTO hold_requirement (hold_id, rule, group_name, quorum, decide_within_ms, use_within_ms, reason)
+        SELECT id, 'pay-unnamed', 'group-' || length(tool) || abs(hashtext(call_id)) % 5, 1, 28800000, 300000, ''
+        FROM hold WHERE state <> 'open' ON CONFLICT DO NOTHING";
+    let all = i64::try_from(a_day * DAYS)?;
+    sql.batch_execute("ALTER TABLE hold DISABLE TRIGGER USER").await?;
+    sql.execute(fill, &[&part.to_string(), &all]).await?;
+    sql.execute(wants, &[]).await?;
+    // Counted at once, as an upgrade counts what was held before it.
+    let (_, counts) = MIGRATION
+        .split_once("-- What was held before.")
+        .context("counts")?;
+    let (counts, _) = counts.split_once("DROP INDEX").context("their end")?;
+    let counts = format!("TRUNCATE hold_count; --{counts}; ALTER TABLE hold ENABLE TRIGGER USER");
+    sql.batch_execute(&counts).await?;
+    Ok(())
+}
+
+/// Holds that wait, each with the hash of what it holds. They are counted with those that are over.
 async fn make_holds(sql: &Sql) -> Result<()> {
     let tasks: Vec<TaskId> = (0..TASKS).map(|_| TaskId::new(&SystemClock)).collect();
     let ids: Vec<_> = tasks.iter().map(|task| task.uuid()).collect();
@@ -232,6 +328,7 @@ async fn make_holds(sql: &Sql) -> Result<()> {
         SELECT id, gen_random_uuid(), 'alice', $2, '{}', '{}', 'pay what is due', 'production', 'spiffe://acme.example/operator/olga',
             now(), now() + interval '1 day', 'live' FROM unnest($1::uuid[]) id";
     sql.execute(start, &[&ids, &AGENT]).await?;
+    sql.batch_execute("ALTER TABLE hold DISABLE TRIGGER USER").await?;
     let (mut holds, mut of, mut hashes, mut texts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (n, task) in (0..HOLDS).zip(tasks.iter().cycle()) {
         let arguments = format!(r#"{{"amount":{n},"recipient":"US133000000121212121212"}}"#);
@@ -261,8 +358,6 @@ async fn make_holds(sql: &Sql) -> Result<()> {
     let wants = "INSERT INTO hold_requirement (hold_id, rule, group_name, quorum, decide_within_ms, use_within_ms, reason)
         SELECT id, 'pay-unnamed', 'treasury', 1, 28800000, 300000, '' FROM hold";
     sql.execute(wants, &[]).await?;
-    sql.batch_execute("VACUUM ANALYZE hold; VACUUM ANALYZE hold_requirement; VACUUM ANALYZE task")
-        .await?;
     Ok(())
 }
 
@@ -304,15 +399,15 @@ fn decision() -> Decision {
 
 fn print(figures: &Figures) {
     println!(
-        "console: {} decisions in {} days, {} holds that wait\n",
-        figures.decisions, figures.days, figures.holds
+        "console: {} decisions in {} days, {} of them held, {} holds that wait\n",
+        figures.decisions, figures.days, figures.holds_over, figures.holds
     );
     println!(
         "{:26} {:>12} {:>12} {:>12} {:>7} {:>9}",
         "page", "short p50", "whole p50", "whole p99", "ratio", "bytes"
     );
+    let ms = |us: f64| format!("{:.1} ms", Duration::from_secs_f64(us / 1e6).as_secs_f64() * 1e3);
     for page in &figures.pages {
-        let ms = |us: f64| format!("{:.1} ms", Duration::from_secs_f64(us / 1e6).as_secs_f64() * 1e3);
         println!(
             "{:26} {:>12} {:>12} {:>12} {:>7.1} {:>9}",
             page.name,
@@ -323,4 +418,8 @@ fn print(figures: &Figures) {
             page.bytes
         );
     }
+    println!(
+        "\na search that looks at too much is ended after {}",
+        ms(figures.ended.p50_us)
+    );
 }
