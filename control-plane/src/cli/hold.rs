@@ -64,7 +64,7 @@ enum Command {
     /// Ask something before it is answered; the agent is told, and everybody who sees it
     #[command(after_help = remark::ASK_EXAMPLE)]
     Ask(remark::AskArgs),
-    /// Say what was asked
+    /// Reply to what somebody asked; neither a yes nor a no
     #[command(after_help = remark::REPLY_EXAMPLE)]
     Reply(remark::ReplyArgs),
     /// Hand it on to somebody else who may answer it

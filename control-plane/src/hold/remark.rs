@@ -1,4 +1,4 @@
-//! What people say of a hold before they answer it: they ask, tell what was asked, or hand it on to somebody else.
+//! What people say of a hold before they answer it: they ask, reply, or hand it on to somebody else.
 //!
 //! **Invariant**: a remark changes nothing that decides: not who may answer, not whose word counts, not until when. It is said
 //! while the hold is open, of the bytes that were shown, by who may answer it or by an operator.

@@ -1,4 +1,4 @@
-//! What people say to each other about a hold before anybody answers it: a question, what is said to it, and that it is somebody
+//! What people say to each other about a hold before anybody answers it: a question, a reply to it, and that it is somebody
 //! else's to look at.
 //!
 //! **Invariant**: a remark is no answer. No state, quorum, deadline or hash knows of it.
@@ -26,7 +26,7 @@ pub struct Remark {
 pub enum RemarkKind {
     /// Somebody has to know more before they answer. The agent is told.
     Question,
-    /// It says what was asked.
+    /// It says what somebody wanted to know.
     Reply,
     /// Somebody else is to look at it, who may answer it as well.
     HandedOn {

@@ -28,7 +28,7 @@ pub(super) const REPLY_EXAMPLE: &str = "\
 Example:
   checkrein hold reply hold_0193f1c2a4b87d3e9f00a1b2c3d4e5f6 --text 'for the March invoice, 4711'
 
-A reply says what was asked; it is neither a yes nor a no, which is `hold approve` and `hold deny`.";
+Everybody who sees the hold sees it. Whoever has to say yes or no says that by `hold approve` and `hold deny`.";
 
 pub(super) const HAND_EXAMPLE: &str = "\
 Examples:

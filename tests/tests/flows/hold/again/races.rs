@@ -261,7 +261,7 @@ async fn run(seed: u64, ends: Ends) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_count_is_used_up_to_the_last_and_never_beyond_on_two_enforcers() {
     for seed in 0..SEEDS {
-        run(seed, Ends::Nothing).await;
+        Box::pin(run(seed, Ends::Nothing)).await;
     }
 }
 
@@ -269,7 +269,7 @@ async fn a_count_is_used_up_to_the_last_and_never_beyond_on_two_enforcers() {
 async fn whatever_ends_it_while_it_is_used_nothing_is_used_afterwards() {
     for seed in 0..SEEDS {
         for ends in ENDS {
-            run(seed, ends).await;
+            Box::pin(run(seed, ends)).await;
         }
     }
 }
