@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# Passed on to `checkrein demo`, as in: make demo DEMO_ARGS=--json
+# Passed on to `checkrein demo`, as in: make demo DEMO_ARGS=--stay
 DEMO_ARGS ?=
 # How many inputs each parser gets, as in: make fuzz FUZZ_CASES=1000000
 FUZZ_CASES ?= 100000
@@ -17,7 +17,7 @@ TOOLS := .cache/tools/bin
 # In the foreground, so that Ctrl-C reaches what runs.
 BUILD_MAX := 2700
 TEST_MAX := 3600
-DEMO_MAX := 300
+DEMO_MAX := $(if $(filter --stay,$(DEMO_ARGS)),4200,300)
 BENCH_MAX := 3600
 FUZZ_MAX := 7200
 FORMAT_MAX := 120
@@ -31,7 +31,7 @@ say = @printf '== %s\n' '$(1)' >&2
 help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Shows Checkrein at work, on a private Postgres (DEMO_ARGS=--json for machines)
+demo: ## Shows Checkrein at work, on a private Postgres (DEMO_ARGS=--stay to answer in a browser)
 	@.ci/setup build >&2
 	$(call say,building the control plane and the enforcer)
 	@$(call within,$(BUILD_MAX)) cargo build --release --locked --bins -p checkrein-control-plane -p checkrein-enforcer

@@ -102,7 +102,7 @@ enum Command {
     Serve(Box<serve::Args>),
     /// Watch the main job on real parts, for a minute
     #[command(after_help = demo::EXAMPLE)]
-    Demo,
+    Demo(demo::Args),
     /// Write, check, test and push what agents may do
     Policy(policy::Args),
     /// Answer actions that wait for people
@@ -137,7 +137,7 @@ pub async fn run(cli: Cli, clock: SharedClock) -> ExitCode {
         .with_token(global.token_file);
     let result = match cli.command {
         Command::Serve(args) => Box::pin(serve::run(*args, &invocation)).await,
-        Command::Demo => demo::run(&invocation).await,
+        Command::Demo(args) => demo::run(&args, &invocation).await,
         Command::Policy(args) => policy::run(args, &invocation).await,
         Command::Hold(args) => hold::run(args, &invocation).await,
         Command::Approval(args) => approval::run(args, &invocation).await,

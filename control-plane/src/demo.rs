@@ -10,6 +10,7 @@ mod script;
 mod stage;
 mod story;
 mod tally;
+mod typed;
 
 use std::path::PathBuf;
 
@@ -82,9 +83,20 @@ struct Signals {
     hangup: Signal,
 }
 
-/// Plays all scenes; the tally says whether nothing was lost. With `aside`, the scenes are shown on standard error, and
-/// standard output is left to whoever prints the tally.
-pub async fn run(aside: bool, paint: Paint) -> Result<Tally, DemoError> {
+/// How it is played.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The scenes are shown on standard error, and standard output is left to whoever prints the tally.
+    pub aside: bool,
+    /// Colours of the scenes.
+    pub paint: Paint,
+    /// After the scenes, actions wait for whoever opens the console, until a signal comes or what is typed ends.
+    pub stays: bool,
+}
+
+/// Plays all scenes; the tally says whether nothing was lost.
+pub async fn run(options: Options) -> Result<Tally, DemoError> {
+    let Options { aside, paint, stays } = options;
     let screen = screen::Screen::new(aside, paint);
     let hear = screen.clone();
     // Heard from the first moment on: a signal that ended us at once would leave keys and processes behind.
@@ -94,14 +106,26 @@ pub async fn run(aside: bool, paint: Paint) -> Result<Tally, DemoError> {
         set = stage::Stage::set(move |sentence| hear.step(sentence)) => set?,
         () = signals.any() => return Err(DemoError::Stopped),
     };
-    let mut story = story::Story::new(stage, screen);
+    let mut story = story::Story::new(stage, screen.clone());
     let told = tokio::select! {
         told = story.tell() => told,
         () = signals.any() => Err(DemoError::Stopped),
     };
-    let (stage, tally) = story.end();
-    stage.clear().await?;
-    told.map(|()| tally)
+    // What is answered from here on is not in it: nobody waits until that is stored.
+    let tally = story.tally();
+    let ended = match told {
+        Ok(()) if stays => tokio::select! {
+            stayed = story.stay() => stayed,
+            () = signals.any() => Ok(()),
+        },
+        Ok(()) => {
+            screen.step("`checkrein demo --stay` goes on from here: it has you answer, in a browser");
+            Ok(())
+        }
+        told => told,
+    };
+    story.end().clear().await?;
+    ended.map(|()| tally)
 }
 
 impl Signals {

@@ -1,25 +1,42 @@
 //! `checkrein demo`: the main job, shown.
 
 use super::{Error, Invocation, Outcome};
-use crate::demo;
+use crate::demo::{self, Options};
 
 /// What the help ends with.
 pub(super) const EXAMPLE: &str = "\
 Starts a private Postgres, a control plane and two enforcers, plays an agent's work against them, kills the control plane,
 and counts what Postgres holds afterwards. Leaves nothing behind.
 
+With --stay it then prints a link into the console, where actions wait for your answer. Ctrl-C, or the end of its input, ends
+all of it, and so does an hour.
+
 Examples:
   checkrein demo
+  checkrein demo --stay
   checkrein demo --json";
 
+/// What may be said.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Stay after the scenes, with actions that wait for you in the console
+    #[arg(long)]
+    stay: bool,
+}
+
 /// Plays it.
-pub(super) async fn run(invocation: &Invocation) -> Result<Outcome, Error> {
+pub(super) async fn run(args: &Args, invocation: &Invocation) -> Result<Outcome, Error> {
     let paint = if invocation.json() {
         invocation.paint_notes()
     } else {
         invocation.paint()
     };
-    let tally = demo::run(invocation.json(), paint).await.map_err(Box::new)?;
+    let options = Options {
+        aside: invocation.json(),
+        paint,
+        stays: args.stay,
+    };
+    let tally = demo::run(options).await.map_err(Box::new)?;
     // The scenes have shown it to people.
     if invocation.json() {
         invocation.answer(&tally, |_| String::new())?;

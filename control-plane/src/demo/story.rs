@@ -3,6 +3,7 @@
 mod calls;
 mod delegation;
 mod outcome;
+mod stay;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -63,8 +64,12 @@ impl Story {
         }
     }
 
-    pub(super) fn end(self) -> (Stage, Tally) {
-        (self.stage, self.tally)
+    pub(super) fn tally(&self) -> Tally {
+        self.tally.clone()
+    }
+
+    pub(super) fn end(self) -> Stage {
+        self.stage
     }
 
     /// Tells it from the beginning to the end.
@@ -136,6 +141,9 @@ impl Story {
         self.expect_as(0, &work, last, &call_id, Verdict::Hold).await?;
         let hold = self.waiting(&work).await?;
         self.show(&hold);
+        self.screen.step(
+            "he can read it in a browser, too: `checkrein console` prints a link that signs him in, once",
+        );
         self.vote(&hold, true, "").await?;
         self.screen.say("bob approves exactly these bytes");
         self.expect_as(0, &work, last, &call_id, Verdict::Permit).await?;

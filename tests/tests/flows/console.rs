@@ -2,7 +2,7 @@
 
 mod answers;
 mod bounds;
-mod browser;
+pub(crate) mod browser;
 mod callers;
 mod live;
 mod pages;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use checkrein_proto::decision::v1::decision_service_client::DecisionServiceClient;
 use checkrein_proto::decision::v1::gate_service_client::GateServiceClient;
@@ -31,6 +32,27 @@ use crate::demo::stage::AGENT;
 
 /// How long a held call waits to be released.
 const RELEASE_WAIT_MS: u64 = 10_000;
+/// How long a task lives: longer than anybody watches.
+const TASK_LIFE: Duration = Duration::from_hours(2);
+
+impl Work {
+    /// What its agent asks to do this call.
+    pub(super) fn ask(
+        &self,
+        call: &Call,
+        call_id: &str,
+        wait_ms: u64,
+    ) -> Result<AuthorizeRequest, DemoError> {
+        Ok(AuthorizeRequest {
+            proof: self.prove(call)?,
+            grant: self.grant.clone(),
+            tool: call.tool(),
+            arguments: call.arguments().into_bytes().into(),
+            call_id: call_id.to_owned(),
+            wait_ms,
+        })
+    }
+}
 
 impl Story {
     /// Pushes the pack; returns its generation.
@@ -117,7 +139,7 @@ impl Story {
             named: task.named(),
             intent: task.prompt.clone(),
             environment: "production".to_owned(),
-            expires_in_ms: 600_000,
+            expires_in_ms: u64::try_from(TASK_LIFE.as_millis()).unwrap_or(u64::MAX),
             idempotency_key: idempotency_key(&SystemClock),
             scope: String::new(),
             data: None,
@@ -247,18 +269,12 @@ impl Story {
             &enforcer.gate
         };
         let mut gate = GateServiceClient::new(gate.clone());
-        let request = AuthorizeRequest {
-            proof: work.prove(call)?,
-            grant: work.grant.clone(),
-            tool: call.tool(),
-            arguments: call.arguments().into_bytes().into(),
-            call_id: call_id.to_owned(),
-            wait_ms: if self.is_approved(call_id) {
-                RELEASE_WAIT_MS
-            } else {
-                0
-            },
+        let wait_ms = if self.is_approved(call_id) {
+            RELEASE_WAIT_MS
+        } else {
+            0
         };
+        let request = work.ask(call, call_id, wait_ms)?;
         let answer = gate.authorize(request).await?.into_inner();
         self.tally.decisions_answered += 1;
         self.tally.answered.insert(answer.decision_id.clone());

@@ -15,17 +15,17 @@ use url::form_urlencoded;
 
 /// A browser of one person.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Browser {
+pub(crate) struct Browser {
     site: String,
     cookies: BTreeMap<String, String>,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) code: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) code: StatusCode,
     pub(super) headers: HeaderMap,
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// What the console says while a page is open.
@@ -38,6 +38,18 @@ impl Browser {
             site: world.console(replica),
             cookies: BTreeMap::new(),
         }
+    }
+
+    /// Signed in by a link, at whichever console it leads to.
+    pub(crate) async fn by(url: &str) -> Self {
+        let (site, link) = url.split_once("/sign-in?link=").unwrap();
+        let mut browser = Self {
+            site: site.to_owned(),
+            cookies: BTreeMap::new(),
+        };
+        let answer = browser.post("/sign-in/link", &[("link", link)]).await;
+        assert_eq!(answer.code, StatusCode::SEE_OTHER, "{}", answer.text);
+        browser
     }
 
     /// Signed in by a link.
@@ -63,12 +75,12 @@ impl Browser {
         self.cookies.insert("checkrein".to_owned(), session.to_owned());
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         self.send(Method::GET, path, String::new(), &[]).await
     }
 
     /// A form of a page of the site itself.
-    pub(super) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let site = self.site.clone();
         let from = [("origin", site.as_str()), ("sec-fetch-site", "same-origin")];
         self.post_from(path, fields, &from).await
@@ -158,7 +170,7 @@ impl Events {
 
 impl Answer {
     /// The value of a hidden field.
-    pub(super) fn field(&self, name: &str) -> String {
+    pub(crate) fn field(&self, name: &str) -> String {
         let start = format!(r#"name="{name}" value=""#);
         let (_, rest) = self
             .text
