@@ -3,6 +3,7 @@
 use checkrein_tests::Person;
 
 use super::*;
+use crate::flows::asking::until_waiting;
 
 const DEPUTY: &str =
     r#"deputies = { "spiffe://acme.example/approver/bob" = "spiffe://acme.example/approver/dave" }"#;
@@ -63,6 +64,49 @@ async fn whose_member_is_back_before_the_release_counts_no_more() {
     assert!(come_back(&bob, "").await.unwrap());
     assert!(!come_back(&bob, "").await.unwrap(), "they are back");
     assert_eq!(use_up(&scene, &hold).await.unwrap_err().cause, "hold_cancelled");
+}
+
+/// Both are made to wait after they have looked who is away: what they saw then must be so until they are done.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_comes_back_while_a_vote_or_a_release_that_counts_on_it_is_under_way() {
+    let scene = scene(DEPUTY).await;
+    let bob = scene.world.approver("bob").await.unwrap();
+    let hold = scene.held("call", "US13").await;
+    let (mut sql, watching) = (scene.sql().await, scene.sql().await);
+    for releases in [false, true] {
+        go_away(&bob, "", 0).await.unwrap();
+        let feed = sql.transaction().await.unwrap();
+        let lock = "SELECT value FROM revision WHERE feed = 'hold' FOR UPDATE";
+        feed.execute(lock, &[]).await.unwrap();
+        let counted = async {
+            if releases {
+                use_up(&scene, &hold).await.unwrap();
+            } else {
+                vote(&scene, "dave", &hold, true).await.unwrap();
+            }
+        };
+        let back = async {
+            until_waiting(&watching, "revision.raise").await;
+            let coming = tokio::spawn({
+                let bob = bob.clone();
+                async move { come_back(&bob, "").await.unwrap() }
+            });
+            until_waiting(&watching, "absence.lock").await;
+            feed.rollback().await.unwrap();
+            assert!(coming.await.unwrap());
+        };
+        tokio::join!(counted, back);
+        let (moment, of) = if releases {
+            ("consumed_at", "hold")
+        } else {
+            ("voted_at", "hold_vote")
+        };
+        let later = format!("SELECT max(ended_at) > (SELECT max({moment}) FROM {of}) FROM approver_absence");
+        assert!(
+            watching.query_one(&later, &[]).await.unwrap().get::<_, bool>(0),
+            "{of}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

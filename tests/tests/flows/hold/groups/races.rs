@@ -18,19 +18,22 @@ use super::absence::{come_back, go_away};
 use super::glass::break_glass;
 use super::*;
 
-const SEEDS: u64 = 16;
+const SEEDS: u64 = 24;
 /// Everything happens within this time.
 const SPAN: Duration = Duration::from_millis(400);
+/// Who is away is looked up before it is used, and time goes on meanwhile: an absence whose time was over no longer than this
+/// may have been in force.
+const LOOKED_BEFORE_MAX: Duration = Duration::from_millis(150);
 /// The board is asked once so much of it has passed.
 const ESCALATES_AT_MS: i64 = 200;
 const RULES: &str = "escalate_after = \"10m\"\nescalate_to = \"board\"\n\
     deputies = { \"spiffe://acme.example/approver/bob\" = \"spiffe://acme.example/approver/dave\" }";
 
 /// Small and the same everywhere: what it gives is not secret.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -45,16 +48,61 @@ enum Op {
     Yes(&'static str),
     No(&'static str),
     Away(&'static str),
+    /// For so many milliseconds.
+    AwayFor(&'static str, u64),
     Back(&'static str),
+    /// Somebody is away for no longer than it takes another to say yes.
+    Flit(&'static str, &'static str),
     Break(&'static str),
     Remove(&'static str),
     /// Without bob, or without the escalation.
     Push(&'static str),
 }
 
+/// When, in milliseconds, and what.
+type At = (u64, Op);
+
 const PEOPLE: [&str; 7] = ["bob", "carol", "dave", "frank", "grace", "olga", "mallory"];
 
-fn schedule(dice: &mut Dice) -> Vec<Op> {
+fn at_any_time(dice: &mut Dice, op: Op) -> At {
+    (dice.roll(SPAN.as_millis().try_into().unwrap()), op)
+}
+
+/// How many are wanted, and what happens when.
+fn schedule(dice: &mut Dice) -> (u32, Vec<At>) {
+    match dice.roll(3) {
+        0 => (1 + u32::from(dice.roll(2) == 0), in_anothers_place(dice)),
+        1 => for_a_while(dice),
+        _ => (1 + u32::try_from(dice.roll(3)).unwrap(), anything(dice)),
+    }
+}
+
+/// Few answer, and bob never does: whether it is enough depends on whether dave stands in for him, who comes and goes.
+fn in_anothers_place(dice: &mut Dice) -> Vec<At> {
+    let mut ops = vec![Op::Yes("dave"), Op::Flit("bob", "dave")];
+    for _ in 0..dice.roll(3) {
+        ops.extend([Op::Away("bob"), Op::Yes("dave"), Op::Back("bob")]);
+    }
+    if dice.roll(2) == 0 {
+        ops.push(Op::Yes("carol"));
+    }
+    ops.into_iter().map(|op| at_any_time(dice, op)).collect()
+}
+
+/// The same where bob's absence ends by itself, soon, and what is still wanted comes long after.
+fn for_a_while(dice: &mut Dice) -> (u32, Vec<At>) {
+    let (long, late) = (40 + dice.roll(60), 300 + dice.roll(100));
+    let (gone, said) = (Op::AwayFor("bob", long), Op::Yes("dave"));
+    let ops = [
+        (0, gone),
+        (2, said),
+        (5 + dice.roll(20), said),
+        (late, Op::Yes("carol")),
+    ];
+    (2, ops.into())
+}
+
+fn anything(dice: &mut Dice) -> Vec<At> {
     let mut ops: Vec<Op> = PEOPLE
         .into_iter()
         .filter(|_| dice.roll(3) > 0)
@@ -78,7 +126,7 @@ fn schedule(dice: &mut Dice) -> Vec<Op> {
         Op::Away("carol"),
     ];
     ops.extend(rare.into_iter().filter(|_| dice.roll(4) == 0));
-    ops
+    ops.into_iter().map(|op| at_any_time(dice, op)).collect()
 }
 
 struct Run {
@@ -127,6 +175,22 @@ impl Run {
             Op::Yes(name) => drop(self.person(name, replica).await.vote(&self.hold, true).await),
             Op::No(name) => drop(self.person(name, replica).await.vote(&self.hold, false).await),
             Op::Away(name) => drop(go_away(&self.person(name, replica).await, "", 0).await),
+            Op::AwayFor(name, long) => {
+                let until = self.scene.sql().await;
+                let now = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+                let now: i64 = until.query_one(now, &[]).await.unwrap().get(0);
+                let until = u64::try_from(now).unwrap() + long;
+                drop(go_away(&self.person(name, replica).await, "", until).await);
+            }
+            Op::Flit(name, deputy) => {
+                let (who, stands_in) = (
+                    self.person(name, replica).await,
+                    self.person(deputy, replica).await,
+                );
+                drop(go_away(&who, "", 0).await);
+                drop(stands_in.vote(&self.hold, true).await);
+                drop(come_back(&who, "").await);
+            }
             Op::Back(name) => drop(come_back(&self.person(name, replica).await, "").await),
             Op::Break(name) => drop(break_glass(&self.person(name, replica).await, &self.hold).await),
             Op::Remove(name) => {
@@ -177,13 +241,12 @@ impl Run {
 
 async fn run(seed: u64) -> bool {
     let mut dice = Dice(seed.wrapping_mul(7_919).wrapping_add(17));
-    let quorum = 1 + u32::try_from(dice.roll(3)).unwrap();
-    let ops = schedule(&mut dice);
+    let (quorum, ops) = schedule(&mut dice);
     let context = format!("seed {seed}, {quorum} wanted, {ops:?}");
     let run = Arc::new(Run::set(quorum).await);
     let mut acting = JoinSet::new();
-    for op in ops {
-        let at = Duration::from_millis(dice.roll(u64::try_from(SPAN.as_millis()).unwrap()));
+    for (at, op) in ops {
+        let at = Duration::from_millis(at);
         let (run, replica) = (Arc::clone(&run), usize::try_from(dice.roll(2)).unwrap());
         acting.spawn(async move {
             tokio::time::sleep(at).await;
@@ -192,7 +255,7 @@ async fn run(seed: u64) -> bool {
     }
     let mut releasing = JoinSet::new();
     for replica in [0, 1, 0] {
-        let (run, pause) = (Arc::clone(&run), Duration::from_millis(1 + dice.roll(40)));
+        let (run, pause) = (Arc::clone(&run), Duration::from_millis(1 + dice.roll(20)));
         releasing.spawn(async move { run.release(replica, pause).await });
     }
     acting.join_all().await;
@@ -231,7 +294,8 @@ async fn judge(sql: &tokio_postgres::Client, hold: &Row, (without, quorum): (&st
     let absences = sql.query("SELECT * FROM approver_absence", &[]).await.unwrap();
     let is_away = |who: &str, when: SystemTime| {
         absences.iter().any(|row| {
-            let is_over = at(row, "ended_at").is_some_and(|ended| ended <= when);
+            let is_over = at(row, "ended_at").is_some_and(|ended| ended <= when)
+                || at(row, "lasts_until").is_some_and(|until| until + LOOKED_BEFORE_MAX <= when);
             name(row, "approver") == who && at(row, "since").unwrap() <= when && !is_over
         })
     };
