@@ -82,8 +82,8 @@ pub struct WorldOptions {
 pub struct Replica {
     /// Where it listens.
     pub address: SocketAddr,
-    /// Where its console listens.
-    pub console: SocketAddr,
+    /// Where its console listens, if it has one.
+    pub console: Option<SocketAddr>,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -147,9 +147,15 @@ impl World {
         self.replicas[replica].address
     }
 
-    /// Where browsers find the console of a replica.
+    /// How to reach the database.
+    pub fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
+    /// Where browsers find the console of a replica; on port 0, where nobody is, if it has none.
     pub fn console(&self, replica: usize) -> String {
-        format!("http://localhost:{}", self.replicas[replica].console.port())
+        let port = self.replicas[replica].console.map_or(0, |address| address.port());
+        format!("http://localhost:{port}")
     }
 
     /// Stops a replica.
@@ -278,7 +284,7 @@ impl World {
         });
         Ok(Replica {
             address,
-            console: console_address.context("a world has a console")?,
+            console: console_address,
             stop,
             served,
         })

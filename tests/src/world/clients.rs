@@ -1,5 +1,6 @@
 //! People, and what they call.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +51,15 @@ impl World {
         })
     }
 
+    /// Anybody, at a replica that is not of this process.
+    pub async fn person_at(&self, role: Role, name: &str, address: SocketAddr) -> Result<Person> {
+        let identity = self.issue(role, name)?;
+        let identity = Identity::from_pem(&identity.certificate, &identity.key);
+        Ok(Person {
+            channel: self.connect_to(Some(identity), address).await?,
+        })
+    }
+
     /// A client config of anybody's, at the first replica, as `checkrein --config` reads it.
     pub fn client_config(&self, role: Role, name: &str) -> Result<PathBuf> {
         let identity = self.issue(role, name)?;
@@ -75,13 +85,17 @@ impl World {
 
     /// A connection to a replica as whoever this certificate says, or as nobody.
     pub async fn connect(&self, identity: Option<Identity>, replica: usize) -> Result<Channel> {
+        self.connect_to(identity, self.address(replica)).await
+    }
+
+    async fn connect_to(&self, identity: Option<Identity>, address: SocketAddr) -> Result<Channel> {
         let ca = Certificate::from_pem(&self.authority.ca_certificate);
         let tls = ClientTlsConfig::new().ca_certificate(ca);
         let tls = match identity {
             Some(identity) => tls.identity(identity),
             None => tls,
         };
-        let endpoint = Endpoint::from_shared(format!("https://{}", self.address(replica)))?;
+        let endpoint = Endpoint::from_shared(format!("https://{address}"))?;
         let endpoint = endpoint
             .tls_config(tls)?
             .connect_timeout(WAIT_MAX)

@@ -15,6 +15,7 @@ use crate::flows::asking::{AGENT, Asking, open};
 
 pub(crate) use escalation::{around_now, held_earlier};
 pub(crate) use glass::break_glass;
+pub(crate) use races::Dice;
 
 pub(super) const BOB: &str = "spiffe://acme.example/approver/bob";
 pub(super) const DAVE: &str = "spiffe://acme.example/approver/dave";

@@ -1,5 +1,7 @@
 //! What may happen to a hold at the worst moment.
 
+mod crashes;
+
 use std::path::Path;
 use std::time::Duration;
 
