@@ -1,8 +1,11 @@
 //! How many sessions and links there are, and what ends them early.
 
+use checkrein_control_plane::config::ConsoleSettings;
 use checkrein_control_plane::session::Sessions;
+use checkrein_proto::fleet::v1::SignInRequest;
 use checkrein_shared::identity::{Role, SpiffeId};
-use checkrein_tests::World;
+use checkrein_tests::{World, WorldOptions};
+use tonic::Code;
 use tonic::codegen::http::StatusCode;
 
 use super::browser::{Browser, link};
@@ -89,4 +92,59 @@ async fn sessions_of_one_person_are_bounded_and_end_no_later_than_what_proved_wh
         "SELECT count(*) FROM console_session WHERE expires_at > clock_timestamp() + interval '12 hours'";
     let sql = world.sql().await.unwrap();
     assert_eq!(sql.query_one(longer, &[]).await.unwrap().get::<_, i64>(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_uses_a_session_keeps_it_alive_and_no_longer_than_it_may_last_at_all() {
+    let world = World::start().await.unwrap();
+    let sql = world.sql().await.unwrap();
+    let mut bob = Browser::of(&world, Role::Approver, "bob").await;
+    let idle = async |since: &str| {
+        let set = format!("UPDATE console_session SET used_at = clock_timestamp() - interval '{since}'");
+        assert_eq!(sql.execute(&set, &[]).await.unwrap(), 1);
+    };
+    let seconds = async || {
+        let idle = "SELECT extract(epoch FROM clock_timestamp() - used_at)::float8 FROM console_session";
+        sql.query_one(idle, &[]).await.unwrap().get::<_, f64>(0)
+    };
+    // Longer than half an hour in all, and never so long without being used.
+    for _ in 0..3 {
+        idle("29 minutes").await;
+        assert_eq!(bob.get("/").await.code, StatusCode::OK);
+        assert!(seconds().await < 60.0, "that it was used is written");
+    }
+    // Not with every request.
+    idle("40 seconds").await;
+    assert_eq!(bob.get("/").await.code, StatusCode::OK);
+    assert!(seconds().await >= 40.0);
+
+    sql.batch_execute("UPDATE console_session SET expires_at = clock_timestamp()")
+        .await
+        .unwrap();
+    assert_eq!(bob.get("/").await.header("location"), "/sign-in");
+    idle("30 minutes").await;
+    let forever = "UPDATE console_session SET expires_at = clock_timestamp() + interval '1 hour'";
+    sql.batch_execute(forever).await.unwrap();
+    assert_eq!(bob.get("/").await.header("location"), "/sign-in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_console_nobody_is_given_a_link_into_one() {
+    let options = WorldOptions {
+        console: ConsoleSettings {
+            listen: Some("off".to_owned()),
+            ..ConsoleSettings::default()
+        },
+        ..WorldOptions::default()
+    };
+    let world = World::with(options).await.unwrap();
+    for (role, name) in [(Role::Operator, "olga"), (Role::Approver, "bob")] {
+        let person = world.person(role, name, 0).await.unwrap();
+        let refused = person.fleet().sign_in(SignInRequest {}).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains("--console-listen off"), "{refused:?}");
+    }
+    let links = "SELECT count(*) FROM console_link";
+    let sql = world.sql().await.unwrap();
+    assert_eq!(sql.query_one(links, &[]).await.unwrap().get::<_, i64>(0), 0);
 }
