@@ -7,12 +7,14 @@ mod crash;
 mod figures;
 pub mod generated;
 mod process;
+mod provider;
 pub mod replay;
 mod world;
 
 pub use crash::{Aftermath, Crash};
 pub use figures::{Conditions, Latency, Stopwatch, resident_bytes, target};
 pub use process::{Binaries, Process, gate};
+pub use provider::Provider;
 pub use world::clients::{Person, fresh_key};
 pub use world::packs::{open as open_pack, payments, payments_with, read as read_pack};
 pub use world::{Cut, Replica, TRUST_DOMAIN, WAIT_MAX, World, WorldOptions, fresh_database};

@@ -11,8 +11,12 @@
 mod answering;
 #[path = "browser/hostile.rs"]
 mod hostile;
+#[path = "browser/issuer.rs"]
+mod issuer;
 #[path = "browser/places.rs"]
 mod places;
+#[path = "browser/record.rs"]
+mod record;
 #[path = "browser/scene.rs"]
 mod scene;
 #[path = "browser/sign_in.rs"]

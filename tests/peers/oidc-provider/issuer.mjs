@@ -6,9 +6,9 @@
 // over HTTP, `rotate` gives it a new signing key, and `console <address> <secret>` makes it know a client that people come back to
 // there. It ends with its standard input.
 //
-// For a token, a person signs in with a client's credentials, because there is nobody at a browser; a browser that is sent to
-// sign in is asked nothing, and signs in whom its `login_hint` names. What the tokens are, who signs them, where the keys are
-// listed and what a code is good for is the provider's own doing.
+// For a token, a person signs in with a client's credentials, because there is nobody at a browser. A browser that is sent to
+// sign in is shown a page that asks who is there, and believes it; it is asked nothing where its `login_hint` names somebody. What
+// the tokens are, who signs them, where the keys are listed and what a code is good for is the provider's own doing.
 
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -24,6 +24,9 @@ console.log = console.info = console.warn = console.error;
 
 const PEOPLE = { olga: ['ops', 'staff'], bob: ['risk'], eve: ['staff'] };
 const SECRET = 'not a secret: it opens a provider that lives as long as a test';
+
+const PAGE = `<!doctype html><html lang="en"><meta charset="utf-8"><title>The organisation</title><link rel="icon" href="data:,">
+<main><h1>The organisation</h1><form method="post"><label>Who are you? <input name="person"></label> <button>Go on</button></form></main></html>`;
 
 const clients = Object.keys(PEOPLE).map((person) => ({
   client_id: person,
@@ -98,7 +101,15 @@ server.listen(0, '127.0.0.1', () => {
 
 async function signIn(request, response) {
   const { params } = await current.interactionDetails(request, response);
-  await current.interactionFinished(request, response, { login: { accountId: params.login_hint } });
+  const person = request.method === 'POST' ? (await form(request)).get('person') : params.login_hint;
+  if (person) await current.interactionFinished(request, response, { login: { accountId: person } });
+  else response.setHeader('content-type', 'text/html').end(PAGE);
+}
+
+async function form(request) {
+  let body = '';
+  for await (const piece of request) body += piece;
+  return new URLSearchParams(body);
 }
 
 async function obey(issuer) {

@@ -1,15 +1,10 @@
 //! Sign-in with tokens of a real OIDC provider: `oidc-provider` from npm, run by node. `.ci/setup test` installs both.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-
 use checkrein_control_plane::config::OidcSettings;
 use checkrein_proto::fleet::v1::RemoveRequest;
 use checkrein_shared::identity::Role;
-use checkrein_tests::{WAIT_MAX, World, WorldOptions};
+use checkrein_tests::{Provider, WAIT_MAX, World, WorldOptions};
 use tempfile::NamedTempFile;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 use tonic::Code;
 
@@ -18,73 +13,9 @@ use super::browser::{Browser, Page, parameter};
 
 const SECRET: &str = "not+a/secret:it=opens-a-test";
 
-/// The running provider; it ends with its standard input.
-struct Provider {
-    url: String,
-    ask: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-    _process: Child,
-}
-
-impl Provider {
-    async fn start() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let tools = root.join(".cache/tools");
-        let node = installed(tools.join("bin/node"));
-        let mut process = Command::new(node)
-            .arg(root.join("tests/peers/oidc-provider/issuer.mjs"))
-            .arg(installed(tools.join("peers/oidc-provider")))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let (ask, said) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
-        let mut answers = BufReader::new(said).lines();
-        let url = timeout(WAIT_MAX, answers.next_line()).await.unwrap();
-        Self {
-            url: url.unwrap().unwrap(),
-            ask,
-            answers,
-            _process: process,
-        }
-    }
-
-    /// A token that the provider gave over HTTP.
-    async fn token(&mut self, person: &str, resource: &str) -> String {
-        self.ask(&format!("token {person} {resource}")).await
-    }
-
-    async fn rotate(&mut self) {
-        assert_eq!(self.ask("rotate").await, "rotated");
-    }
-
-    /// Makes the provider know a client that people come back to there.
-    async fn know(&mut self, console: &str, secret: &str) {
-        let line = format!("console {console}/sign-in/oidc/callback {secret}");
-        assert_eq!(self.ask(&line).await, "known");
-    }
-
-    async fn ask(&mut self, line: &str) -> String {
-        self.ask.write_all(format!("{line}\n").as_bytes()).await.unwrap();
-        let answer = timeout(WAIT_MAX, self.answers.next_line()).await.unwrap();
-        answer.unwrap().unwrap()
-    }
-}
-
-fn installed(path: PathBuf) -> PathBuf {
-    assert!(
-        path.exists(),
-        "{} is not there; run `.ci/setup test`",
-        path.display()
-    );
-    path
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_tokens_of_a_real_provider_let_its_people_in_as_what_their_groups_say() {
-    let mut provider = Provider::start().await;
+    let mut provider = Provider::start().await.unwrap();
     let options = WorldOptions {
         oidc: OidcSettings {
             issuer: Some(provider.url.clone()),
@@ -97,21 +28,21 @@ async fn the_tokens_of_a_real_provider_let_its_people_in_as_what_their_groups_sa
     };
     let world = World::with(options).await.unwrap();
     let channel = world.connect(None, 0).await.unwrap();
-    let olga = provider.token("olga", "urn:checkrein").await;
+    let olga = provider.token("olga", "urn:checkrein").await.unwrap();
     expect_roles(&channel, &olga, &[Role::Operator]).await;
-    let bob = provider.token("bob", "urn:checkrein").await;
+    let bob = provider.token("bob", "urn:checkrein").await.unwrap();
     expect_roles(&channel, &bob, &[Role::Approver]).await;
 
     // Of the same provider, and not for us: no group that we know, another audience.
-    let eve = provider.token("eve", "urn:checkrein").await;
+    let eve = provider.token("eve", "urn:checkrein").await.unwrap();
     expect_refused(&channel, "in no group", &eve).await;
-    let elsewhere = provider.token("olga", "urn:payroll").await;
+    let elsewhere = provider.token("olga", "urn:payroll").await.unwrap();
     let why = expect_refused(&channel, "another audience", &elsewhere).await;
     assert!(why.contains("audience"), "{why}");
 
     // A key that the provider began to use is fetched when a token names it; the one that it gave up vouches for nobody.
-    provider.rotate().await;
-    let after = provider.token("olga", "urn:checkrein").await;
+    provider.rotate().await.unwrap();
+    let after = provider.token("olga", "urn:checkrein").await.unwrap();
     expect_roles(&channel, &after, &[Role::Operator]).await;
     let refused = call(&channel, LIST, &olga).await.unwrap();
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
@@ -134,7 +65,7 @@ async fn console(provider: &mut Provider) -> (World, NamedTempFile) {
         ..WorldOptions::default()
     };
     let world = World::with(options).await.unwrap();
-    provider.know(&world.console(0), SECRET).await;
+    provider.know(&world.console(0), SECRET).await.unwrap();
     (world, secret)
 }
 
@@ -159,7 +90,7 @@ async fn inbox(world: &World, browser: &mut Browser) -> Page {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_provider_signs_people_in_at_the_console_and_each_code_is_good_once_where_it_was_asked_for() {
-    let mut provider = Provider::start().await;
+    let mut provider = Provider::start().await.unwrap();
     let (world, _secret) = console(&mut provider).await;
     let site = world.console(0);
 
@@ -210,7 +141,7 @@ async fn a_real_provider_signs_people_in_at_the_console_and_each_code_is_good_on
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_the_provider_signs_in_after_they_were_removed_gets_no_further() {
-    let mut provider = Provider::start().await;
+    let mut provider = Provider::start().await.unwrap();
     let (world, _secret) = console(&mut provider).await;
     let remove = RemoveRequest {
         spiffe_id: "spiffe://acme.example/approver/bob".to_owned(),

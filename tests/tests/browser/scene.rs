@@ -24,7 +24,11 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn set() -> Self {
-        let world = World::start().await.unwrap();
+        Self::set_in(World::start().await.unwrap()).await
+    }
+
+    /// The same in a world that is there.
+    pub(crate) async fn set_in(world: World) -> Self {
         let enforcer = world.enforcer("edge", AGENT).await.unwrap();
         let generation = world.push(&payments().unwrap()).await.unwrap();
         enforcer
@@ -67,6 +71,15 @@ impl Scene {
             .unwrap();
         let task = started.task.unwrap().task_id;
         self.held(&started.grant, &task, call_id, arguments).await
+    }
+
+    /// The agent looks, which nobody has to be asked for.
+    pub(crate) async fn reads(&self) {
+        let request = Request::new(&self.grant, "bank/get_balance", b"{}").call_id("look");
+        match self.enforcer.gate().authorize(request).await.unwrap() {
+            Answer::Permit(permit) => drop(done(permit).await),
+            answer => panic!("not permitted: {answer:?}"),
+        }
     }
 
     /// The agent pays, and nobody has to be asked.
