@@ -37,7 +37,7 @@ async fn one_asks_and_hands_it_on_and_another_sees_it_come_replies_and_approves(
     match asked.answer().await {
         Answer::Permit(permit) => permit.complete(OutcomeResult::Done, "").await.unwrap(),
         Answer::Hold(_) => scene.pays_unasked("first", PAYMENT).await,
-        answer => panic!("not released: {answer:?}"),
+        answer @ Answer::Deny(_) => panic!("not released: {answer:?}"),
     }
     let done = scene.stands(&hold.hold_id, State::Done).await;
     let said: Vec<&str> = done.remarks.iter().map(|remark| &*remark.text).collect();
