@@ -1,5 +1,6 @@
 //! The command line: a file, and a flag or a variable for each of its values.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -27,6 +28,11 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Guards until it is told to stop (SIGTERM or SIGINT)
     Serve(Box<Serve>),
+    /// Wraps an MCP server: an MCP client starts this in its place, and every call is decided
+    #[command(
+        after_help = "In the configuration of an MCP client, in place of the server:\n  { \"command\": \"checkrein-enforcer\",\n    \"args\": [\"mcp\", \"--config\", \"/etc/checkrein/files/enforcer.toml\", \"--name\", \"files\", \"--grant\", \"/run/agent.grant\",\n             \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem\", \"/srv/files\"] }\n\nThe config is one that `checkrein fleet add NAME --in-process AGENT` wrote; each wrapped server needs one of its own.\nThe server's tool `read_file` is `files/read_file` in the catalog and in a task's scope; its resources and prompts are\n`files/resources/read`, `files/prompts/get` and so on. A tool that the catalog lists with another definition is denied.\nWhat waits for people longer than `--wait` is answered as pending; the same call with the same arguments picks it up."
+    )]
+    Mcp(Box<Mcp>),
     /// Get an identity with a token from `checkrein fleet enrol`; writes key, certificate and config
     #[command(
         after_help = "Example:\n  checkrein-enforcer join checkrein-join-1.eyJpZCI6…\n  checkrein-enforcer serve --config edge-1/enforcer.toml\n\nThe token is used once. If the answer was lost, type the same again.\nThe list of processes shows what is typed here; `-` in its place reads the token from standard input."
@@ -45,6 +51,25 @@ pub(crate) struct Join {
     /// Print the answer as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Mcp {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    /// What the catalog calls the server
+    #[arg(long)]
+    pub(crate) name: String,
+    /// The grant that `checkrein task start --grant-only` gave; read for each call. Without it: `CHECKREIN_GRANT` holds the grant
+    /// itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) grant: Option<PathBuf>,
+    /// How many seconds a call waits for people before its client is told so; clients give up after 60, many of them
+    #[arg(long, value_name = "SECONDS", default_value_t = 50, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub(crate) wait: u64,
+    /// What starts the server
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

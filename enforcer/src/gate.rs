@@ -18,6 +18,7 @@ mod answer;
 mod case;
 mod confirm;
 mod grants;
+mod offer;
 mod outcomes;
 mod payment;
 mod permits;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_shared::SharedClock;
-use checkrein_shared::action::{Arguments, InvalidArguments};
+use checkrein_shared::action::{Arguments, InvalidArguments, Sha256};
 use checkrein_shared::decision::{OutcomeResult, Tier, Verdict};
 use checkrein_shared::grant::Stopped;
 use checkrein_shared::id::{DecisionId, InstanceId};
@@ -80,6 +81,7 @@ pub struct Request {
     tool: String,
     arguments: Result<Arguments, InvalidArguments>,
     call_id: String,
+    definition: Option<Sha256>,
     wait: Duration,
 }
 
@@ -330,6 +332,14 @@ impl Request {
         self
     }
 
+    /// Says how the tool is defined by whoever offers it now: SHA-256 of its canonical JSON. A changed tool is another tool: where
+    /// that is not what the catalog accepted, the call is denied.
+    #[must_use]
+    pub const fn definition(mut self, sha256: Sha256) -> Self {
+        self.definition = Some(sha256);
+        self
+    }
+
     /// How long to wait for people; not at all unless this is said. At most [`WAIT_MAX`].
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
@@ -348,6 +358,7 @@ impl Request {
             tool: tool.into(),
             arguments,
             call_id: String::new(),
+            definition: None,
             wait: Duration::ZERO,
         }
     }

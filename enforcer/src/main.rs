@@ -1,6 +1,7 @@
 //! `checkrein-enforcer`: the enforcer as a process beside the service it guards.
 
 mod arguments;
+mod wrap;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,11 +20,12 @@ fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
     start_logging();
     let ended = match command {
-        Command::Serve(serve) => run(&serve),
-        Command::Join(join) => take_place(&join),
+        Command::Serve(serve) => run(&serve).map(|()| ExitCode::SUCCESS),
+        Command::Mcp(mcp) => wrap::run(*mcp),
+        Command::Join(join) => take_place(&join).map(|()| ExitCode::SUCCESS),
     };
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("checkrein-enforcer: {error:#}");
             ExitCode::FAILURE

@@ -6,6 +6,7 @@
 mod encrypted;
 mod grpc;
 mod incoming;
+pub(crate) mod mcp;
 
 use std::fs;
 use std::io;

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use checkrein_shared::Clock;
-use checkrein_shared::action::{Action, ActionIdentity, Arguments, MaskedArguments};
+use checkrein_shared::action::{Action, ActionIdentity, Arguments, MaskedArguments, Sha256};
 use checkrein_shared::decision::{Cause, Tier, Verdict};
 use checkrein_shared::grant::{Chain, InvalidGrant};
 use checkrein_shared::hold::Requirement;
@@ -33,6 +33,8 @@ pub(crate) struct Case {
     /// The grant as it was presented, with all it was narrowed from.
     pub(crate) presented: Arc<str>,
     pub(super) proof: String,
+    /// How the tool is defined by whoever offers it now, if that is known.
+    definition: Option<Sha256>,
     /// Looked at once: a proof seen twice proves nothing.
     pub(super) proved: OnceLock<Result<Option<ProofId>, Refusal>>,
     /// The arguments can't be read; `action` has none.
@@ -115,6 +117,7 @@ impl Case {
             action,
             presented: request.grant.into(),
             proof: request.proof,
+            definition: request.definition,
             proved: OnceLock::new(),
             unreadable,
         })
@@ -170,6 +173,9 @@ impl Core {
             Ok(policy) => policy,
             Err(refusal) => return weighed.denied(refusal),
         };
+        if let Some(refusal) = tool.and_then(|tool| changed(case, tool)) {
+            return weighed.denied(refusal);
+        }
         if let (Some(tool), Some(masked)) = (tool, masked) {
             weighed.denial_class = tool.denial_class(&masked);
             weighed.identity = Some(identity(case, &chain, tool, masked));
@@ -183,7 +189,7 @@ impl Core {
     }
 
     /// Believes the grant, or says why not.
-    fn admit(&self, case: &Case, snapshot: &Snapshot) -> Result<Arc<Chain>, Refusal> {
+    pub(super) fn admit(&self, case: &Case, snapshot: &Snapshot) -> Result<Arc<Chain>, Refusal> {
         if let Some(why) = &case.unreadable {
             return Err(Refusal::new(Cause::InvalidArguments, why));
         }
@@ -197,7 +203,12 @@ impl Core {
     }
 
     /// Whether this caller may use this grant here and now; gives the policy to be asked.
-    fn object<'a>(&self, case: &Case, chain: &Chain, snapshot: &'a Snapshot) -> Result<&'a Policy, Refusal> {
+    pub(super) fn object<'a>(
+        &self,
+        case: &Case,
+        chain: &Chain,
+        snapshot: &'a Snapshot,
+    ) -> Result<&'a Policy, Refusal> {
         let grant = chain.leaf();
         let agent = &case.caller.agent;
         if grant.agent != *agent {
@@ -355,6 +366,16 @@ impl Weighed {
 /// A name with its control characters spelt out.
 fn shown(name: &str) -> String {
     name.escape_debug().to_string()
+}
+
+/// A changed tool is another tool, and that one is in no catalog.
+fn changed(case: &Case, tool: &Tool) -> Option<Refusal> {
+    let now = case.definition.filter(|now| *now != tool.definition)?;
+    let reason = format!(
+        "`{}` is not defined as the catalog accepted it ({} there, {now} now): whoever keeps the catalog has to look at what changed, and push it",
+        tool.id, tool.definition
+    );
+    Some(Refusal::new(Cause::UnknownTool, reason))
 }
 
 /// What people would see; none if there are secrets and nothing to mask them with.

@@ -205,6 +205,11 @@ impl Scope {
         scope.admits(tool, arguments)
     }
 
+    /// Whether it covers any call of this tool, with some arguments.
+    pub fn names(&self, tool: &str) -> bool {
+        self.of_tool(tool).is_some()
+    }
+
     /// Whether it covers only calls that its parent covers. Sound, and incomplete: what can't be shown is refused.
     pub fn narrows(&self, parent: &Self) -> Result<(), Widened> {
         for (tool, scope) in &self.tools {

@@ -1,0 +1,53 @@
+//! What a grant could ever be used for: what a list of tools may show.
+//!
+//! **Invariant**: it permits nothing. A tool that is not offered is denied when it is called; one that is offered may be.
+
+use std::sync::Arc;
+
+use checkrein_shared::action::Sha256;
+use checkrein_shared::grant::Chain;
+use checkrein_shared::id::TaskId;
+
+use super::{Case, Gate, Request};
+use crate::snapshot::Snapshot;
+
+/// A grant that is believed at this moment. Let go of it before waiting for anybody: it keeps a snapshot.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    chain: Arc<Chain>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Gate {
+    /// What the caller may use this grant for; none, if it is not believed here and now.
+    pub(crate) fn offer(&self, grant: &str) -> Option<Offer> {
+        let caller = self.caller.clone()?;
+        let request = Request::new(grant, "", b"{}");
+        let case = Case::new(caller, request, &*self.core.clock).ok()?;
+        let snapshot = self.core.snapshots.pin();
+        let chain = self.core.admit(&case, &snapshot).ok()?;
+        self.core.object(&case, &chain, &snapshot).ok()?;
+        Some(Offer { chain, snapshot })
+    }
+}
+
+impl Offer {
+    /// The task it is of.
+    pub(crate) fn task(&self) -> TaskId {
+        self.chain.leaf().task
+    }
+
+    /// The definition that the catalog accepted of a tool that the task may use.
+    pub(crate) fn definition(&self, tool: &str) -> Option<Sha256> {
+        let policy = self.snapshot.policy.as_ref()?;
+        let tool = policy.bundle.tool(tool)?;
+        let grant = self.chain.leaf();
+        let has_data =
+            |data: &checkrein_shared::grant::DataScope| data.admits(&tool.id, &tool.yields).is_ok();
+        let is_covered = grant.scope.names(&tool.id) && grant.data.as_ref().is_none_or(has_data);
+        is_covered.then_some(tool.definition)
+    }
+}
+
+#[cfg(test)]
+mod tests;

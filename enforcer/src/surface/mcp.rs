@@ -1,0 +1,169 @@
+//! MCP over stdio, up to the revision 2025-11-25: a server is started, and whatever its client wants of it is decided.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `wire` | lines, and the messages on them |
+//! | `methods` | what a method is to us |
+//! | `session`, `requests` | who says what to whom, and who waits |
+//! | `call`, `held` | a call is decided, made, held, answered |
+//! | `listing` | tools as they are defined, and which are shown |
+//! | `answers` | what we say ourselves |
+//! | `server`, `grant` | the server's process; what calls are presented with |
+//!
+//! **Invariant**: it only translates. Without a permit of the gate nothing is asked of the server but what uses nothing it has.
+
+mod answers;
+mod call;
+mod grant;
+mod held;
+mod listing;
+mod methods;
+mod requests;
+mod server;
+mod session;
+mod wire;
+
+use std::ffi::OsString;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use checkrein_shared::id::random_bytes;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::gate::Gate;
+pub use grant::GrantSource;
+use session::Session;
+
+/// So many lines wait for a reader at most; then whoever writes them waits.
+const QUEUE: usize = 8;
+/// When the client has said its last, calls under way may take so long to be answered.
+const LAST_CALLS_MAX: Duration = Duration::from_secs(5);
+/// And the client so long to read what is left.
+const LAST_LINES_MAX: Duration = Duration::from_secs(2);
+/// What a server is called in a catalog may have at most this many bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// An MCP server, and how what is wanted of it is decided.
+#[derive(Debug, Clone)]
+pub struct Wrapped {
+    /// What the catalog calls the server: its tool `read` is `<name>/read` there.
+    pub name: String,
+    /// What starts it.
+    pub command: Vec<OsString>,
+    /// What calls are presented with.
+    pub grant: GrantSource,
+    /// How long a call waits for people before its client is told that it waits.
+    pub patience: Duration,
+}
+
+/// A server that is not wrapped.
+#[derive(Debug, Error)]
+pub enum McpError {
+    /// No catalog has such a name.
+    #[error("`{0}` can't be the name of a catalog; use letters, digits, `_` and `-`")]
+    Name(String),
+    /// It can't be started.
+    #[error("can't start `{}`", command.display())]
+    Start {
+        /// What was to be started.
+        command: OsString,
+        /// Why it can't be.
+        source: io::Error,
+    },
+}
+
+impl Wrapped {
+    /// Starts the server and stands between it and a client, until one of the two ends or `stop` is cancelled. Gives the exit code of
+    /// the server.
+    pub async fn run(
+        self,
+        gate: Gate,
+        (reader, writer): (
+            impl AsyncRead + Unpin + Send + 'static,
+            impl AsyncWrite + Unpin + Send + 'static,
+        ),
+        stop: CancellationToken,
+    ) -> Result<u8, McpError> {
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX || !self.name.chars().all(is_part) {
+            return Err(McpError::Name(self.name));
+        }
+        let cant_start = |source| McpError::Start {
+            command: self.command.first().cloned().unwrap_or_default(),
+            source,
+        };
+        let mut child = server::start(&self.command).map_err(cant_start)?;
+        let pipes = child.stdin.take().zip(child.stdout.take());
+        let no_pipes = || cant_start(io::Error::from(io::ErrorKind::BrokenPipe));
+        let (stdin, stdout) = pipes.ok_or_else(no_pipes)?;
+        let (to_client, for_client) = mpsc::channel(QUEUE);
+        let (to_server, for_server) = mpsc::channel(QUEUE);
+        let tag = format!("mcp-{:032x}", u128::from_be_bytes(random_bytes()));
+        let settings = (self.name, self.grant, self.patience);
+        let session = Arc::new(Session::new(gate, settings, (to_client, to_server), &tag));
+        let (last_to_server, last_to_client) = (CancellationToken::new(), CancellationToken::new());
+        let writes = tokio::spawn(write_all(for_client, writer, last_to_client.clone()));
+        tokio::spawn(write_all(for_server, stdin, last_to_server.clone()));
+        let mut hears_client = tokio::spawn(Arc::clone(&session).hear_client(reader));
+        let mut hears_server = tokio::spawn(Arc::clone(&session).hear_server(stdout));
+        tokio::select! {
+            _ = &mut hears_client => last_calls(&session, &stop).await,
+            _ = &mut hears_server => {}
+            () = stop.cancelled() => {}
+        }
+        session.gone.cancel();
+        last_to_server.cancel();
+        let code = server::end(child, &stop).await;
+        hears_client.abort();
+        if !hears_server.is_finished() && timeout(LAST_LINES_MAX, hears_server).await.is_err() {
+            debug!("the server's output is still open after its end");
+        }
+        session.tasks.close();
+        if timeout(LAST_CALLS_MAX, session.tasks.wait()).await.is_err() {
+            warn!("calls were still under way; nobody knows how they ended");
+        }
+        last_to_client.cancel();
+        if timeout(LAST_LINES_MAX, writes).await.is_err() {
+            debug!("the client does not read what was left");
+        }
+        Ok(code)
+    }
+}
+
+/// The client says nothing more: calls under way are answered, within a bound, and what waits for people goes on without it.
+async fn last_calls(session: &Session, stop: &CancellationToken) {
+    session.leaving.cancel();
+    session.tasks.close();
+    tokio::select! {
+        waited = timeout(LAST_CALLS_MAX, session.tasks.wait()) => drop(waited),
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Writes what is queued, in order, until nothing more will come; then closes.
+async fn write_all(
+    mut queue: mpsc::Receiver<String>,
+    mut writer: impl AsyncWrite + Unpin,
+    last: CancellationToken,
+) {
+    loop {
+        let line = tokio::select! {
+            biased;
+            line = queue.recv() => line,
+            () = last.cancelled() => None,
+        };
+        let Some(line) = line else { break };
+        if let Err(error) = wire::write_line(&mut writer, line).await {
+            debug!(%error, "nobody reads any more");
+            break;
+        }
+    }
+    // Its reader is told that this was all.
+    drop(writer.shutdown().await);
+}

@@ -1,0 +1,170 @@
+//! What the enforcer itself says to a client or a server.
+//!
+//! **Invariant**: what was not done is never said in words or a shape that could be taken for its result.
+
+use serde_json::{Value, json};
+
+use super::wire::Id;
+use crate::gate::{Decided, Denied, Held};
+
+/// JSON-RPC 2.0, section 5.1.
+pub(super) const NOT_JSON: i64 = -32700;
+pub(super) const INVALID_REQUEST: i64 = -32600;
+pub(super) const UNKNOWN_METHOD: i64 = -32601;
+pub(super) const INVALID_PARAMS: i64 = -32602;
+pub(super) const INTERNAL: i64 = -32603;
+/// Ours, outside what JSON-RPC and MCP keep for themselves.
+pub(super) const REFUSED: i64 = -31001;
+pub(super) const PENDING: i64 = -31002;
+/// Where a result says what was decided of its call.
+const DECISION: &str = "checkrein/decision";
+
+/// What kind of answer a method has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// A tool's result, which a model reads also when it is an error.
+    Tool,
+    /// Another: what can't be given is an error of JSON-RPC.
+    Plain,
+}
+
+/// What is said instead of a result.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Instead {
+    code: i64,
+    words: String,
+    decision: Option<Value>,
+}
+
+impl Instead {
+    /// The action may not happen.
+    pub(super) fn denied(denied: &Denied, note: Option<&str>) -> Self {
+        let decided = &denied.decided;
+        let note = note.map(|note| format!(" ({note})")).unwrap_or_default();
+        let words = format!(
+            "Checkrein denied this call: {}{note}. It was not done. Do not retry.{}",
+            decided.reason.trim_end_matches('.'),
+            of(decided)
+        );
+        Self {
+            code: REFUSED,
+            words,
+            decision: Some(decision("deny", decided)),
+        }
+    }
+
+    /// It waits for people.
+    pub(super) fn pending(held: &Held) -> Self {
+        let words = format!(
+            "This call waits for approval by {}, and was NOT done: {}. To pick up the answer, make the same call again \
+             with exactly the same arguments; do not try another way.{}",
+            held.groups.join(", "),
+            held.decided.reason.trim_end_matches('.'),
+            of(&held.decided)
+        );
+        let mut decision = decision("hold", &held.decided);
+        decision["groups"] = json!(held.groups);
+        decision["decide_by_unix_ms"] = json!(held.decide_by_ms);
+        Self {
+            code: PENDING,
+            words,
+            decision: Some(decision),
+        }
+    }
+
+    /// It was let through, and nothing of what it gave may be passed on, or nobody knows how it ended.
+    pub(super) fn lost(why: &str, decided: &Decided) -> Self {
+        Self {
+            code: REFUSED,
+            words: format!("Checkrein: {why}. Do not retry; tell the user.{}", of(decided)),
+            decision: Some(decision("permit", decided)),
+        }
+    }
+
+    /// It could not even be decided.
+    pub(super) fn failed(code: i64, words: impl Into<String>) -> Self {
+        Self {
+            code,
+            words: words.into(),
+            decision: None,
+        }
+    }
+
+    /// As the answer to a request.
+    pub(super) fn answer(&self, id: &Id, shape: Shape) -> String {
+        match (shape, &self.decision) {
+            (Shape::Tool, Some(decision)) => {
+                let told = json!({
+                    "content": [{ "type": "text", "text": self.words }],
+                    "isError": true,
+                    "_meta": { DECISION: decision },
+                });
+                result(id, &told.to_string())
+            }
+            (_, decision) => error(Some(id), self.code, &self.words, decision.as_ref()),
+        }
+    }
+}
+
+/// A result, its bytes as they are.
+pub(super) fn result(id: &Id, result: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
+}
+
+/// An error of another, its bytes as they are.
+pub(super) fn error_of(id: &Id, error: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+}
+
+/// An error. Without an id, nobody knows whose it is.
+pub(super) fn error(id: Option<&Id>, code: i64, words: &str, data: Option<&Value>) -> String {
+    let mut error = json!({ "code": code, "message": words });
+    if let Some(data) = data {
+        error["data"] = data.clone();
+    }
+    let id = id.map_or_else(|| "null".to_owned(), Id::to_string);
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+}
+
+/// A request, its parameters as they are.
+pub(super) fn request(id: &Id, method: &str, params: &str) -> String {
+    let method = Value::from(method);
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method},"params":{params}}}"#)
+}
+
+/// That a request is not waited for any more.
+pub(super) fn cancelled(id: &Id) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"not waited for any more"}}}}"#
+    )
+}
+
+/// That a call goes on waiting. It rises by so little that whatever the server counts from 1 rises further.
+pub(super) fn waits(token: &str, step: u32, held: &Held) -> String {
+    let words = format!("waiting for approval by {}", held.groups.join(", "));
+    let words = Value::from(words);
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":0.{step:06},"message":{words}}}}}"#
+    )
+}
+
+fn of(decided: &Decided) -> String {
+    let rules = match decided.rules.as_slice() {
+        [] => String::new(),
+        rules => format!("rule {}; ", rules.join(", ")),
+    };
+    let hold = decided.hold.map(|hold| format!("{hold}; ")).unwrap_or_default();
+    format!(" [{rules}{hold}{}; {}]", decided.cause, decided.id)
+}
+
+fn decision(verdict: &str, decided: &Decided) -> Value {
+    json!({
+        "verdict": verdict,
+        "decision_id": decided.id.to_string(),
+        "cause": decided.cause.to_string(),
+        "reason": decided.reason,
+        "rules": decided.rules,
+        "hold_id": decided.hold.map(|hold| hold.to_string()),
+        "generation": decided.generation.0,
+    })
+}

@@ -1,0 +1,427 @@
+//! One client and one server: what each says, and where it goes.
+//!
+//! ```text
+//! client --line--> client_said --passes--> server
+//!                       |------decided---> call ---> gate ---> server
+//! client <--line-- server_said <--------- server
+//! ```
+//!
+//! **Invariant**: what goes on goes on byte for byte; what is decided is decided by the gate alone; what is neither goes nowhere, and
+//! whoever asked is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::io::AsyncRead;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, info, warn};
+
+use super::answers::{self, INTERNAL, INVALID_REQUEST, NOT_JSON, UNKNOWN_METHOD};
+use super::call::{self, Call};
+use super::grant::GrantSource;
+use super::held::HeldCalls;
+use super::listing::{Definitions, Page};
+use super::methods::{self, ClientMethod};
+use super::requests::{GivenUp, Goes, NotBegun, REQUESTS_MAX, Requests};
+use super::wire::{Answered, Id, InvalidMessage, LINE_BYTES_MAX, Line, Lines, Members, Message, shown};
+use crate::gate::Gate;
+
+/// A server that does not list its tools in this time does not list them.
+const LISTING_MAX: Duration = Duration::from_secs(10);
+/// Nor one that lists them on more pages.
+const PAGES_MAX: usize = 64;
+
+/// One client, one server, and the gate between them.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) gate: Gate,
+    /// The catalog's name of the server.
+    pub(super) name: String,
+    pub(super) grant: GrantSource,
+    /// How long a call waits for people before its client is told that it waits.
+    pub(super) patience: Duration,
+    pub(super) definitions: Definitions,
+    pub(super) held: HeldCalls,
+    pub(super) requests: Requests,
+    /// Whatever is looked after here.
+    pub(super) tasks: TaskTracker,
+    /// The client says nothing more: what waits for people is answered as it stands.
+    pub(super) leaving: CancellationToken,
+    /// The client has gone: nobody waits for anything.
+    pub(super) gone: CancellationToken,
+    client: mpsc::Sender<String>,
+    server: mpsc::Sender<String>,
+}
+
+/// A request of the client that somebody here looks after. Ends with whoever does.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    pub(super) session: Arc<Session>,
+    pub(super) id: Id,
+    pub(super) cancelled: CancellationToken,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.session.requests.end(&self.id);
+    }
+}
+
+impl UnderWay {
+    /// Answers, unless nobody waits for it any more.
+    pub(super) async fn answer(&self, line: String) {
+        if !self.cancelled.is_cancelled() {
+            self.session.tell_client(line).await;
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn new(
+        gate: Gate,
+        (name, grant, patience): (String, GrantSource, Duration),
+        (client, server): (mpsc::Sender<String>, mpsc::Sender<String>),
+        tag: &str,
+    ) -> Self {
+        Self {
+            gate,
+            name,
+            grant,
+            patience,
+            definitions: Definitions::default(),
+            held: HeldCalls::new(tag),
+            requests: Requests::new(tag),
+            tasks: TaskTracker::new(),
+            leaving: CancellationToken::new(),
+            gone: CancellationToken::new(),
+            client,
+            server,
+        }
+    }
+
+    /// Reads what the client says, until it says nothing more.
+    pub(super) async fn hear_client(self: Arc<Self>, reader: impl AsyncRead + Unpin) {
+        let mut lines = Lines::new(reader);
+        loop {
+            match lines.next().await {
+                Ok(Some(line)) => self.client_said(line).await,
+                Ok(None) => return,
+                Err(error) => {
+                    warn!(%error, "the client can't be read any more");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Reads what the server says, until it says nothing more.
+    pub(super) async fn hear_server(self: Arc<Self>, reader: impl AsyncRead + Unpin) {
+        let mut lines = Lines::new(reader);
+        loop {
+            match lines.next().await {
+                Ok(Some(line)) => self.server_said(line).await,
+                Ok(None) => break,
+                Err(error) => {
+                    warn!(%error, "the server can't be read any more");
+                    break;
+                }
+            }
+        }
+        for id in self.requests.lose() {
+            let lost = answers::error(Some(&id), INTERNAL, "the server ended before it answered", None);
+            self.tell_client(lost).await;
+        }
+    }
+
+    pub(super) async fn tell_client(&self, line: String) {
+        // Nobody is there to be told if it fails.
+        drop(self.client.send(line).await);
+    }
+
+    pub(super) async fn tell_server(&self, line: String) {
+        // Whoever waits for its answer is told that it has gone.
+        drop(self.server.send(line).await);
+    }
+
+    /// Asks the server something of our own; none: it has gone, or did not answer in time.
+    pub(super) async fn ask_server(&self, method: &str, params: &str) -> Option<String> {
+        let (id, reply) = self.requests.own();
+        self.tell_server(answers::request(&id, method, params)).await;
+        let reply = timeout(LISTING_MAX, reply).await;
+        self.requests.end(&id);
+        reply.ok()?.ok()
+    }
+
+    /// Has the server define this tool; none: it does not.
+    pub(super) async fn definition(&self, name: &str) -> Option<checkrein_shared::action::Sha256> {
+        if let Some(known) = self.definitions.of(name) {
+            return Some(known);
+        }
+        let _asking = self.definitions.asking.lock().await;
+        if let Some(known) = self.definitions.of(name) {
+            return Some(known);
+        }
+        let mut params = "{}".to_owned();
+        for _ in 0..PAGES_MAX {
+            let asked_at = self.definitions.changes();
+            let line = self.ask_server("tools/list", &params).await?;
+            let page = page(&line)?;
+            self.definitions.note(asked_at, &page);
+            match page.next {
+                Some(next) => params = format!(r#"{{"cursor":{}}}"#, next.get()),
+                None => break,
+            }
+        }
+        self.definitions.of(name)
+    }
+
+    async fn client_said(self: &Arc<Self>, line: Line) {
+        let line = match line {
+            Line::Text(line) => line,
+            Line::TooLong { .. } => {
+                let words = format!("a line may have at most {LINE_BYTES_MAX} bytes");
+                return self.refuse(None, INVALID_REQUEST, &words).await;
+            }
+            Line::NotText => return self.refuse(None, NOT_JSON, "the line is not UTF-8").await,
+        };
+        match Message::parse(&line) {
+            Ok(Message::Request { id, method, params }) => {
+                let asked = (id, shown(&method), methods::of_client(&method));
+                let call = match asked.2 {
+                    None | Some(ClientMethod::Passes | ClientMethod::ListsTools) => None,
+                    Some(known) => Some(Call::read(&self.name, &method, known, params)),
+                };
+                self.client_asked(asked, call, line).await;
+            }
+            Ok(Message::Notification { method, params }) => {
+                let gives_up = (method == "notifications/cancelled").then(|| request_id(params));
+                let given_up = match gives_up {
+                    Some(Some(id)) => self.requests.give_up(&id),
+                    Some(None) => GivenUp::Unknown,
+                    None => GivenUp::TellServer,
+                };
+                if given_up == GivenUp::TellServer && methods::client_may_notify(&method) {
+                    self.tell_server(line).await;
+                } else {
+                    debug!(
+                        method = shown(&method),
+                        "a notification of the client goes no further"
+                    );
+                }
+            }
+            Ok(Message::Response { id, .. }) => {
+                if self.requests.server_has(&id) {
+                    self.tell_server(line).await;
+                } else {
+                    info!(%id, "the client answered what nobody asked; dropped");
+                }
+            }
+            Err(error) => {
+                let code = match error {
+                    InvalidMessage::Syntax(_) => NOT_JSON,
+                    _ => INVALID_REQUEST,
+                };
+                // An answer under the id of another request would be taken for that one's.
+                let id = readable_id(&line).filter(|id| self.requests.is_free(id));
+                self.refuse(id.as_ref(), code, &error.to_string()).await;
+            }
+        }
+    }
+
+    async fn client_asked(
+        self: &Arc<Self>,
+        (id, method, known): (Id, String, Option<ClientMethod>),
+        call: Option<Result<Call, answers::Instead>>,
+        line: String,
+    ) {
+        let begun = match known {
+            None if self.requests.is_free(&id) => {
+                let words = format!("there is no method `{method}`");
+                return self.refuse(Some(&id), UNKNOWN_METHOD, &words).await;
+            }
+            None => Err(NotBegun::InUse),
+            Some(ClientMethod::Passes) => self.requests.pass(&id).map(|()| None),
+            Some(_) => self.requests.follow(&id, &self.gone).map(Some),
+        };
+        let cancelled = match begun {
+            Ok(cancelled) => cancelled,
+            Err(NotBegun::InUse) => {
+                let words =
+                    format!("the id {id} is in use; a request needs one of its own until it is answered");
+                return self.refuse(None, INVALID_REQUEST, &words).await;
+            }
+            Err(NotBegun::TooMany) => {
+                let words = format!("{REQUESTS_MAX} requests are under way; ask again when one has ended");
+                return self.refuse(Some(&id), INTERNAL, &words).await;
+            }
+        };
+        let Some(cancelled) = cancelled else {
+            return self.tell_server(line).await;
+        };
+        let under_way = UnderWay {
+            session: Arc::clone(self),
+            id,
+            cancelled,
+        };
+        match call {
+            None => drop(self.tasks.spawn(list_tools(under_way, line))),
+            Some(Ok(call)) => drop(self.tasks.spawn(call::answer(under_way, call, line))),
+            Some(Err(instead)) => {
+                let refused = instead.answer(&under_way.id, answers::Shape::Plain);
+                under_way.answer(refused).await;
+            }
+        }
+    }
+
+    async fn server_said(&self, line: Line) {
+        let line = match line {
+            Line::Text(line) => line,
+            Line::TooLong { head, tail } => return self.server_said_too_much(&head, &tail).await,
+            Line::NotText => return warn!("the server wrote a line that is not UTF-8; dropped"),
+        };
+        match Message::parse(&line) {
+            Ok(Message::Response { id, .. }) => match self.requests.answered(&id) {
+                Goes::ToClient => self.tell_client(line).await,
+                // Whoever asked may have gone.
+                Goes::Here(reply) => drop(reply.send(line)),
+                Goes::Nowhere => info!(%id, "the server answered what nobody waits for; dropped"),
+            },
+            Ok(Message::Request { id, method, .. }) => self.server_asked(id, &method, line).await,
+            Ok(Message::Notification { method, params }) => {
+                if method == "notifications/tools/list_changed" {
+                    self.definitions.forget();
+                }
+                if method == "notifications/cancelled"
+                    && let Some(id) = request_id(params)
+                {
+                    self.requests.server_has(&id);
+                }
+                if methods::server_may_notify(&method) {
+                    self.tell_client(line).await;
+                } else {
+                    info!(
+                        method = shown(&method),
+                        "an unknown notification of the server; dropped"
+                    );
+                }
+            }
+            Err(error) => warn!(%error, "the server wrote a line that is no message; dropped"),
+        }
+    }
+
+    async fn server_asked(&self, id: Id, method: &str, line: String) {
+        let refused = if methods::server_may_ask(method) {
+            match self.requests.server_asks(&id) {
+                Ok(()) => return self.tell_client(line).await,
+                Err(NotBegun::InUse) => {
+                    return warn!(%id, "the server asked under an id that is in use; dropped");
+                }
+                Err(NotBegun::TooMany) => {
+                    let words = format!("{REQUESTS_MAX} requests wait for the client");
+                    answers::error(Some(&id), INTERNAL, &words, None)
+                }
+            }
+        } else {
+            let words = format!("there is no method `{}`", shown(method));
+            answers::error(Some(&id), UNKNOWN_METHOD, &words, None)
+        };
+        self.tell_server(refused).await;
+    }
+
+    /// Whoever waits for an answer that is too long is told so, as far as the line shows who that is.
+    async fn server_said_too_much(&self, head: &[u8], tail: &[u8]) {
+        warn!("the server wrote a line of more than {LINE_BYTES_MAX} bytes; dropped");
+        let id = [tail, head].into_iter().find_map(Id::at_the_edge_of);
+        let Some(id) = id else { return };
+        let words = format!("the server's answer has more than {LINE_BYTES_MAX} bytes");
+        let told = answers::error(Some(&id), INTERNAL, &words, None);
+        match self.requests.answered(&id) {
+            Goes::ToClient => self.tell_client(told).await,
+            Goes::Here(reply) => drop(reply.send(told)),
+            Goes::Nowhere => {}
+        }
+    }
+
+    async fn refuse(&self, id: Option<&Id>, code: i64, words: &str) {
+        info!(code, words, "a line of the client is refused");
+        self.tell_client(answers::error(id, code, words, None)).await;
+    }
+}
+
+/// Asks the server for a page of its tools, and gives what the task may use.
+async fn list_tools(under_way: UnderWay, line: String) {
+    let session = &under_way.session;
+    let asked_at = session.definitions.changes();
+    let reply = session.requests.reply(&under_way.id);
+    session.tell_server(line).await;
+    let reply = tokio::select! {
+        reply = reply => reply,
+        () = under_way.cancelled.cancelled() => {
+            return session.tell_server(answers::cancelled(&under_way.id)).await;
+        }
+    };
+    let Ok(reply) = reply else {
+        let words = "the server ended before it answered";
+        let lost = answers::error(Some(&under_way.id), INTERNAL, words, None);
+        return under_way.answer(lost).await;
+    };
+    let shown = match Message::parse(&reply) {
+        Ok(Message::Response {
+            answer: Answered::Error(_),
+            ..
+        }) => reply,
+        _ => match page(&reply) {
+            Some(page) => {
+                session.definitions.note(asked_at, &page);
+                let grant = session.grant.now().await.grant;
+                offered(session, &grant, &reply, &page)
+            }
+            None => {
+                let words = "the server's list of tools can't be read in one way";
+                answers::error(Some(&under_way.id), INTERNAL, words, None)
+            }
+        },
+    };
+    under_way.answer(shown).await;
+}
+
+/// A page of tools, as far as the task may use them as they are defined now.
+fn offered(session: &Session, grant: &str, line: &str, page: &Page<'_>) -> String {
+    let offer = session.gate.offer(grant);
+    page.only(line, |tool| {
+        let id = format!("{}/{}", session.name, tool.name);
+        let accepted = offer.as_ref().and_then(|offer| offer.definition(&id));
+        if accepted.is_some_and(|accepted| accepted != tool.sha256) {
+            warn!(
+                tool = id,
+                "the server defines it otherwise than the catalog accepted; it is not shown"
+            );
+        }
+        accepted == Some(tool.sha256)
+    })
+}
+
+fn page(line: &str) -> Option<Page<'_>> {
+    match Message::parse(line).ok()? {
+        Message::Response {
+            answer: Answered::Result(result),
+            ..
+        } => Page::parse(result.get()).ok(),
+        _ => None,
+    }
+}
+
+/// Which request a cancellation is about.
+fn request_id(params: Option<&RawValue>) -> Option<Id> {
+    let params = Members::parse(params?.get()).ok()?;
+    Id::parse(params.get("requestId")?.get())
+}
+
+/// The id of a line that is no message, if it has one all the same.
+fn readable_id(line: &str) -> Option<Id> {
+    Id::parse(Members::parse(line).ok()?.get("id")?.get())
+}

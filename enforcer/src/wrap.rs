@@ -1,0 +1,93 @@
+//! `checkrein-enforcer mcp`: an enforcer between an MCP client and the server it starts.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use checkrein_enforcer::{Config, Enforcer, GrantSource, Wrapped};
+use checkrein_shared::SystemClock;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::arguments::Mcp;
+
+/// The grant itself, where no file is named.
+const GRANT: &str = "CHECKREIN_GRANT";
+/// A client is kept waiting so long for the first policy and for the word that it is the newest; then what is there decides.
+const FIRST_POLICY_MAX: Duration = Duration::from_secs(10);
+
+/// Everything is read and checked before the server starts.
+pub(crate) fn run(mcp: Mcp) -> anyhow::Result<ExitCode> {
+    let config = mcp.settings.read()?;
+    if config.in_process.is_none() {
+        bail!(
+            "nobody says which agent the client is: name it under `[in_process]`; `checkrein fleet add NAME --in-process AGENT` writes such a config"
+        );
+    }
+    let wrapped = Wrapped {
+        name: mcp.name,
+        command: mcp.command,
+        grant: grant(mcp.grant),
+        patience: Duration::from_secs(mcp.wait),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(enforce(config, wrapped));
+    // A read of standard input may never return.
+    runtime.shutdown_background();
+    ended
+}
+
+fn grant(file: Option<std::path::PathBuf>) -> GrantSource {
+    match (file, std::env::var(GRANT)) {
+        (Some(file), _) => GrantSource::File(file),
+        (None, Ok(grant)) => GrantSource::Given(grant),
+        (None, Err(_)) => GrantSource::Nowhere,
+    }
+}
+
+async fn enforce(config: Config, wrapped: Wrapped) -> anyhow::Result<ExitCode> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let told = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        told.cancel();
+    });
+    let connecting = Enforcer::connect_with(config, Arc::new(SystemClock));
+    let enforcer = tokio::select! {
+        connected = connecting => connected.context("can't start")?,
+        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+    };
+    let ready = enforcer.wait_until(
+        |status| status.generation.0 > 0 && status.connected() && status.policy_age_ms < u64::MAX,
+        FIRST_POLICY_MAX,
+    );
+    tokio::select! {
+        ready = ready => if ready.is_err() {
+            warn!("the control plane is not heard; what was kept decides, and what needs a fresh word is denied");
+        },
+        () = stop.cancelled() => {}
+    }
+    let ended = wrapped.run(
+        enforcer.gate(),
+        (standard(std::io::stdin())?, standard(std::io::stdout())?),
+        stop,
+    );
+    let ended = ended.await;
+    enforcer.shutdown().await;
+    Ok(ExitCode::from(ended?))
+}
+
+/// A stream of ours, whatever it is connected to.
+fn standard(stream: impl AsFd) -> anyhow::Result<tokio::fs::File> {
+    let own: OwnedFd = stream.as_fd().try_clone_to_owned()?;
+    Ok(tokio::fs::File::from_std(File::from(own)))
+}
