@@ -14,6 +14,7 @@ mod flows {
     mod fleet;
     mod hold;
     mod join;
+    mod mcp;
     mod notify;
     mod outcomes;
     mod packs;

@@ -1,0 +1,52 @@
+// A client of the official TypeScript SDK, which starts its server as every MCP client does, and does what lines of JSON tell it.
+//
+//   node client.mjs <directory of node_modules> <command> [argument …]
+//
+// {"do":"list"}                                        the tools
+// {"do":"call","name":…,"arguments":{…},"within":ms}   calls one; hears of its progress
+// {"do":"ask","method":…,"params":{…}}                 anything else: `resources/read`, `prompts/get`, …
+//
+// Each line is answered by one, in the order in which answers come: {"to":<the line's number>,"result":…} or {"to":…,"error":…}. A line
+// of progress is {"progress":…}. It ends with its standard input.
+
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+
+const [installed, command, ...args] = process.argv.slice(2);
+const sdk = join(resolve(installed), 'node_modules/@modelcontextprotocol/sdk/dist/esm');
+const load = (path) => import(pathToFileURL(join(sdk, path)));
+const { Client } = await load('client/index.js');
+const { StdioClientTransport } = await load('client/stdio.js');
+const types = await load('types.js');
+
+const client = new Client({ name: 'checkrein-tests', version: '1' });
+await client.connect(new StdioClientTransport({ command, args, env: process.env, stderr: 'inherit' }));
+
+const say = (value) => console.log(JSON.stringify(value));
+
+async function obey(line) {
+  const options = { timeout: line.within, onprogress: (progress) => say({ progress }) };
+  switch (line.do) {
+    case 'list':
+      return client.listTools();
+    case 'call':
+      return client.callTool({ name: line.name, arguments: line.arguments }, undefined, options);
+    case 'ask':
+      return client.request({ method: line.method, params: line.params }, types.ResultSchema);
+    default:
+      throw new Error(`nobody knows how to ${line.do}`);
+  }
+}
+
+say({ server: client.getServerVersion() });
+let number = 0;
+for await (const line of createInterface({ input: process.stdin })) {
+  number += 1;
+  const to = number;
+  obey(JSON.parse(line)).then(
+    (result) => say({ to, result }),
+    (error) => say({ to, error: { code: error.code, message: error.message } }),
+  );
+}
+await client.close();
