@@ -141,7 +141,7 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
     }
     let asking = Asking {
         request,
-        note: presented.note,
+        note: presented.note.or_else(|| undefined(definition)),
         definition,
         call,
     };
@@ -149,6 +149,12 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
     if let Some(known) = known {
         session.held.leave(known);
     }
+}
+
+/// What is to be said of a tool that its server does not define.
+fn undefined(definition: Option<Sha256>) -> Option<String> {
+    let is_undefined = definition == Some(Sha256::default());
+    is_undefined.then(|| "the server defines no tool of this name, or two".to_owned())
 }
 
 async fn decide(under_way: &UnderWay, asking: Asking, known: Option<&Arc<HeldCall>>, line: String) {
