@@ -225,7 +225,8 @@ async fn make_partitions(sql: &Sql) -> Result<()> {
                 day := (now() AT TIME ZONE 'UTC')::date - ago;
                 EXECUTE format('CREATE TABLE %I PARTITION OF decision FOR VALUES FROM (%L) TO (%L)',
                     'decision_' || to_char(day, 'YYYYMMDD'), day, day + 1);
-            END LOOP; END $$"
+            END LOOP; END $$;
+            ALTER TABLE decision ALTER COLUMN rules SET STATISTICS 1000"
     );
     Ok(sql.batch_execute(&make).await?)
 }

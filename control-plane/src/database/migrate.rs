@@ -10,7 +10,7 @@ use deadpool_postgres::ClientWrapper;
 use super::DatabaseError;
 
 /// Every migration, in order; the version is the place in the list.
-const MIGRATIONS: [&str; 31] = [
+const MIGRATIONS: [&str; 32] = [
     include_str!("../../migrations/0001_revision.sql"),
     include_str!("../../migrations/0002_policy.sql"),
     include_str!("../../migrations/0003_fleet.sql"),
@@ -42,6 +42,7 @@ const MIGRATIONS: [&str; 31] = [
     include_str!("../../migrations/0029_hold_remark.sql"),
     include_str!("../../migrations/0030_notice_group.sql"),
     include_str!("../../migrations/0031_page.sql"),
+    include_str!("../../migrations/0032_rule_statistics.sql"),
 ];
 
 /// Names the lock that keeps two replicas from migrating at once; any number would do.

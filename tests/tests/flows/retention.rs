@@ -36,6 +36,16 @@ async fn partitions_are_made_ahead_and_dropped_when_their_day_is_past_keeping() 
     let second = world.add_replica().await.unwrap();
     let operator = world.person(Role::Operator, "olga", second).await.unwrap();
     operator.fleet().list(ListRequest::default()).await.unwrap();
+    let sampled =
+        "SELECT bool_and(attstattarget = 1000) FROM pg_inherits JOIN pg_attribute ON attrelid = inhrelid
+        WHERE inhparent = 'decision'::regclass AND attname = 'rules'
+          AND inhrelid::regclass::text >= 'decision_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')";
+    let sampled = sql.query_one(sampled, &[]).await.unwrap();
+    assert_eq!(
+        sampled.get::<_, Option<bool>>(0),
+        Some(true),
+        "rare rules are found by their index"
+    );
     for table in ["decision", "outcome"] {
         let days = days(&sql, table).await;
         assert!(days.contains(&-29), "{table}: {days:?}");

@@ -43,6 +43,21 @@ pub(in crate::decision) async fn create(
     );
     tx.batch_execute(&create)
         .await
+        .map_err(|source| tx.failed(source))?;
+    // A partition has no such settings of the whole table's; asked first, because setting one keeps others from the table.
+    let inherit = format!(
+        "-- decision.partition_statistics
+        DO $$ DECLARE of record; BEGIN
+            FOR of IN SELECT whole.attname, whole.attstattarget FROM pg_attribute AS whole JOIN pg_attribute AS part USING (attname)
+                WHERE whole.attrelid = '{table}'::regclass AND part.attrelid = '{name}'::regclass
+                  AND whole.attstattarget > 0 AND part.attstattarget IS DISTINCT FROM whole.attstattarget
+            LOOP
+                EXECUTE format('ALTER TABLE {name} ALTER COLUMN %I SET STATISTICS %s', of.attname, of.attstattarget);
+            END LOOP;
+        END $$"
+    );
+    tx.batch_execute(&inherit)
+        .await
         .map_err(|source| tx.failed(source))
 }
 
