@@ -50,18 +50,16 @@ pub(super) async fn end(mut child: Child, stop: &CancellationToken) -> u8 {
         ended = timeout(END_MAX, child.wait()) => ended.ok(),
         () = stop.cancelled() => None,
     };
-    let status = match by_itself {
-        Some(status) => status,
-        None => {
-            signal(group, Signal::TERM);
-            match timeout(TERMINATED_MAX, child.wait()).await {
-                Ok(status) => status,
-                Err(_) => {
-                    warn!("the server did not end by itself and is killed");
-                    signal(group, Signal::KILL);
-                    child.wait().await
-                }
-            }
+    let status = if let Some(status) = by_itself {
+        status
+    } else {
+        signal(group, Signal::TERM);
+        if let Ok(status) = timeout(TERMINATED_MAX, child.wait()).await {
+            status
+        } else {
+            warn!("the server did not end by itself and is killed");
+            signal(group, Signal::KILL);
+            child.wait().await
         }
     };
     // What it started may have outlived it.

@@ -374,17 +374,16 @@ async fn list_tools(under_way: UnderWay, line: String) {
             answer: Answered::Error(_),
             ..
         }) => reply,
-        _ => match page(&reply) {
-            Some(page) => {
+        _ => {
+            if let Some(page) = page(&reply) {
                 session.definitions.note(asked_at, &page);
                 let grant = session.grant.now().await.grant;
                 offered(session, &grant, &reply, &page)
-            }
-            None => {
+            } else {
                 let words = "the server's list of tools can't be read in one way";
                 answers::error(Some(&under_way.id), INTERNAL, words, None)
             }
-        },
+        }
     };
     under_way.answer(shown).await;
 }

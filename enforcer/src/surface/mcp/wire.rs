@@ -125,9 +125,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if end.is_none() {
                 continue;
             }
-            match finish(std::mem::take(&mut line), std::mem::take(&mut tail)) {
-                Some(line) => return Ok(Some(line)),
-                None => {}
+            if let Some(line) = finish(std::mem::take(&mut line), std::mem::take(&mut tail)) {
+                return Ok(Some(line));
             }
         }
     }
