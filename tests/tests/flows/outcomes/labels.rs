@@ -1,7 +1,7 @@
 //! Data read here, by one agent, is not sent there by another, and whoever forgets is told again.
 
 use checkrein_enforcer::{CompleteError, Found};
-use checkrein_proto::decision::v1::CountRequest;
+use checkrein_proto::decision::v1::SearchRequest;
 use checkrein_proto::task::v1::DeclassifyRequest;
 
 use super::*;
@@ -149,34 +149,21 @@ async fn the_record_says_what_the_task_carried_and_what_each_call_brought() {
     let scene = Scene::set().await;
     done(scene.read(CUSTOMER).await).await;
     assert_eq!(scene.send(SEND).await.verdict(), Verdict::Hold);
-    let count = CountRequest {
+    let search = SearchRequest {
         task_id: scene.task.task_id.clone(),
+        ascending: true,
+        ..SearchRequest::default()
     };
-    let operator = scene.operator.clone();
+    // In the order of storing nothing is told while an older transaction runs, be it another test's.
     let stored = async {
-        while operator
-            .decisions()
-            .count(count.clone())
-            .await
-            .unwrap()
-            .into_inner()
-            .decisions
-            < 2
-        {
+        loop {
+            let found = scene.operator.decisions().search(search.clone()).await;
+            let found = found.unwrap().into_inner().decisions;
+            if found.len() >= 2 {
+                return found;
+            }
             tokio::task::yield_now().await;
         }
-        let search = checkrein_proto::decision::v1::SearchRequest {
-            task_id: count.task_id.clone(),
-            ascending: true,
-            ..Default::default()
-        };
-        operator
-            .decisions()
-            .search(search)
-            .await
-            .unwrap()
-            .into_inner()
-            .decisions
     };
     let stored = tokio::time::timeout(WAIT_MAX, stored).await.unwrap();
     let decisions: Vec<_> = stored
