@@ -6,6 +6,7 @@
 mod crash;
 mod figures;
 pub mod generated;
+mod installed;
 mod process;
 mod provider;
 pub mod replay;
@@ -13,6 +14,7 @@ mod world;
 
 pub use crash::{Aftermath, Crash};
 pub use figures::{Conditions, Latency, Stopwatch, resident_bytes, target};
+pub use installed::installed;
 pub use process::{Binaries, Process, gate};
 pub use provider::Provider;
 pub use world::clients::{Person, fresh_key};

@@ -1,6 +1,6 @@
 //! A real OIDC provider: `oidc-provider` from npm, run by node. `.ci/setup test` installs both.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::WAIT_MAX;
+use crate::{WAIT_MAX, installed};
 
 /// The running provider; it ends with its standard input.
 #[derive(Debug)]
@@ -24,10 +24,9 @@ impl Provider {
     /// On a port of its own, with people of its own.
     pub async fn start() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let tools = root.join(".cache/tools");
-        let mut process = Command::new(installed(tools.join("bin/node"))?)
+        let mut process = Command::new(installed("bin/node")?)
             .arg(root.join("tests/peers/oidc-provider/issuer.mjs"))
-            .arg(installed(tools.join("peers/oidc-provider"))?)
+            .arg(installed("peers/oidc-provider")?)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -70,13 +69,4 @@ impl Provider {
         let answer = timeout(WAIT_MAX, self.answers.next_line()).await??;
         answer.context("it has ended")
     }
-}
-
-fn installed(path: PathBuf) -> Result<PathBuf> {
-    ensure!(
-        path.exists(),
-        "{} is not there; run `.ci/setup test`",
-        path.display()
-    );
-    Ok(path)
 }

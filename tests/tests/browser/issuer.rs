@@ -7,13 +7,13 @@ use serde_json::json;
 use super::scene::Scene;
 use super::story::Story;
 
-const SECRET: &str = "not a secret: it opens a test";
+const SECRET: &str = "not-a-secret:-it-opens-a-test";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whom_the_organisation_signs_in_is_back_where_they_wanted_to_be_and_answers_there() {
     let mut provider = Provider::start().await.unwrap();
     let secret = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(secret.path(), SECRET.replace(' ', "-")).unwrap();
+    std::fs::write(secret.path(), SECRET).unwrap();
     let options = WorldOptions {
         oidc: OidcSettings {
             issuer: Some(provider.url.clone()),
@@ -28,7 +28,7 @@ async fn whom_the_organisation_signs_in_is_back_where_they_wanted_to_be_and_answ
     };
     let scene = Scene::set_in(World::with(options).await.unwrap()).await;
     let console = scene.world.console(0);
-    provider.know(&console, &SECRET.replace(' ', "-")).await.unwrap();
+    provider.know(&console, SECRET).await.unwrap();
     let (hold, asked) = scene.pays("call", r#"{"recipient":"US13","amount":500}"#).await;
 
     let given = json!({ "console": console, "hold": hold.hold_id });

@@ -1,11 +1,11 @@
 //! A story that is told in a browser, and what came to light meanwhile.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use checkrein_tests::target;
+use checkrein_tests::{installed, target};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -33,14 +33,13 @@ impl Story {
     /// Begins a story with what it has to know.
     pub(crate) async fn begin(name: &'static str, given: &Value) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let tools = root.join(".cache/tools");
         let screens = target().unwrap().join("screens");
         std::fs::create_dir_all(&screens).unwrap();
         let profile = tempfile::Builder::new().prefix("browser-").tempdir().unwrap();
-        let mut teller = Command::new(installed(tools.join("bin/node")))
+        let mut teller = Command::new(installed("bin/node").unwrap())
             .arg(root.join("tests/peers/browser/tell.mjs"))
-            .arg(installed(tools.join("peers/browser")))
-            .arg(installed(tools.join("bin/chromium")))
+            .arg(installed("peers/browser").unwrap())
+            .arg(installed("bin/chromium").unwrap())
             .arg(screens)
             .arg(name)
             .env("TMPDIR", profile.path())
@@ -126,13 +125,4 @@ impl Story {
         let ended = timeout(LINE_MAX, self.teller.wait()).await.unwrap().unwrap();
         assert!(ended.success(), "{}: {ended}", self.name);
     }
-}
-
-fn installed(path: PathBuf) -> PathBuf {
-    assert!(
-        path.exists(),
-        "{} is not there; run `.ci/setup test`",
-        path.display()
-    );
-    path
 }

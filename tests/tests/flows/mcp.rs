@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use checkrein_shared::policy::PackSource;
-use checkrein_tests::{Binaries, Person, WAIT_MAX, World, read_pack};
+use checkrein_tests::{Binaries, Person, WAIT_MAX, World, installed, read_pack};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -81,14 +81,18 @@ impl Client {
     /// Of the TypeScript SDK.
     async fn start(command: &[PathBuf]) -> Self {
         let mut program = Command::new(node());
-        program.arg(peer("client.mjs")).arg(installed("peers/mcp"));
+        program
+            .arg(peer("client.mjs"))
+            .arg(installed("peers/mcp").unwrap());
         Self::run(program, command).await
     }
 
     /// Of the Python SDK.
     async fn start_python(command: &[PathBuf]) -> Self {
         let mut program = Command::new("python3");
-        program.arg(peer("client.py")).arg(installed("peers/mcp-python"));
+        program
+            .arg(peer("client.py"))
+            .arg(installed("peers/mcp-python").unwrap());
         Self::run(program, command).await
     }
 
@@ -187,22 +191,8 @@ impl Client {
     }
 }
 
-fn tools() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/tools")
-}
-
-fn installed(what: &str) -> PathBuf {
-    let path = tools().join(what);
-    assert!(
-        path.exists(),
-        "{} is not there; run `.ci/setup test`",
-        path.display()
-    );
-    path.canonicalize().unwrap()
-}
-
 fn node() -> PathBuf {
-    installed("bin/node")
+    installed("bin/node").unwrap()
 }
 
 fn peer(name: &str) -> PathBuf {
@@ -212,7 +202,7 @@ fn peer(name: &str) -> PathBuf {
 /// What starts a server of npm.
 fn server(name: &str, argument: impl Into<PathBuf>) -> Vec<PathBuf> {
     let script = format!("peers/mcp/node_modules/@modelcontextprotocol/server-{name}/dist/index.js");
-    vec![node(), installed(&script), argument.into()]
+    vec![node(), installed(&script).unwrap(), argument.into()]
 }
 
 fn everything() -> PackSource {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use checkrein_proto::hold::v1::{Hold, State};
 use checkrein_shared::identity::Role;
-use checkrein_tests::WAIT_MAX;
+use checkrein_tests::{WAIT_MAX, installed};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -31,8 +31,7 @@ async fn types(scene: &Asking, hold: &Hold, and_then: &str) -> Output {
         .join("..")
         .canonicalize()
         .unwrap();
-    let tools = root.join(".cache/tools/bin");
-    assert!(tools.join("buf").exists(), "`.ci/setup test` installs buf");
+    let tools = installed("bin").unwrap();
     let config = scene.world.client_config(Role::Approver, "bob").unwrap();
     let directory = config.parent().unwrap();
     let proto = directory.join("proto");

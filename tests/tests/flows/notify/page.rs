@@ -1,17 +1,15 @@
 //! The receiver that the page about notifications shows, run as it stands there.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use checkrein_tests::WAIT_MAX;
+use checkrein_tests::{WAIT_MAX, installed};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::peer::installed;
 use super::{SECRET, Telling};
 
 /// What is between the first fence of JavaScript and the next.
@@ -43,13 +41,12 @@ async fn connect(port: u16) -> TcpStream {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_receiver_of_the_page_takes_what_is_signed_and_nothing_else() {
     let scene = Telling::set().await;
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/tools");
-    let modules = installed(tools.join("peers/receivers/node_modules"));
+    let modules = installed("peers/receivers/node_modules").unwrap();
     let directory = scene.asking.world.path();
-    std::os::unix::fs::symlink(modules.canonicalize().unwrap(), directory.join("node_modules")).unwrap();
+    std::os::unix::fs::symlink(modules, directory.join("node_modules")).unwrap();
     std::fs::write(directory.join("receiver.mjs"), shown()).unwrap();
     let port = free_port().await;
-    let mut receiver = Command::new(installed(tools.join("bin/node")))
+    let mut receiver = Command::new(installed("bin/node").unwrap())
         .arg(directory.join("receiver.mjs"))
         .env("PORT", port.to_string())
         .env("CHECKREIN_WEBHOOK_SECRET", SECRET)

@@ -1,9 +1,9 @@
 //! Programs of others from npm, run by node: who verifies webhooks, and who takes mail. `.ci/setup test` installs them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
-use checkrein_tests::WAIT_MAX;
+use checkrein_tests::{WAIT_MAX, installed};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -21,10 +21,9 @@ pub(super) struct Peer {
 impl Peer {
     fn start(script: &str, arguments: &[&str]) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let tools = root.join(".cache/tools");
-        let mut process = Command::new(installed(tools.join("bin/node")))
+        let mut process = Command::new(installed("bin/node").unwrap())
             .arg(root.join("tests/peers/receivers").join(script))
-            .arg(installed(tools.join("peers/receivers")))
+            .arg(installed("peers/receivers").unwrap())
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -70,13 +69,4 @@ impl Peer {
         let line = timeout(WAIT_MAX, self.answers.next_line()).await.unwrap();
         line.unwrap().unwrap()
     }
-}
-
-pub(super) fn installed(path: PathBuf) -> PathBuf {
-    assert!(
-        path.exists(),
-        "{} is not there; run `.ci/setup test`",
-        path.display()
-    );
-    path
 }
