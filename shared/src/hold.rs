@@ -23,7 +23,7 @@ use crate::identity::SpiffeId;
 use crate::policy::Reversibility;
 use crate::text::shown;
 
-pub use electorate::{BREAKERS, Barred, Elector, Electorate, Yes};
+pub use electorate::{BREAKERS, Barred, Elector, Electorate, Yes, escalated};
 pub use glass::{Break, Finding, Review};
 pub use group::{DAY_MINUTES, Escalation, Exclusion, Group, Person, Quiet, Then, Why};
 pub use remark::{REMARKS_MAX, Remark, RemarkKind, asks};

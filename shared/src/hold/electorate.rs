@@ -116,11 +116,7 @@ impl Electorate<'_> {
 
     /// The other groups that are asked as well by now: which, since when, why.
     pub fn escalated(&self, group: &str) -> Vec<(String, u64, Why)> {
-        let also = self.asked(group).into_iter().filter_map(|asked| {
-            let why = asked.why?;
-            (asked.since_ms <= self.now_ms).then_some((asked.group, asked.since_ms, why))
-        });
-        also.collect()
+        escalated(self.groups, group, self.opened_ms, self.now_ms)
     }
 
     /// Whether this person may answer any of these now; if not, why.
@@ -266,37 +262,8 @@ impl Electorate<'_> {
         present.map(elector).collect()
     }
 
-    /// The group that a rule names, and those that are asked as well, each from its first moment on.
     fn asked(&self, group: &str) -> Vec<Asked> {
-        let mut asked = vec![Asked {
-            group: group.to_owned(),
-            since_ms: self.opened_ms,
-            why: None,
-        }];
-        let mut at = 0;
-        while let Some(one) = asked.get(at).cloned() {
-            at += 1;
-            let Some(named) = self.groups.get(&one.group) else {
-                continue;
-            };
-            for (to, since_ms, why) in named.asks(one.since_ms) {
-                match asked.iter_mut().find(|known| known.group == to) {
-                    // By two ways: by the earlier one.
-                    Some(known) if known.why.is_some() && since_ms < known.since_ms => {
-                        (known.since_ms, known.why) = (since_ms, Some(why));
-                        // What it asks in turn is asked earlier too.
-                        at = 0;
-                    }
-                    Some(_) => {}
-                    None => asked.push(Asked {
-                        group: to.to_owned(),
-                        since_ms,
-                        why: Some(why),
-                    }),
-                }
-            }
-        }
-        asked
+        asked(self.groups, group, self.opened_ms)
     }
 
     fn excludes(&self, groups: [&str; 2]) -> BTreeSet<Exclusion> {
@@ -360,6 +327,54 @@ fn seat<'a>(
         }
     }
     false
+}
+
+/// The other groups that are asked as well of a hold that was opened then: which, since when, why. It does not matter for this who
+/// asked, who is there, or who said what.
+pub fn escalated(
+    groups: &BTreeMap<String, Group>,
+    group: &str,
+    opened_ms: u64,
+    now_ms: u64,
+) -> Vec<(String, u64, Why)> {
+    let also = asked(groups, group, opened_ms).into_iter().filter_map(|asked| {
+        let why = asked.why?;
+        (asked.since_ms <= now_ms).then_some((asked.group, asked.since_ms, why))
+    });
+    also.collect()
+}
+
+/// The group that a rule names, and those that are asked as well, each from its first moment on.
+fn asked(groups: &BTreeMap<String, Group>, group: &str, opened_ms: u64) -> Vec<Asked> {
+    let mut asked = vec![Asked {
+        group: group.to_owned(),
+        since_ms: opened_ms,
+        why: None,
+    }];
+    let mut at = 0;
+    while let Some(one) = asked.get(at).cloned() {
+        at += 1;
+        let Some(named) = groups.get(&one.group) else {
+            continue;
+        };
+        for (to, since_ms, why) in named.asks(one.since_ms) {
+            match asked.iter_mut().find(|known| known.group == to) {
+                // By two ways: by the earlier one.
+                Some(known) if known.why.is_some() && since_ms < known.since_ms => {
+                    (known.since_ms, known.why) = (since_ms, Some(why));
+                    // What it asks in turn is asked earlier too.
+                    at = 0;
+                }
+                Some(_) => {}
+                None => asked.push(Asked {
+                    group: to.to_owned(),
+                    since_ms,
+                    why: Some(why),
+                }),
+            }
+        }
+    }
+    asked
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ pub(in super::super) async fn sketches(
     holds: &[HoldId],
 ) -> Result<Vec<Sketch>, DatabaseError> {
     let read = "-- hold.sketches
-        SELECT id, agent, opened_at, clock_timestamp() AS moment,
+        SELECT id, opened_at, clock_timestamp() AS moment,
                ARRAY(SELECT DISTINCT group_name FROM hold_requirement WHERE hold_id = hold.id ORDER BY 1) AS groups
         FROM hold
         WHERE id = ANY ($1) AND EXISTS (
@@ -88,16 +88,13 @@ pub(in super::super) async fn sketches(
         .query(read, &[&uuids(holds)])
         .await
         .map_err(|source| tx.failed(source))?;
-    let sketch = |row: &Row| {
-        Ok(Sketch {
-            hold: HoldId::from_uuid(row.get("id")),
-            agent: parsed(row, "agent", "hold")?,
-            groups: row.get("groups"),
-            opened_ms: moment_ms(row, "opened_at"),
-            now_ms: moment_ms(row, "moment"),
-        })
+    let sketch = |row: &Row| Sketch {
+        hold: HoldId::from_uuid(row.get("id")),
+        groups: row.get("groups"),
+        opened_ms: moment_ms(row, "opened_at"),
+        now_ms: moment_ms(row, "moment"),
     };
-    rows.iter().map(sketch).collect()
+    Ok(rows.iter().map(sketch).collect())
 }
 
 /// The first who wants to break the glass for each of these holds.

@@ -6,9 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use checkrein_shared::hold::{Askers, Electorate, Group, State, Why};
+use checkrein_shared::hold::{Group, State, Why, escalated};
 use checkrein_shared::id::HoldId;
-use checkrein_shared::identity::SpiffeId;
 
 use super::super::group::{Moment, Said};
 use super::super::store;
@@ -48,7 +47,6 @@ pub(crate) struct GlassRequest {
 #[derive(Debug)]
 pub(in super::super) struct Sketch {
     pub hold: HoldId,
-    pub agent: SpiffeId,
     pub groups: Vec<String>,
     pub opened_ms: u64,
     pub now_ms: u64,
@@ -128,29 +126,8 @@ async fn asked(tx: &Transaction, id: HoldId, told: &[String]) -> Result<Vec<Furt
 impl Sketch {
     /// The further groups that are asked by now, whoever has answered.
     fn asks<'a>(&'a self, groups: &'a BTreeMap<String, Group>) -> impl Iterator<Item = String> + 'a {
-        let (nobody, removed) = (BTreeSet::new(), BTreeSet::new());
-        let electorate = Electorate {
-            groups,
-            away: &nobody,
-            removed: &removed,
-            askers: Askers {
-                agent: &self.agent,
-                delegated_by: &[],
-                started_by: &self.agent,
-                user: "",
-            },
-            owners: &[],
-            opened_ms: self.opened_ms,
-            now_ms: self.now_ms,
-        };
-        let named = |group: &String| self.groups.contains(group);
-        let asked: Vec<String> = self
-            .groups
-            .iter()
-            .flat_map(|group| electorate.escalated(group))
-            .map(|(group, ..)| group)
-            .filter(|group| !named(group))
-            .collect();
-        asked.into_iter()
+        let further = |group: &String| escalated(groups, group, self.opened_ms, self.now_ms);
+        let asked = self.groups.iter().flat_map(further).map(|(group, ..)| group);
+        asked.filter(|group| !self.groups.contains(group))
     }
 }
