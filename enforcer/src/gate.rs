@@ -44,6 +44,7 @@ pub use answer::{Answer, Decided, Denied, Found, Held, Permit};
 pub(crate) use case::{Case, Weighed};
 use confirm::Confirmed;
 pub(crate) use grants::VerifiedGrants;
+pub(crate) use offer::Offer;
 use permits::Permits;
 pub use permits::{CompleteError, Unlabelled};
 use proofs::Proofs;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::wire::Id;
 use crate::gate::{Decided, Denied, Held};
 
-/// JSON-RPC 2.0, section 5.1.
+/// As JSON-RPC names them.
 pub(super) const NOT_JSON: i64 = -32700;
 pub(super) const INVALID_REQUEST: i64 = -32600;
 pub(super) const UNKNOWN_METHOD: i64 = -32601;

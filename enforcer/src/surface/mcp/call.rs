@@ -19,7 +19,7 @@ use super::held::{Follower, HeldCall, Sameness, Stage, Told};
 use super::methods::ClientMethod;
 use super::session::{Session, UnderWay};
 use super::wire::{Answered, Id, Members, Message, shown, text};
-use crate::gate::{Answer, CompleteError, Decided, Found, Permit, Request, WAIT_MAX};
+use crate::gate::{Answer, CompleteError, Decided, Found, Offer, Permit, Request, WAIT_MAX};
 
 /// After a call was given up, its answer is waited for so long, to record how it ended.
 const GIVEN_UP_MAX: Duration = Duration::from_secs(5);
@@ -117,20 +117,16 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
     };
     let presented = session.grant.now().await;
     let offer = session.gate.offer(&presented.grant);
-    if let (Some(list), Some(offer)) = (call.list, &offer)
-        && offer.definition(&call.tool).is_none()
+    let is_unoffered = offer
+        .as_ref()
+        .is_some_and(|offer| offer.definition(&call.tool).is_none());
+    let sameness = offer.and_then(|offer| sameness(&offer, &call));
+    if let Some(list) = call.list
+        && is_unoffered
     {
         let nothing = answers::result(&under_way.id, &format!(r#"{{"{list}":[]}}"#));
         return under_way.answer(nothing).await;
     }
-    let sameness = offer.and_then(|offer| {
-        let arguments = Arguments::parse(call.arguments.as_bytes()).ok()?;
-        Some(Sameness {
-            task: offer.task(),
-            tool: call.tool.clone(),
-            arguments: Sha256::of(arguments.canonical().as_bytes()),
-        })
-    });
     let known = sameness.and_then(|sameness| session.held.enter(&sameness));
     let mut request = Request::new(presented.grant, &*call.tool, call.arguments.as_bytes());
     if let Some(definition) = definition {
@@ -149,6 +145,16 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
     if let Some(known) = known {
         session.held.leave(known);
     }
+}
+
+/// What makes another call the same as this one; none, if its arguments can't be read.
+fn sameness(offer: &Offer, call: &Call) -> Option<Sameness> {
+    let arguments = Arguments::parse(call.arguments.as_bytes()).ok()?;
+    Some(Sameness {
+        task: offer.task(),
+        tool: call.tool.clone(),
+        arguments: Sha256::of(arguments.canonical().as_bytes()),
+    })
 }
 
 /// What is to be said of a tool that its server does not define.
