@@ -48,6 +48,9 @@ pub struct Config {
     pub unix: Vec<UnixSocket>,
     /// TCP with mutual TLS.
     pub tcp: Option<Tcp>,
+    /// Ports and sockets for gateways, which ask for the agents whose calls they carry.
+    #[serde(default)]
+    pub gateway: Vec<Gateway>,
     /// The agent this process acts for through the library.
     pub in_process: Option<InProcess>,
     /// Bounds of the journal.
@@ -81,6 +84,21 @@ pub struct UnixSocket {
 pub struct Tcp {
     /// `ip:port`, an address and no name; port 0 takes a free one.
     pub address: SocketAddr,
+}
+
+/// Where gateways ask: by their certificates on a port, or by their user id on a socket.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// `ip:port` for mutual TLS; port 0 takes a free one. Either this or `path`.
+    pub address: Option<SocketAddr>,
+    /// Who may ask there: the SPIFFE IDs of gateways. What they say of an agent is believed.
+    #[serde(default)]
+    pub callers: Vec<SpiffeId>,
+    /// Where the socket is made.
+    pub path: Option<PathBuf>,
+    /// The user id of the gateway's process; absent: the enforcer's own.
+    pub uid: Option<u32>,
 }
 
 /// The agent that the embedding process says it is.
@@ -138,6 +156,17 @@ pub enum InvalidConfig {
     /// Something that is no agent where an agent is named.
     #[error("`{0}` is not an agent; expected `spiffe://<domain>/agent/<name>`")]
     NotAnAgent(SpiffeId),
+    /// A gateway that listens nowhere, or in two places.
+    #[error("a `[[gateway]]` has either an `address`, for mutual TLS, or the `path` of a socket")]
+    GatewayPlace,
+    /// A port on which anybody with a certificate would speak for agents, or a socket for none.
+    #[error(
+        "a `[[gateway]]` with an `address` names its `callers`, the SPIFFE IDs that may speak for agents there; one with a `path` names a `uid` instead, or none for the enforcer's own"
+    )]
+    GatewayCallers,
+    /// An agent that would speak for others.
+    #[error("`{0}` is an agent; an agent speaks for nobody but itself, on `[tcp]` or a socket of its own")]
+    GatewayAgent(SpiffeId),
     /// Too small a journal.
     #[error("`journal.max_bytes` is {0}; at least {JOURNAL_BYTES_MIN} are needed")]
     JournalTooSmall(u64),
@@ -181,6 +210,11 @@ impl Config {
             .flatten()
             .chain([&mut self.directory])
             .chain(self.unix.iter_mut().map(|socket| &mut socket.path))
+            .chain(
+                self.gateway
+                    .iter_mut()
+                    .filter_map(|gateway| gateway.path.as_mut()),
+            )
         {
             *path = base.join(&*path);
         }
@@ -222,10 +256,27 @@ impl Config {
                 return Err(InvalidConfig::NotAnAgent(agent.clone()));
             }
         }
+        self.gateway.iter().try_for_each(Gateway::check)?;
         if self.journal.max_bytes < JOURNAL_BYTES_MIN {
             return Err(InvalidConfig::JournalTooSmall(self.journal.max_bytes));
         }
         Ok(())
+    }
+}
+
+impl Gateway {
+    fn check(&self) -> Result<(), InvalidConfig> {
+        if self.address.is_some() == self.path.is_some() {
+            return Err(InvalidConfig::GatewayPlace);
+        }
+        let is_port = self.address.is_some();
+        if self.callers.is_empty() == is_port || (is_port && self.uid.is_some()) {
+            return Err(InvalidConfig::GatewayCallers);
+        }
+        match self.callers.iter().find(|id| id.role() == Some(Role::Agent)) {
+            Some(agent) => Err(InvalidConfig::GatewayAgent(agent.clone())),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
-//! Where agents come in: a socket per agent, or TCP with their certificates.
+//! Where agents come in: a socket per agent, TCP with their certificates, or a gateway that carries their calls.
 //!
-//! **Invariant**: every listener knows who calls before a call reaches the gate: the socket's agent, checked by the peer's
-//! user id, or the certificate's SPIFFE ID. There is no listener without one of the two.
+//! **Invariant**: every listener knows who calls before a call reaches the gate: the socket's agent or gateway, checked by the
+//! peer's user id, or the certificate's SPIFFE ID. There is no listener without one of the two.
 
 mod encrypted;
+mod gateway;
 mod grpc;
 mod incoming;
 pub(crate) mod mcp;
@@ -20,18 +21,20 @@ use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tracing::{error, info, warn};
 
-use crate::config::{Config, Tcp, UnixSocket};
+use crate::config::{self, Config, Tcp, UnixSocket};
 use crate::enforcer::Enforcer;
 use crate::gate::Gate;
 use crate::identity::Source;
-use encrypted::encrypted;
+use encrypted::{Speaks, encrypted};
+use gateway::Known;
 use grpc::{GateSurface, Peer};
-use incoming::bounded;
+use incoming::{Counted, bounded};
 
 /// Calls under way on one connection; more wait.
 const CALLS_PER_CONNECTION_MAX: usize = 256;
@@ -104,6 +107,11 @@ impl Surfaces {
                 .serve_tcp(enforcer.gate(), enforcer.identity().clone(), tcp)
                 .await?;
         }
+        for gateway in &config.gateway {
+            surfaces
+                .serve_gateway(enforcer.gate(), enforcer.identity().clone(), gateway)
+                .await?;
+        }
         Ok(surfaces)
     }
 
@@ -127,31 +135,21 @@ impl Surfaces {
     }
 
     async fn serve_unix(&mut self, gate: Gate, socket: &UnixSocket) -> Result<(), SurfaceError> {
-        let own = rustix::process::getuid().as_raw();
-        let uid = socket.uid.unwrap_or(own);
-        let mode = if uid == own { OWNER_ONLY } else { ANYBODY };
-        let listener = listen_unix(&socket.path, mode).await?;
+        let (listener, uid) = listen_unix(&socket.path, socket.uid).await?;
         let peer = Peer::Unix {
             agent: socket.agent.clone(),
             uid,
         };
         let router = server().add_service(GateServiceServer::new(GateSurface { gate, peer }));
         let stop = self.stop.clone().cancelled_owned();
-        let is_stranger = move |peer: &UnixStream| peer.peer_cred().is_ok_and(|peer| peer.uid() != uid);
-        let incoming = bounded(UnixListenerStream::new(listener), is_stranger);
-        let serving = router.serve_with_incoming_shutdown(incoming, stop);
+        let serving = router.serve_with_incoming_shutdown(of_user(listener, uid), stop);
         self.listening.push(Listening::Unix(socket.path.clone()));
         self.run(serving);
         Ok(())
     }
 
     async fn serve_tcp(&mut self, gate: Gate, identity: Source, tcp: &Tcp) -> Result<(), SurfaceError> {
-        let failed = |source| SurfaceError::Tcp {
-            address: tcp.address,
-            source,
-        };
-        let listener = TcpListener::bind(tcp.address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let (listener, address) = listen_tcp(tcp.address).await?;
         let surface = GateSurface {
             gate,
             peer: Peer::Certificate,
@@ -159,10 +157,41 @@ impl Surfaces {
         let router = server().add_service(GateServiceServer::new(surface));
         let stop = self.stop.clone().cancelled_owned();
         // Who calls is known only after the handshake.
-        let incoming = encrypted(bounded(TcpListenerStream::new(listener), |_| false), identity);
+        let incoming = bounded(TcpListenerStream::new(listener), |_| false);
+        let incoming = encrypted(incoming, identity, Speaks::Grpc);
         let serving = router.serve_with_incoming_shutdown(incoming, stop);
         self.listening.push(Listening::Tcp(address));
         self.run(serving);
+        Ok(())
+    }
+
+    async fn serve_gateway(
+        &mut self,
+        gate: Gate,
+        identity: Source,
+        gateway: &config::Gateway,
+    ) -> Result<(), SurfaceError> {
+        let spoken = |known| {
+            server()
+                .accept_http1(true)
+                .add_routes(gateway::routes(&gate, known))
+        };
+        if let Some(path) = &gateway.path {
+            let (listener, uid) = listen_unix(path, gateway.uid).await?;
+            let stop = self.stop.clone().cancelled_owned();
+            let router = spoken(Known::User(uid));
+            self.run(router.serve_with_incoming_shutdown(of_user(listener, uid), stop));
+            self.listening.push(Listening::Unix(path.clone()));
+        }
+        if let Some(address) = gateway.address {
+            let (listener, address) = listen_tcp(address).await?;
+            let incoming = bounded(TcpListenerStream::new(listener), |_| false);
+            let incoming = encrypted(incoming, identity, Speaks::Http);
+            let stop = self.stop.clone().cancelled_owned();
+            let router = spoken(Known::Certified(gateway.callers.clone()));
+            self.run(router.serve_with_incoming_shutdown(incoming, stop));
+            self.listening.push(Listening::Tcp(address));
+        }
         Ok(())
     }
 
@@ -191,8 +220,24 @@ fn server() -> Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
 
-/// Opens a socket in place of one that nobody listens on any more.
-async fn listen_unix(path: &Path, mode: u32) -> Result<UnixListener, SurfaceError> {
+async fn listen_tcp(address: SocketAddr) -> Result<(TcpListener, SocketAddr), SurfaceError> {
+    let failed = |source| SurfaceError::Tcp { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Who comes in on a socket for one user; others on places of their own, to be told so.
+fn of_user(listener: UnixListener, uid: u32) -> impl Stream<Item = io::Result<Counted<UnixStream>>> {
+    let is_stranger = move |peer: &UnixStream| peer.peer_cred().is_ok_and(|peer| peer.uid() != uid);
+    bounded(UnixListenerStream::new(listener), is_stranger)
+}
+
+/// Opens a socket for a user, none: our own, in place of one that nobody listens on any more. Gives whose it is.
+async fn listen_unix(path: &Path, uid: Option<u32>) -> Result<(UnixListener, u32), SurfaceError> {
+    let own = rustix::process::getuid().as_raw();
+    let uid = uid.unwrap_or(own);
+    let mode = if uid == own { OWNER_ONLY } else { ANYBODY };
     let failed = |source| SurfaceError::Unix {
         path: path.to_owned(),
         source,
@@ -210,7 +255,7 @@ async fn listen_unix(path: &Path, mode: u32) -> Result<UnixListener, SurfaceErro
     }
     let listener = UnixListener::bind(path).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
-    Ok(listener)
+    Ok((listener, uid))
 }
 
 #[cfg(test)]

@@ -98,3 +98,30 @@ fn a_workload_api_is_only_spoken_to_over_a_socket_of_this_machine() {
         assert!(WorkloadApi::at(address, None).is_some(), "{address}");
     }
 }
+
+#[test]
+fn a_gateway_listens_in_one_place_where_it_is_known_who_asks() {
+    let with = |section: &str| parse(&format!("{SAMPLE}\n[[gateway]]\n{section}"));
+    let ingress = r#"callers = ["spiffe://acme.example/gateway/ingress"]"#;
+    let port = "address = \"127.0.0.1:7600\"\n";
+    let config = with(&format!("{port}{ingress}")).unwrap();
+    assert_eq!(config.gateway.last().unwrap().callers.len(), 1);
+    let config = with("path = \"gateway.sock\"\nuid = 101").unwrap();
+    let path = config.gateway.last().unwrap().path.as_deref();
+    assert_eq!(path, Some(Path::new("/etc/checkrein/gateway.sock")));
+    for nowhere in ["", &format!("{port}path = \"g.sock\"\n{ingress}")] {
+        assert!(
+            matches!(with(nowhere), Err(InvalidConfig::GatewayPlace)),
+            "{nowhere}"
+        );
+    }
+    let beside = format!("path = \"g.sock\"\n{ingress}");
+    for unknown in [port, &format!("{port}uid = 101\n{ingress}"), &beside] {
+        assert!(
+            matches!(with(unknown), Err(InvalidConfig::GatewayCallers)),
+            "{unknown}"
+        );
+    }
+    let agent = format!("{port}{}", ingress.replace("gateway/ingress", "agent/billing"));
+    assert!(matches!(with(&agent), Err(InvalidConfig::GatewayAgent(_))));
+}

@@ -4,8 +4,10 @@
 //! not spoken to.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -25,12 +27,21 @@ const CONNECTIONS_WAITING_MAX: usize = 16;
 /// A machine out of descriptors gets a moment before the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What is spoken once the handshake is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    Grpc,
+    /// gRPC, and HTTP of either version.
+    Http,
+}
+
 type Encrypted = TlsStream<Counted<TcpStream>>;
 
 /// Shakes hands with whoever comes in, for as long as somebody serves them. There are as many handshakes as places.
 pub(super) fn encrypted(
     incoming: impl Stream<Item = io::Result<Counted<TcpStream>>> + Send + 'static,
     identity: Source,
+    speaks: Speaks,
 ) -> ReceiverStream<io::Result<Encrypted>> {
     let (sender, receiver) = mpsc::channel(CONNECTIONS_WAITING_MAX);
     tokio::spawn(async move {
@@ -42,7 +53,7 @@ pub(super) fn encrypted(
             };
             match came {
                 Some(Ok(stream)) => {
-                    let acceptor = TlsAcceptor::from(identity.current().server());
+                    let acceptor = TlsAcceptor::from(speaks.config(identity.current().server()));
                     tokio::spawn(greet(stream, acceptor, sender.clone()));
                 }
                 Some(Err(error)) => {
@@ -54,6 +65,19 @@ pub(super) fn encrypted(
         }
     });
     ReceiverStream::new(receiver)
+}
+
+impl Speaks {
+    fn config(self, server: Arc<ServerConfig>) -> Arc<ServerConfig> {
+        match self {
+            Self::Grpc => server,
+            Self::Http => {
+                let mut both = ServerConfig::clone(&server);
+                both.alpn_protocols.push(b"http/1.1".to_vec());
+                Arc::new(both)
+            }
+        }
+    }
 }
 
 async fn greet(

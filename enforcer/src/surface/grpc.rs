@@ -130,7 +130,7 @@ impl Peer {
     }
 }
 
-fn check_uid(connection: Option<&UdsConnectInfo>, expected: u32) -> Result<(), Status> {
+pub(super) fn check_uid(connection: Option<&UdsConnectInfo>, expected: u32) -> Result<(), Status> {
     let peer = connection.and_then(|connection| connection.peer_cred);
     match peer.map(|peer| peer.uid()) {
         Some(uid) if uid == expected => Ok(()),

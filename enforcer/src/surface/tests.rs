@@ -29,7 +29,7 @@ type Client = GateServiceClient<Channel>;
 const SOCKET: &str = "CHECKREIN_TEST_SOCKET";
 const GRANT: &str = "CHECKREIN_TEST_GRANT";
 
-fn empty() -> Surfaces {
+pub(super) fn empty() -> Surfaces {
     Surfaces {
         stop: CancellationToken::new(),
         servers: JoinSet::new(),
@@ -272,22 +272,22 @@ async fn what_is_no_call_is_an_error_and_a_deny_is_an_answer() {
 async fn a_socket_is_taken_over_from_the_dead_only() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("gate.sock");
-    let living = listen_unix(&path, OWNER_ONLY).await.unwrap();
+    let living = listen_unix(&path, None).await.unwrap();
     assert!(matches!(
-        listen_unix(&path, OWNER_ONLY).await,
+        listen_unix(&path, None).await,
         Err(SurfaceError::InUse(_))
     ));
     drop(living);
-    drop(listen_unix(&path, OWNER_ONLY).await.unwrap());
+    drop(listen_unix(&path, None).await.unwrap());
     fs::remove_file(&path).unwrap();
     drop(StdUnixListener::bind(&path).unwrap());
-    let taken = listen_unix(&path, OWNER_ONLY).await.unwrap();
+    let taken = listen_unix(&path, None).await.unwrap();
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     drop(taken);
     fs::remove_file(&path).unwrap();
     fs::write(&path, b"precious").unwrap();
     assert!(matches!(
-        listen_unix(&path, OWNER_ONLY).await,
+        listen_unix(&path, None).await,
         Err(SurfaceError::NotASocket(_))
     ));
     assert_eq!(fs::read(&path).unwrap(), b"precious");

@@ -1,0 +1,92 @@
+//! Where gateways ask: one port for all they speak, and nobody speaks there for agents but who is named for it.
+//!
+//! A gateway carries calls of agents, and says whose each is. It is trusted as a service is that embeds an enforcer: what it says of an
+//! agent is recorded as asserted, and goes no further than what the register says of the enforcer that it asks.
+//!
+//! **Invariant**: who connects is looked at before anything of a request is, whatever it speaks.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use checkrein_shared::identity::SpiffeId;
+use tonic::Status;
+use tonic::service::Routes;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
+
+use super::grpc::check_uid;
+use crate::gate::Gate;
+
+/// How a gateway is known.
+#[derive(Debug, Clone)]
+pub(super) enum Known {
+    /// Its process has this user id.
+    User(u32),
+    /// Its certificate, which TLS verified, has one of these SPIFFE IDs.
+    Certified(Vec<SpiffeId>),
+}
+
+/// Everything that is spoken there.
+pub(super) fn routes(gate: &Gate, known: Known) -> Routes {
+    let mut routes = Routes::default();
+    *routes.axum_router_mut() = Router::new().fallback(nothing);
+    let mut routes = spoken(routes, gate);
+    let router = std::mem::take(routes.axum_router_mut());
+    *routes.axum_router_mut() = router.layer(middleware::from_fn_with_state(Arc::new(known), heard));
+    routes
+}
+
+/// Each protocol adds its own.
+const fn spoken(routes: Routes, _gate: &Gate) -> Routes {
+    routes
+}
+
+/// What is not spoken here.
+async fn nothing(headers: HeaderMap) -> Response {
+    if is_grpc(&headers) {
+        return Status::unimplemented("nothing of this name is spoken here").into_http::<axum::body::Body>();
+    }
+    StatusCode::NOT_FOUND.into_response()
+}
+
+/// Lets a request through if it comes from a gateway.
+async fn heard(State(known): State<Arc<Known>>, request: Request, next: Next) -> Response {
+    match known.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(status) if is_grpc(request.headers()) => status.into_http::<axum::body::Body>(),
+        Err(status) => (StatusCode::FORBIDDEN, status.message().to_owned()).into_response(),
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content = headers.get(header::CONTENT_TYPE);
+    content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
+}
+
+impl Known {
+    fn check(&self, request: &Request) -> Result<(), Status> {
+        match self {
+            Self::User(uid) => check_uid(request.extensions().get::<UdsConnectInfo>(), *uid),
+            Self::Certified(callers) => {
+                let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
+                let certificates = connection.and_then(TlsConnectInfo::peer_certs);
+                let leaf = certificates.as_ref().and_then(|chain| chain.first());
+                let leaf = leaf.ok_or_else(|| Status::unauthenticated("no certificate was shown"))?;
+                let id = SpiffeId::from_verified_certificate(leaf)
+                    .map_err(|error| Status::unauthenticated(error.to_string()))?;
+                if callers.contains(&id) {
+                    return Ok(());
+                }
+                Err(Status::permission_denied(format!(
+                    "`{id}` is none of the gateways that may speak for agents here; name it under `callers`"
+                )))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
