@@ -420,7 +420,7 @@ fn print(figures: &Figures) {
         );
     }
     println!(
-        "\na search that looks at too much is ended after {}",
+        "\na search that looks at too much is ended, or answered with nothing, after {}",
         ms(figures.ended.p50_us)
     );
 }
