@@ -56,7 +56,7 @@ fuzz: ## Throws many hostile inputs at every parser (FUZZ_CASES=100000)
 	@.ci/setup build >&2
 	$(call say,fuzzing the parsers with $(FUZZ_CASES) inputs each)
 	@PROPTEST_CASES=$(FUZZ_CASES) $(call within,$(FUZZ_MAX)) cargo test --locked -p checkrein-tests --test fuzz
-	@PROPTEST_CASES=$(FUZZ_CASES) $(call within,$(FUZZ_MAX)) cargo test --locked -p checkrein-enforcer -p checkrein-control-plane --lib fuzz
+	@PROPTEST_CASES=$(FUZZ_CASES) $(call within,$(FUZZ_MAX)) cargo test --locked -p checkrein-shared -p checkrein-enforcer -p checkrein-control-plane --lib fuzz
 
 format: ## Checks the format
 	$(call say,checking the format)

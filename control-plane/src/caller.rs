@@ -10,11 +10,7 @@
 //! **Invariant**: an RPC that is neither in the table nor open is refused to everyone; a token goes no further than here.
 
 mod bearer;
-mod fetch;
-mod keyring;
-mod keys;
 mod relying_party;
-mod token;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -36,8 +32,6 @@ use tracing::warn;
 
 pub use bearer::BearerError;
 pub(crate) use bearer::Bearers;
-pub use fetch::InvalidCa;
-pub(crate) use fetch::is_askable;
 pub(crate) use relying_party::{Attempt, NotSignedIn, Person, RelyingParty};
 
 use Role::{Agent, Approver, Enforcer, Operator, Orchestrator};
@@ -392,6 +386,3 @@ fn take_bearer(request: &mut Request<Body>) -> Result<Option<String>, Status> {
         )),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,7 +15,6 @@
 //! **Invariant**: a replica keeps no state that another could not read from Postgres. It never sees an enforcer's code.
 
 mod api;
-mod http;
 
 pub mod authority;
 pub mod caller;

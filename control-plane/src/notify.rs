@@ -41,8 +41,8 @@ use tracing::{info, warn};
 
 use crate::database::{Database, DatabaseError};
 use crate::hold::HoldNews;
-use crate::http::InvalidCa;
 use channel::Courier;
+use checkrein_http::InvalidCa;
 use post::DELIVERY_MAX;
 
 pub use kind::{InvalidKind, Kind};

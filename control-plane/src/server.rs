@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use checkrein_http::InvalidCa;
 use checkrein_proto::decision::v1::decision_service_server::DecisionServiceServer;
 use checkrein_proto::decision::v1::journal_service_server::JournalServiceServer;
 use checkrein_proto::fleet::v1::fleet_service_server::FleetServiceServer;
@@ -31,7 +32,7 @@ use tonic::transport::Server;
 use tracing::{info, warn};
 
 use crate::authority::{Authority, AuthorityError};
-use crate::caller::{Authorize, BearerError, Bearers, InvalidCa};
+use crate::caller::{Authorize, BearerError, Bearers};
 use crate::config::{JwtSvid, Oidc};
 use crate::console::{self, Console, ConsoleTlsError, Door, Offer, Site};
 use crate::database::{Database, DatabaseError, FeedName};

@@ -10,6 +10,7 @@
 //! | [`label`] | a kind of data: what tools yield, and tasks may touch |
 //! | [`ledger`] | what a task has done so far |
 //! | [`identity`], [`key`], [`id`], [`clock`] | who, signed by what, named how, when |
+//! | [`token`] | signed JSON Web Tokens, and the keys that vouch for them |
 //! | [`wire`] | the contract's messages to and from all of these |
 //!
 //! **Invariant**: no I/O. No runtime, no socket, no SQL; time and randomness only in `clock` and `id`.
@@ -26,6 +27,7 @@ pub mod label;
 pub mod ledger;
 pub mod policy;
 mod text;
+pub mod token;
 pub mod wire;
 
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};

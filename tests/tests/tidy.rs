@@ -16,11 +16,12 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// Each crate, and which of the others it may know.
-const MAY_KNOW: [(&str, &[&str]); 5] = [
+const MAY_KNOW: [(&str, &[&str]); 6] = [
     ("proto", &[]),
     ("shared", &["proto"]),
-    ("control-plane", &["proto", "shared"]),
-    ("enforcer", &["proto", "shared"]),
+    ("shared/http", &["shared"]),
+    ("control-plane", &["proto", "shared", "http"]),
+    ("enforcer", &["proto", "shared", "http"]),
     ("tests", &["proto", "shared", "control-plane", "enforcer"]),
 ];
 /// What `shared` is kept free of: a runtime, sockets, SQL.

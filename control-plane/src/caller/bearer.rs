@@ -5,15 +5,14 @@
 //!
 //! **Invariant**: a token names only identities of this trust domain, and none that could be read as two.
 
+use checkrein_http::{Disbelief, Fetcher, Follower, InvalidCa, Keyring, Source};
 use checkrein_shared::SharedClock;
 use checkrein_shared::identity::{Role, SpiffeId};
+use checkrein_shared::token::{Claims, InvalidToken, Token};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use super::fetch::{Fetcher, InvalidCa};
-use super::keyring::{Disbelief, Follower, Keyring, Source};
 use super::relying_party::{Client, RelyingParty};
-use super::token::{Claims, InvalidToken, Token};
 use crate::config::{JwtSvid, Oidc};
 
 /// Types of a token that a person signs in with; a token to sign out with has another, and lists the same audience.

@@ -15,8 +15,10 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
+use checkrein_http::{Disbelief, Discovery, Fetcher, Keyring, is_askable};
 use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::SpiffeId;
+use checkrein_shared::token::{Claims, Token};
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 use ring::hmac;
@@ -26,9 +28,6 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::bearer::{Unnamed, people};
-use super::fetch::{Fetcher, is_askable};
-use super::keyring::{Disbelief, Discovery, Keyring};
-use super::token::{Claims, Token};
 use crate::config::{Oidc, OidcClient};
 
 /// OIDC Core 1.0 gives an ID token no type of its own; one for something else says so.

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::caller::is_askable;
+use checkrein_http::is_askable;
 
 /// The claim that names a person.
 const NAME_CLAIM_DEFAULT: &str = "preferred_username";

@@ -15,7 +15,7 @@ use super::message::Message;
 use super::post::post;
 use super::secret::Secret;
 use super::{Kind, slack, teams, webhook};
-use crate::http::{InvalidCa, trusting};
+use checkrein_http::{InvalidCa, trusting};
 
 /// The type of what chats take.
 const CHAT_CONTENT_TYPE: &str = "application/json; charset=utf-8";

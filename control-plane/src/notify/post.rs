@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 
 use super::address::may_reach;
 use super::channel::{Failure, Target};
-use crate::http::{ExchangeError, bare_host, exchange};
+use checkrein_http::{ExchangeError, bare_host, exchange};
 
 /// How long one delivery may take, from looking up the name to the end of the answer.
 pub(super) const DELIVERY_MAX: Duration = Duration::from_secs(15);

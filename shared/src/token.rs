@@ -3,12 +3,14 @@
 //! **Invariant**: nothing that a token claims is used before its signature is verified, but for its issuer and
 //! the kind of its subject, which only say whose keys to verify it with. No part of a token is in an error.
 
+mod keys;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::keys::{KeySet, Unverified};
+pub use keys::{InvalidKeySet, KeySet, Unverified, Use};
 
 /// A token is no longer than this.
 const TOKEN_BYTES_MAX: usize = 16 << 10;
@@ -16,7 +18,8 @@ const TOKEN_BYTES_MAX: usize = 16 << 10;
 const SKEW_S: f64 = 30.0;
 
 /// A token that nobody vouches for yet.
-pub(super) struct Token {
+#[derive(Clone)]
+pub struct Token {
     header: Map<String, Value>,
     claims: Map<String, Value>,
     signed: Vec<u8>,
@@ -24,11 +27,12 @@ pub(super) struct Token {
 }
 
 /// What a verified token says.
-pub(super) struct Claims(Map<String, Value>);
+#[derive(Debug, Clone)]
+pub struct Claims(Map<String, Value>);
 
 /// A token that proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(super) enum InvalidToken {
+pub enum InvalidToken {
     /// Not three parts of what they should be.
     #[error("the bearer token is not a signed JSON Web Token")]
     Syntax,
@@ -51,7 +55,7 @@ pub(super) enum InvalidToken {
     #[error("the token's signature is wrong")]
     Signature,
     /// Of another issuer.
-    #[error("the token is from an issuer that this control plane does not know")]
+    #[error("the token is from an issuer that is not known here")]
     Issuer,
     /// For somebody else.
     #[error("the token is for another audience than `{0}`")]
@@ -69,7 +73,7 @@ pub(super) enum InvalidToken {
 
 impl Token {
     /// Takes a token apart.
-    pub(super) fn parse(text: &str) -> Result<Self, InvalidToken> {
+    pub fn parse(text: &str) -> Result<Self, InvalidToken> {
         if text.len() > TOKEN_BYTES_MAX {
             return Err(InvalidToken::Syntax);
         }
@@ -95,18 +99,18 @@ impl Token {
     }
 
     /// Whether the token says that it is from there.
-    pub(super) fn claims_issuer(&self, issuer: &str) -> bool {
+    pub fn claims_issuer(&self, issuer: &str) -> bool {
         self.claims.get("iss").and_then(Value::as_str) == Some(issuer)
     }
 
     /// Whether the token says that it is of a workload.
-    pub(super) fn claims_workload(&self) -> bool {
+    pub fn claims_workload(&self) -> bool {
         let subject = self.claims.get("sub").and_then(Value::as_str);
         subject.is_some_and(|subject| subject.starts_with("spiffe://"))
     }
 
     /// Refuses a token whose type, in lower case, is not one of these; one that says none passes.
-    pub(super) fn expect_type(&self, types: &[&str]) -> Result<(), InvalidToken> {
+    pub fn expect_type(&self, types: &[&str]) -> Result<(), InvalidToken> {
         match self.header.get("typ") {
             None => Ok(()),
             Some(Value::String(typ)) if types.contains(&typ.to_ascii_lowercase().as_str()) => Ok(()),
@@ -115,7 +119,7 @@ impl Token {
     }
 
     /// Refuses a token with a header that is not one of these.
-    pub(super) fn expect_headers(&self, known: &[&str]) -> Result<(), InvalidToken> {
+    pub fn expect_headers(&self, known: &[&str]) -> Result<(), InvalidToken> {
         let strange = self.header.keys().any(|name| !known.contains(&name.as_str()));
         if strange {
             return Err(InvalidToken::Header("other than alg, kid and typ"));
@@ -124,13 +128,13 @@ impl Token {
     }
 
     /// As which the token says it is signed.
-    pub(super) fn algorithm(&self) -> &str {
+    pub fn algorithm(&self) -> &str {
         self.header.get("alg").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// What the token says, if one of these keys vouches for it and it is for this audience and for now. Keys that the token
     /// brings along are nobody's.
-    pub(super) fn verify(&self, keys: &KeySet, audience: &str, now_ms: u64) -> Result<Claims, InvalidToken> {
+    pub fn verify(&self, keys: &KeySet, audience: &str, now_ms: u64) -> Result<Claims, InvalidToken> {
         let id = self.header.get("kid").and_then(Value::as_str);
         let id = id.ok_or(InvalidToken::KeyNotNamed)?;
         keys.verify(id, self.algorithm(), &self.signed, &self.signature)
@@ -168,13 +172,18 @@ impl Claims {
         Ok(())
     }
 
+    /// Whether there is a claim of this name at all.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// One text of this name.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
     }
 
     /// A text or a list of them.
-    pub(super) fn texts(&self, name: &str) -> Vec<&str> {
+    pub fn texts(&self, name: &str) -> Vec<&str> {
         match self.0.get(name) {
             Some(Value::String(one)) => vec![one],
             Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
@@ -183,7 +192,7 @@ impl Claims {
     }
 
     /// When it ends, in milliseconds since 1970.
-    pub(super) fn expires_ms(&self) -> Result<u64, InvalidToken> {
+    pub fn expires_ms(&self) -> Result<u64, InvalidToken> {
         let expires = self.time("exp")?.ok_or(InvalidToken::Time("exp"))?;
         #[expect(
             clippy::cast_possible_truncation,
@@ -201,3 +210,13 @@ impl Claims {
         }
     }
 }
+
+impl std::fmt::Debug for Token {
+    /// Without what would let a reader be its bearer.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+#[cfg(test)]
+mod fuzz;

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_shared::SharedClock;
+use checkrein_shared::token::{Claims, InvalidToken, KeySet, Token, Use};
+use hyper::StatusCode;
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::fetch::Fetcher;
-use super::keys::{KeySet, Use};
-use super::token::{Claims, InvalidToken, Token};
+use crate::{FetchError, Fetcher};
 
 /// Keys are good for so long after their source last gave them.
 const KEYS_AGE_MAX: Duration = Duration::from_hours(24);
@@ -34,7 +34,7 @@ const UNKNOWN_KEY_WAIT_MAX: Duration = Duration::from_secs(9);
 
 /// Where keys come from.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub enum Source {
     /// An OIDC issuer, by discovery.
     Issuer { issuer: String, fetcher: Fetcher },
     /// A SPIFFE bundle.
@@ -43,7 +43,7 @@ pub(super) enum Source {
 
 /// The keys of one source, as they are now.
 #[derive(Debug, Clone)]
-pub(super) struct Keyring {
+pub struct Keyring {
     known: watch::Receiver<Known>,
     wanted: Arc<Notify>,
     clock: SharedClock,
@@ -51,7 +51,7 @@ pub(super) struct Keyring {
 
 /// The end of a keyring that fetches; verifying needs it to run.
 #[derive(Debug)]
-pub(super) struct Follower {
+pub struct Follower {
     source: Source,
     known: watch::Sender<Known>,
     wanted: Arc<Notify>,
@@ -60,7 +60,7 @@ pub(super) struct Follower {
 
 /// Why a token is not believed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Disbelief {
+pub enum Disbelief {
     /// The token.
     #[error(transparent)]
     Token(#[from] InvalidToken),
@@ -80,18 +80,18 @@ struct Known {
 
 /// What an issuer says of itself (OIDC Discovery 1.0, section 3).
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Discovery {
+pub struct Discovery {
     issuer: String,
     jwks_uri: String,
     /// Where people are sent to sign in.
-    pub(super) authorization_endpoint: Option<String>,
+    pub authorization_endpoint: Option<String>,
     /// Where a code is given for tokens.
-    pub(super) token_endpoint: Option<String>,
+    pub token_endpoint: Option<String>,
     /// How a client proves there who it is; none: by HTTP's basic scheme.
-    pub(super) token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
     /// Whether the issuer names itself when people come back (RFC 9207).
     #[serde(default)]
-    pub(super) authorization_response_iss_parameter_supported: bool,
+    pub authorization_response_iss_parameter_supported: bool,
 }
 
 /// What a source gave.
@@ -102,7 +102,7 @@ struct Fetched {
 
 impl Keyring {
     /// A keyring that is empty until its follower has fetched.
-    pub(super) fn new(source: Source, clock: SharedClock) -> (Self, Follower) {
+    pub fn new(source: Source, clock: SharedClock) -> (Self, Follower) {
         let (sender, known) = watch::channel(Known::default());
         let wanted = Arc::new(Notify::new());
         let keyring = Self {
@@ -121,7 +121,7 @@ impl Keyring {
 
     /// What a token says, if it is signed by one of these keys, for this audience and for now; waits within a bound if its key is
     /// not known yet.
-    pub(super) async fn verify(&self, token: &Token, audience: &str) -> Result<Claims, Disbelief> {
+    pub async fn verify(&self, token: &Token, audience: &str) -> Result<Claims, Disbelief> {
         let mut known = self.known.clone();
         let first = self.try_verify(token, audience, &known.borrow_and_update());
         let unknown = matches!(
@@ -138,7 +138,7 @@ impl Keyring {
     }
 
     /// What the issuer said of itself last.
-    pub(super) fn discovery(&self) -> Result<Arc<Discovery>, String> {
+    pub fn discovery(&self) -> Result<Arc<Discovery>, String> {
         let known = self.known.borrow();
         let failure = || known.failure.clone();
         let never = || "it was not asked yet".to_owned();
@@ -164,7 +164,7 @@ impl Keyring {
 
 impl Follower {
     /// Fetches now, and then whenever it is time or a key is wanted, until `stop` is cancelled.
-    pub(super) async fn follow(self, stop: CancellationToken) {
+    pub async fn follow(self, stop: CancellationToken) {
         loop {
             let fetched = self.fetch_once().await;
             let interval = match (&self.source, fetched) {
@@ -183,7 +183,7 @@ impl Follower {
     }
 
     /// One fetch; says whether it gave keys.
-    pub(super) async fn fetch_once(&self) -> bool {
+    pub async fn fetch_once(&self) -> bool {
         let fetched = self.source.fetch().await;
         let confirmed_ms = self.clock.boot_ms();
         let good = fetched.is_ok();
@@ -205,7 +205,7 @@ impl Follower {
     }
 
     /// What the last fetch failed with.
-    pub(super) fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<String> {
         self.known.borrow().failure.clone()
     }
 }
@@ -241,19 +241,36 @@ async fn fetch(url: &str, fetcher: &Fetcher) -> Result<Vec<u8>, String> {
 }
 
 async fn discover(issuer: &str, fetcher: &Fetcher) -> Result<Discovery, String> {
-    let url = format!(
+    let mut url = format!(
         "{}/.well-known/openid-configuration",
         issuer.trim_end_matches('/')
     );
-    let document = fetch(&url, fetcher).await?;
+    let mut document = fetcher.get(&url).await;
+    if matches!(document, Err(FetchError::Answer(StatusCode::NOT_FOUND))) {
+        // One that knows nothing of OIDC says the same elsewhere (RFC 8414, section 3).
+        url = with_well_known(issuer, "oauth-authorization-server");
+        document = fetcher.get(&url).await;
+    }
+    let document = document.map_err(|error| format!("`{url}`: {error}"))?;
     let discovery: Discovery = serde_json::from_slice(&document)
-        .map_err(|_| format!("`{url}` is not an OIDC discovery document"))?;
+        .map_err(|_| format!("`{url}` does not say what an issuer says of itself"))?;
     if discovery.issuer != issuer {
         return Err(format!(
-            "`{url}` is of another issuer; write --oidc-issuer exactly as that document does"
+            "`{url}` is of another issuer; name the issuer exactly as that document does"
         ));
     }
     Ok(discovery)
+}
+
+/// Where an issuer's own path comes after what is well known.
+fn with_well_known(issuer: &str, name: &str) -> String {
+    let issuer = issuer.trim_end_matches('/');
+    let after_scheme = issuer.find("://").map_or(0, |at| at + 3);
+    let path = issuer[after_scheme..]
+        .find('/')
+        .map_or(issuer.len(), |at| after_scheme + at);
+    let (origin, path) = issuer.split_at(path);
+    format!("{origin}/.well-known/{name}{path}")
 }
 
 #[cfg(test)]

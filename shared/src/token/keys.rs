@@ -14,7 +14,7 @@ const KEYS_MAX: usize = 128;
 
 /// What the keys of a set are listed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
+pub enum Use {
     /// Of an OIDC issuer: `sig`, or nothing said.
     Signature,
     /// Of a SPIFFE bundle: `jwt-svid`, and nothing else.
@@ -23,7 +23,7 @@ pub(super) enum Use {
 
 /// The usable keys of a set.
 #[derive(Debug, Clone, Default)]
-pub(super) struct KeySet(Vec<Key>);
+pub struct KeySet(Vec<Key>);
 
 /// One key.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ enum Material {
 
 /// A text that is no set of keys.
 #[derive(Debug, Error)]
-pub(super) enum InvalidKeySet {
+pub enum InvalidKeySet {
     /// Not the JSON it should be.
     #[error("it is not a JSON Web Key Set: {0}")]
     Syntax(#[from] serde_json::Error),
@@ -54,7 +54,7 @@ pub(super) enum InvalidKeySet {
 
 /// Why no key of a set vouches for a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unverified {
+pub enum Unverified {
     /// No key of this id.
     UnknownKey,
     /// The key of this id is not for this algorithm.
@@ -84,7 +84,7 @@ struct WireKey {
 
 impl KeySet {
     /// The keys that are for this use. Keys of kinds that nobody here knows are left out, as the standard has it.
-    pub(super) fn parse(text: &[u8], wanted: Use) -> Result<Self, InvalidKeySet> {
+    pub fn parse(text: &[u8], wanted: Use) -> Result<Self, InvalidKeySet> {
         let set: WireSet = serde_json::from_slice(text)?;
         if set.keys.len() > KEYS_MAX {
             return Err(InvalidKeySet::Length(set.keys.len()));
@@ -97,12 +97,12 @@ impl KeySet {
     }
 
     /// Whether there is a key at all.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Says that the key of this id made this signature by this algorithm.
-    pub(super) fn verify(
+    pub fn verify(
         &self,
         id: &str,
         algorithm: &str,

@@ -1,8 +1,11 @@
-//! One HTTP exchange of our own with somebody else, within bounds: whom to trust, and how to ask.
+//! What others are asked over HTTP, within bounds: whom to trust, how to ask, and the keys that issuers of tokens list.
 //!
-//! Whoever asks says how long it may take, where to connect, and how much of an answer is read.
+//! For [`exchange`], whoever asks says how long it may take, where to connect, and how much of an answer is read.
 //!
 //! **Invariant**: redirects are not followed: who is asked is who was configured.
+
+mod fetch;
+mod keyring;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +21,9 @@ use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
+
+pub use fetch::{FetchError, Fetcher, is_askable};
+pub use keyring::{Disbelief, Discovery, Follower, Keyring, Source};
 
 /// No CA to verify a server by.
 #[derive(Debug, Error)]
@@ -37,7 +43,7 @@ pub enum InvalidCa {
 
 /// No answer.
 #[derive(Debug, Error)]
-pub(crate) enum ExchangeError {
+pub enum ExchangeError {
     /// Not HTTP.
     #[error("the exchange failed: {0}")]
     Http(#[from] hyper::Error),
@@ -47,7 +53,7 @@ pub(crate) enum ExchangeError {
 }
 
 /// TLS that trusts the CAs of a file, or else those of this machine.
-pub(crate) fn trusting(ca: Option<&Path>) -> Result<TlsConnector, InvalidCa> {
+pub fn trusting(ca: Option<&Path>) -> Result<TlsConnector, InvalidCa> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = ca {
         let failed = |cause: String| InvalidCa::File {
@@ -75,12 +81,12 @@ pub(crate) fn trusting(ca: Option<&Path>) -> Result<TlsConnector, InvalidCa> {
 }
 
 /// The host of a URL as it is looked up: an IPv6 address without its brackets.
-pub(crate) fn bare_host(uri: &Uri) -> &str {
+pub fn bare_host(uri: &Uri) -> &str {
     uri.host().unwrap_or_default().trim_matches(['[', ']'])
 }
 
 /// Asks over a connection, and reads at most so many bytes of the answer.
-pub(crate) async fn exchange<S>(
+pub async fn exchange<S>(
     stream: S,
     request: Request<Full<Bytes>>,
     answer_bytes_max: usize,

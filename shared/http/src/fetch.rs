@@ -18,8 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-pub use crate::http::InvalidCa;
-use crate::http::{ExchangeError, bare_host, exchange, trusting};
+use crate::{ExchangeError, InvalidCa, bare_host, exchange, trusting};
 
 /// How long it all may take.
 const FETCH_MAX: Duration = Duration::from_secs(5);
@@ -28,11 +27,11 @@ const DOCUMENT_BYTES_MAX: usize = 256 << 10;
 
 /// Who fetches, and whom it trusts.
 #[derive(Clone)]
-pub(super) struct Fetcher(TlsConnector);
+pub struct Fetcher(TlsConnector);
 
 /// No document.
 #[derive(Debug, Error)]
-pub(super) enum FetchError {
+pub enum FetchError {
     /// A URL that is not asked.
     #[error("`{0}` is not an https URL (http is for this machine only)")]
     Url(String),
@@ -52,12 +51,12 @@ pub(super) enum FetchError {
 
 impl Fetcher {
     /// Trusts the CAs of a file, or else those of this machine.
-    pub(super) fn new(ca: Option<&Path>) -> Result<Self, InvalidCa> {
+    pub fn new(ca: Option<&Path>) -> Result<Self, InvalidCa> {
         Ok(Self(trusting(ca)?))
     }
 
     /// The document at a URL.
-    pub(super) async fn get(&self, url: &str) -> Result<Bytes, FetchError> {
+    pub async fn get(&self, url: &str) -> Result<Bytes, FetchError> {
         let response = self.ask(url, Request::get("/"), Bytes::new()).await?;
         match response.status() {
             StatusCode::OK => Ok(response.into_body()),
@@ -66,7 +65,7 @@ impl Fetcher {
     }
 
     /// What is answered to a form, whatever it is.
-    pub(super) async fn post(
+    pub async fn post(
         &self,
         url: &str,
         form: String,
@@ -113,7 +112,7 @@ impl Fetcher {
 }
 
 /// Whether a URL is one that may be asked: of TLS, or of this machine; without a user, a query of its own or a fragment.
-pub(crate) fn is_askable(url: &str) -> bool {
+pub fn is_askable(url: &str) -> bool {
     askable(url).is_some() && !url.contains(['?', '#'])
 }
 

@@ -9,8 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
-use crate::caller::keys::{KeySet, Use};
-use crate::caller::token::Token;
+use super::{KeySet, Token, Use};
 
 const NOW_MS: u64 = 1_000_000;
 const CLAIMS: &str =
