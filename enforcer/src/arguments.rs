@@ -9,6 +9,9 @@ use checkrein_shared::identity::JoinWord;
 use clap::{Args, Parser, Subcommand};
 use toml::{Table, Value};
 
+use crate::hook::Hook;
+use crate::lease::Run;
+
 /// Where SPIFFE says the address of the Workload API is found (SPIFFE Workload Endpoint, section 4).
 const SPIFFE_ENDPOINT_SOCKET: &str = "SPIFFE_ENDPOINT_SOCKET";
 
@@ -33,6 +36,16 @@ pub(crate) enum Command {
         after_help = "In the configuration of an MCP client, in place of the server:\n  { \"command\": \"checkrein-enforcer\",\n    \"args\": [\"mcp\", \"--config\", \"/etc/checkrein/files/enforcer.toml\", \"--name\", \"files\", \"--grant\", \"/run/agent.grant\",\n             \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem\", \"/srv/files\"] }\n\nThe config is one that `checkrein fleet add NAME --in-process AGENT` wrote; each wrapped server needs one of its own.\nThe server's tool `read_file` is `files/read_file` in the catalog and in a task's scope; its resources and prompts are\n`files/resources/read`, `files/prompts/get` and so on. A tool that the catalog lists with another definition is denied.\nWhat waits for people longer than `--wait` is answered as pending; the same call with the same arguments picks it up."
     )]
     Mcp(Box<Mcp>),
+    /// Answers a coding agent before it uses a tool (Claude Code's PreToolUse), and hears what came of it
+    #[command(
+        after_help = "In the settings of the agent (.claude/settings.json), with an enforcer that runs beside it:\n  { \"hooks\": {\n      \"PreToolUse\":         [ { \"hooks\": [ { \"type\": \"command\", \"timeout\": 90, \"command\":\n        \"checkrein-enforcer hook --socket /run/user/1000/checkrein.sock --grant ~/.checkrein/agent.grant\" } ] } ],\n      \"PostToolUse\":        [ … the same … ],\n      \"PostToolUseFailure\": [ … the same … ] } }\n\nThe agent's tool `Bash` is `code/Bash` in the catalog and in a task's scope; `mcp__files__read_file` is `files/read_file`.\nIts sub-agents' tools are asked about in the same way. What waits for people longer than `--wait` is denied for now, and the same\nuse later finds the answer; give the hook a longer `timeout` than that. If nobody can be asked, the tool is not used (exit code 2)."
+    )]
+    Hook(Box<Hook>),
+    /// Runs one command as one action: permitted before it starts, ended when what it was permitted under ends
+    #[command(
+        after_help = "Example:\n  checkrein-enforcer run --socket gate.sock --grant nightly.grant --tool ops/backup -- pg_dump -Fc payments -f /backup/payments\n\nRules see `program`, `arguments`, `line` and `directory`. The exit code is the command's own, or 77: it was denied, or what it was\npermitted under ended; 75: it waits for people, and the same again finds the answer; 69: nobody could be asked."
+    )]
+    Run(Box<Run>),
     /// Get an identity with a token from `checkrein fleet enrol`; writes key, certificate and config
     #[command(
         after_help = "Example:\n  checkrein-enforcer join checkrein-join-1.eyJpZCI6…\n  checkrein-enforcer serve --config edge-1/enforcer.toml\n\nThe token is used once. If the answer was lost, type the same again.\nThe list of processes shows what is typed here; `-` in its place reads the token from standard input."

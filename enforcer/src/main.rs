@@ -1,6 +1,10 @@
 //! `checkrein-enforcer`: the enforcer as a process beside the service it guards.
 
 mod arguments;
+mod ask;
+mod hook;
+mod lease;
+mod memory;
 mod wrap;
 
 use std::path::PathBuf;
@@ -22,6 +26,8 @@ fn main() -> ExitCode {
     let ended = match command {
         Command::Serve(serve) => run(&serve).map(|()| ExitCode::SUCCESS),
         Command::Mcp(mcp) => wrap::run(*mcp),
+        Command::Hook(hook) => Ok(hook::run(&hook)),
+        Command::Run(run) => lease::run(&run),
         Command::Join(join) => take_place(&join).map(|()| ExitCode::SUCCESS),
     };
     match ended {
@@ -36,8 +42,10 @@ fn main() -> ExitCode {
 /// Everything is read and checked before a port or a socket opens.
 fn run(serve: &Serve) -> anyhow::Result<()> {
     let config = serve.settings.read()?;
-    if config.unix.is_empty() && config.tcp.is_none() {
-        bail!("there is nothing to listen on: name a socket under `[[unix]]` or an address under `[tcp]`");
+    if config.unix.is_empty() && config.tcp.is_none() && config.gateway.is_empty() {
+        bail!(
+            "there is nothing to listen on: name a socket under `[[unix]]`, an address under `[tcp]`, or a `[[gateway]]`"
+        );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(enforce(config, serve.json))

@@ -5,6 +5,7 @@
 mod flows {
     mod absence;
     mod asking;
+    mod beside;
     mod chains;
     mod console;
     mod conversations;
