@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use crate::hook::Hook;
 use crate::lease::Run;
+use crate::skeleton::Catalog;
 
 /// Where SPIFFE says the address of the Workload API is found (SPIFFE Workload Endpoint, section 4).
 const SPIFFE_ENDPOINT_SOCKET: &str = "SPIFFE_ENDPOINT_SOCKET";
@@ -36,7 +37,12 @@ pub(crate) enum Command {
         after_help = "In the configuration of an MCP client, in place of the server:\n  { \"command\": \"checkrein-enforcer\",\n    \"args\": [\"mcp\", \"--config\", \"/etc/checkrein/files/enforcer.toml\", \"--name\", \"files\", \"--grant\", \"/run/agent.grant\",\n             \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem\", \"/srv/files\"] }\n\nThe config is one that `checkrein fleet add NAME --in-process AGENT` wrote; each wrapped server needs one of its own.\nThe server's tool `read_file` is `files/read_file` in the catalog and in a task's scope; its resources and prompts are\n`files/resources/read`, `files/prompts/get` and so on. A tool that the catalog lists with another definition is denied.\nWhat waits for people longer than `--wait` is answered as pending; the same call with the same arguments picks it up."
     )]
     Mcp(Box<Mcp>),
-    /// Answers a coding agent before it uses a tool (Claude Code's PreToolUse), and hears what came of it
+    /// Writes down what an MCP server has, as a catalog to begin with
+    #[command(
+        after_help = "Example:\n  checkrein-enforcer catalog --name files --out mypack/catalog -- npx -y @modelcontextprotocol/server-filesystem /srv\n  $EDITOR mypack/catalog/files.toml\n  checkrein policy check mypack\n\n`files.json` holds the tools as the server defines them: one that it defines otherwise later is another tool. `files.toml` suggests\nwhat each is, from the server's own hints; a tool without any is taken for the worst."
+    )]
+    Catalog(Box<Catalog>),
+    /// Answers a coding agent before it uses a tool (`PreToolUse` of Claude Code), and hears what came of it
     #[command(
         after_help = "In the settings of the agent (.claude/settings.json), with an enforcer that runs beside it:\n  { \"hooks\": {\n      \"PreToolUse\":         [ { \"hooks\": [ { \"type\": \"command\", \"timeout\": 90, \"command\":\n        \"checkrein-enforcer hook --socket /run/user/1000/checkrein.sock --grant ~/.checkrein/agent.grant\" } ] } ],\n      \"PostToolUse\":        [ … the same … ],\n      \"PostToolUseFailure\": [ … the same … ] } }\n\nThe agent's tool `Bash` is `code/Bash` in the catalog and in a task's scope; `mcp__files__read_file` is `files/read_file`.\nIts sub-agents' tools are asked about in the same way. What waits for people longer than `--wait` is denied for now, and the same\nuse later finds the answer; give the hook a longer `timeout` than that. If nobody can be asked, the tool is not used (exit code 2)."
     )]

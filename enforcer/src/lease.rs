@@ -233,13 +233,12 @@ async fn end(mut child: Child) -> anyhow::Result<ExitStatus> {
         }
     };
     tell(Signal::TERM);
-    let status = match timeout(END_MAX, child.wait()).await {
-        Ok(status) => status,
-        Err(_) => {
-            info!("the command did not end by itself and is killed");
-            tell(Signal::KILL);
-            child.wait().await
-        }
+    let status = if let Ok(status) = timeout(END_MAX, child.wait()).await {
+        status
+    } else {
+        info!("the command did not end by itself and is killed");
+        tell(Signal::KILL);
+        child.wait().await
     };
     // What it started may have outlived it.
     tell(Signal::KILL);

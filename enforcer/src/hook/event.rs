@@ -61,8 +61,7 @@ impl Event {
             bail!("`tool_name` is empty");
         }
         let canonical = Arguments::parse(input.get().as_bytes());
-        let canonical =
-            canonical.map_or_else(|_| input.get().to_owned(), |input| input.canonical().to_owned());
+        let canonical = canonical.map_or_else(|_| input.get().to_owned(), |input| input.canonical());
         let used = Use {
             canonical,
             session: wire.session_id,

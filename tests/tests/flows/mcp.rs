@@ -3,6 +3,7 @@
 
 mod approved;
 mod hostile;
+mod skeleton;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
