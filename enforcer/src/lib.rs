@@ -68,6 +68,6 @@ pub use last_known_good::LastKnownGoodError;
 #[cfg(feature = "measure")]
 pub use measure::{Decoded, SeenGrants, SeenLedgers};
 pub use status::{NotReached, Status};
-pub use surface::mcp::{GrantSource, McpError, Wrapped};
+pub use surface::mcp::{DoorError, GrantSource, McpDoor, McpError, Proxied, Wrapped};
 pub use surface::{Listening, SurfaceError, Surfaces};
 pub use tls::TlsError;

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tracing::{error, info, warn};
 
@@ -92,13 +93,18 @@ pub enum SurfaceError {
 }
 
 impl Surfaces {
-    /// Opens every listener a configuration names.
-    pub async fn open(enforcer: &Enforcer, config: &Config) -> Result<Self, SurfaceError> {
-        let mut surfaces = Self {
+    /// None yet.
+    pub(crate) fn none() -> Self {
+        Self {
             stop: CancellationToken::new(),
             servers: JoinSet::new(),
             listening: Vec::new(),
-        };
+        }
+    }
+
+    /// Opens every listener a configuration names.
+    pub async fn open(enforcer: &Enforcer, config: &Config) -> Result<Self, SurfaceError> {
+        let mut surfaces = Self::none();
         for socket in &config.unix {
             surfaces.serve_unix(enforcer.gate(), socket).await?;
         }
@@ -193,6 +199,28 @@ impl Surfaces {
             self.listening.push(Listening::Tcp(address));
         }
         Ok(())
+    }
+
+    /// Serves HTTP on a port, with mutual TLS if there is an identity for it; without, whatever is served must know by itself who asks.
+    pub(crate) async fn serve_http(
+        &mut self,
+        address: SocketAddr,
+        routes: Routes,
+        identity: Option<Source>,
+    ) -> Result<SocketAddr, SurfaceError> {
+        let (listener, address) = listen_tcp(address).await?;
+        let stop = self.stop.clone().cancelled_owned();
+        let router = server().accept_http1(true).add_routes(routes);
+        let incoming = bounded(TcpListenerStream::new(listener), |_| false);
+        match identity {
+            Some(identity) => {
+                let incoming = encrypted(incoming, identity, Speaks::Http);
+                self.run(router.serve_with_incoming_shutdown(incoming, stop));
+            }
+            None => self.run(router.serve_with_incoming_shutdown(incoming, stop)),
+        }
+        self.listening.push(Listening::Tcp(address));
+        Ok(address)
     }
 
     fn run(&mut self, serving: impl Future<Output = Result<(), tonic::transport::Error>> + Send + 'static) {

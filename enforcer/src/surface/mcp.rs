@@ -6,8 +6,9 @@
 //! | `methods` | what a method is to us |
 //! | `session`, `requests` | who says what to whom, and who waits |
 //! | `call`, `held` | a call is decided, made, held, answered |
-//! | `listing` | tools as they are defined, and which are shown |
+//! | `listing`, `tools` | tools as they are defined, and which are shown |
 //! | `answers` | what we say ourselves |
+//! | `http` | the same for a server over HTTP |
 //! | `server`, `grant` | the server's process; what calls are presented with |
 //!
 //! **Invariant**: it only translates. Without a permit of the gate nothing is asked of the server but what uses nothing it has.
@@ -16,11 +17,13 @@ mod answers;
 mod call;
 mod grant;
 mod held;
+mod http;
 mod listing;
 mod methods;
 mod requests;
 mod server;
 mod session;
+mod tools;
 mod wire;
 
 use std::ffi::OsString;
@@ -38,7 +41,9 @@ use tracing::{debug, warn};
 
 use crate::gate::Gate;
 pub use grant::GrantSource;
-use session::Session;
+use held::HeldCalls;
+pub use http::{DoorError, McpDoor, Proxied};
+use session::{Session, Terms, ToClient};
 
 /// So many lines wait for a reader at most; then whoever writes them waits.
 const QUEUE: usize = 8;
@@ -90,8 +95,7 @@ impl Wrapped {
         ),
         stop: CancellationToken,
     ) -> Result<u8, McpError> {
-        let is_part = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-        if self.name.is_empty() || self.name.len() > NAME_BYTES_MAX || !self.name.chars().all(is_part) {
+        if !is_name(&self.name) {
             return Err(McpError::Name(self.name));
         }
         let cant_start = |source| McpError::Start {
@@ -105,8 +109,15 @@ impl Wrapped {
         let (to_client, for_client) = mpsc::channel(QUEUE);
         let (to_server, for_server) = mpsc::channel(QUEUE);
         let tag = format!("mcp-{:032x}", u128::from_be_bytes(random_bytes()));
-        let settings = (self.name, self.grant, self.patience);
-        let session = Arc::new(Session::new(gate, settings, (to_client, to_server), &tag));
+        let terms = Terms {
+            gate,
+            name: self.name,
+            grant: self.grant,
+            patience: self.patience,
+            definitions: Arc::default(),
+            held: Arc::new(HeldCalls::new(&tag)),
+        };
+        let session = Arc::new(Session::new(terms, (to_client, to_server), &tag));
         let (last_to_server, last_to_client) = (CancellationToken::new(), CancellationToken::new());
         let writes = tokio::spawn(write_all(for_client, writer, last_to_client.clone()));
         tokio::spawn(write_all(for_server, stdin, last_to_server.clone()));
@@ -136,6 +147,12 @@ impl Wrapped {
     }
 }
 
+/// Whether a catalog may be called so.
+fn is_name(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(is_part)
+}
+
 /// The client says nothing more: calls under way are answered, within a bound, and what waits for people goes on without it.
 async fn last_calls(session: &Session, stop: &CancellationToken) {
     session.leaving.cancel();
@@ -148,7 +165,7 @@ async fn last_calls(session: &Session, stop: &CancellationToken) {
 
 /// Writes what is queued, in order, until nothing more will come; then closes.
 async fn write_all(
-    mut queue: mpsc::Receiver<String>,
+    mut queue: mpsc::Receiver<impl Into<String>>,
     mut writer: impl AsyncWrite + Unpin,
     last: CancellationToken,
 ) {
@@ -159,11 +176,18 @@ async fn write_all(
             () = last.cancelled() => None,
         };
         let Some(line) = line else { break };
-        if let Err(error) = wire::write_line(&mut writer, line).await {
+        if let Err(error) = wire::write_line(&mut writer, line.into()).await {
             debug!(%error, "nobody reads any more");
             break;
         }
     }
     // Its reader is told that this was all.
     drop(writer.shutdown().await);
+}
+
+impl From<ToClient> for String {
+    /// On one line there is one client, and all of it is read in order.
+    fn from(told: ToClient) -> Self {
+        told.line
+    }
 }

@@ -1,6 +1,7 @@
 // A client of the official TypeScript SDK, which starts its server as every MCP client does, and does what lines of JSON tell it.
 //
 //   node client.mjs <directory of node_modules> <command> [argument …]
+//   node client.mjs <directory of node_modules> <URL>                        a server over Streamable HTTP
 //
 // {"do":"list"}                                        the tools
 // {"do":"call","name":…,"arguments":{…},"within":ms}   calls one; hears of its progress
@@ -18,10 +19,15 @@ const sdk = join(resolve(installed), 'node_modules/@modelcontextprotocol/sdk/dis
 const load = (path) => import(pathToFileURL(join(sdk, path)));
 const { Client } = await load('client/index.js');
 const { StdioClientTransport } = await load('client/stdio.js');
+const { StreamableHTTPClientTransport } = await load('client/streamableHttp.js');
 const types = await load('types.js');
 
 const client = new Client({ name: 'checkrein-tests', version: '1' });
-await client.connect(new StdioClientTransport({ command, args, env: process.env, stderr: 'inherit' }));
+await client.connect(
+  command.startsWith('http')
+    ? new StreamableHTTPClientTransport(new URL(command))
+    : new StdioClientTransport({ command, args, env: process.env, stderr: 'inherit' }),
+);
 
 const say = (value) => console.log(JSON.stringify(value));
 

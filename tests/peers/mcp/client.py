@@ -1,6 +1,7 @@
 """A client of the official Python SDK, which starts its server as every MCP client does, and does what lines of JSON tell it.
 
     python3 client.py <directory of packages> <command> [argument ...]
+    python3 client.py <directory of packages> <URL>                        a server over Streamable HTTP
 
 The lines are those of client.mjs, answered one after the other.
 """
@@ -14,6 +15,7 @@ sys.path.insert(0, sys.argv[1])
 
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
 
 
 def say(value):
@@ -28,10 +30,15 @@ async def obey(session, line):
     raise ValueError(f"nobody knows how to {line['do']}")
 
 
+def reach(command, args):
+    if command.startswith("http"):
+        return streamable_http_client(command)
+    return stdio_client(StdioServerParameters(command=command, args=args, env=dict(os.environ)))
+
+
 async def main():
     command, *args = sys.argv[2:]
-    server = StdioServerParameters(command=command, args=args, env=dict(os.environ))
-    async with stdio_client(server) as (read, write), ClientSession(read, write) as session:
+    async with reach(command, args) as (read, write), ClientSession(read, write) as session:
         await session.initialize()
         say({"server": "ready"})
         number = 0

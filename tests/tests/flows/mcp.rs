@@ -3,6 +3,7 @@
 
 mod approved;
 mod hostile;
+mod http;
 mod skeleton;
 
 use std::collections::BTreeMap;

@@ -115,8 +115,8 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
         Some(name) => Some(session.definition(name).await.unwrap_or_default()),
         None => None,
     };
-    let presented = session.grant.now().await;
-    let offer = session.gate.offer(&presented.grant);
+    let presented = under_way.presented().await;
+    let offer = session.terms.gate.offer(&presented.grant);
     let is_unoffered = offer
         .as_ref()
         .is_some_and(|offer| offer.definition(&call.tool).is_none());
@@ -127,7 +127,7 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
         let nothing = answers::result(&under_way.id, &format!(r#"{{"{list}":[]}}"#));
         return under_way.answer(nothing).await;
     }
-    let known = sameness.and_then(|sameness| session.held.enter(&sameness));
+    let known = sameness.and_then(|sameness| session.terms.held.enter(&sameness));
     let mut request = Request::new(presented.grant, &*call.tool, call.arguments.as_bytes());
     if let Some(definition) = definition {
         request = request.definition(definition);
@@ -143,7 +143,7 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
     };
     decide(&under_way, asking, known.as_ref(), line).await;
     if let Some(known) = known {
-        session.held.leave(known);
+        session.terms.held.leave(known);
     }
 }
 
@@ -170,7 +170,7 @@ async fn decide(under_way: &UnderWay, asking: Asking, known: Option<&Arc<HeldCal
         return follow(under_way, &call, follower).await;
     }
     let decided = tokio::select! {
-        decided = session.gate.authorize(asking.request.clone()) => decided,
+        decided = session.terms.gate.authorize(asking.request.clone()) => decided,
         () = under_way.cancelled.cancelled() => return,
     };
     let instead = match (decided, known) {
@@ -178,7 +178,7 @@ async fn decide(under_way: &UnderWay, asking: Asking, known: Option<&Arc<HeldCal
         (Ok(Answer::Deny(denied)), known) => {
             if let Some(known) = known {
                 // Whatever it waited for is over.
-                session.held.taken(known);
+                session.terms.held.taken(known);
             }
             Instead::denied(&denied, asking.note.as_deref())
         }
@@ -243,7 +243,7 @@ async fn make(under_way: &UnderWay, permit: Permit, asking: &Asking, line: Strin
 /// Waits with others for people and what comes after, and answers.
 async fn follow(under_way: &UnderWay, call: &Call, mut follower: Follower) {
     let session = &under_way.session;
-    let until = Instant::now() + session.patience;
+    let until = Instant::now() + session.terms.patience;
     let mut progress = interval(PROGRESS_EVERY);
     progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut step = 0;
@@ -253,8 +253,8 @@ async fn follow(under_way: &UnderWay, call: &Call, mut follower: Follower) {
             _ => None,
         };
         if let Some(told) = told {
-            if !under_way.cancelled.is_cancelled() {
-                session.held.taken(&follower.call);
+            if under_way.is_waited_for() {
+                session.terms.held.taken(&follower.call);
                 under_way.answer(told.answer(&under_way.id, call.shape)).await;
             }
             return;
@@ -264,6 +264,8 @@ async fn follow(under_way: &UnderWay, call: &Call, mut follower: Follower) {
             biased;
             _ = follower.changes.changed() => {}
             () = under_way.cancelled.cancelled() => return,
+            // Whoever asks next gets what comes of it.
+            () = under_way.brought.left.cancelled() => return,
             () = patience(session, until), if waits.is_some() => {
                 if let Some(held) = follower.still_waits() {
                     let pending = Instead::pending(&held).answer(&under_way.id, call.shape);
@@ -273,7 +275,9 @@ async fn follow(under_way: &UnderWay, call: &Call, mut follower: Follower) {
             _ = progress.tick() => {
                 if let (Some(token), Some(held)) = (&call.token, &waits) {
                     step += 1;
-                    session.tell_client(answers::waits(token, step, held)).await;
+                    session
+                        .tell_client(Some(&under_way.id), answers::waits(token, step, held))
+                        .await;
                 }
             }
         }
@@ -293,7 +297,7 @@ async fn look_after(session: Arc<Session>, known: Arc<HeldCall>, asking: Asking)
     let request = asking.request.clone().wait(WAIT_MAX);
     let told = loop {
         let asked = async {
-            let answer = session.gate.authorize(request.clone()).await;
+            let answer = session.terms.gate.authorize(request.clone()).await;
             if let Ok(Answer::Hold(held)) = &answer {
                 known.goes_on(Stage::Waiting(held.clone()));
                 sleep(ASK_AGAIN).await;

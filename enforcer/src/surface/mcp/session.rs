@@ -22,12 +22,13 @@ use tracing::{debug, info, warn};
 
 use super::answers::{self, INTERNAL, INVALID_REQUEST, NOT_JSON, UNKNOWN_METHOD};
 use super::call::{self, Call};
-use super::grant::GrantSource;
+use super::grant::{GrantSource, Presented};
 use super::held::HeldCalls;
-use super::listing::{Definitions, Page};
+use super::listing::Definitions;
 use super::methods::{self, ClientMethod};
 use super::requests::{GivenUp, Goes, NotBegun, REQUESTS_MAX, Requests};
-use super::wire::{Answered, Id, InvalidMessage, LINE_BYTES_MAX, Line, Lines, Members, Message, shown};
+use super::tools::{self, page};
+use super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Lines, Members, Message, shown};
 use crate::gate::Gate;
 
 /// A server that does not list its tools in this time does not list them.
@@ -35,17 +36,24 @@ const LISTING_MAX: Duration = Duration::from_secs(10);
 /// Nor one that lists them on more pages.
 const PAGES_MAX: usize = 64;
 
-/// One client, one server, and the gate between them.
-#[derive(Debug)]
-pub(super) struct Session {
+/// What sessions of one caller with one server share.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
     pub(super) gate: Gate,
     /// The catalog's name of the server.
     pub(super) name: String,
+    /// What calls are presented with that bring no grant of their own.
     pub(super) grant: GrantSource,
     /// How long a call waits for people before its client is told that it waits.
     pub(super) patience: Duration,
-    pub(super) definitions: Definitions,
-    pub(super) held: HeldCalls,
+    pub(super) definitions: Arc<Definitions>,
+    pub(super) held: Arc<HeldCalls>,
+}
+
+/// One client, one server, and the gate between them.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) terms: Terms,
     pub(super) requests: Requests,
     /// Whatever is looked after here.
     pub(super) tasks: TaskTracker,
@@ -53,8 +61,27 @@ pub(super) struct Session {
     pub(super) leaving: CancellationToken,
     /// The client has gone: nobody waits for anything.
     pub(super) gone: CancellationToken,
-    client: mpsc::Sender<String>,
+    client: mpsc::Sender<ToClient>,
     server: mpsc::Sender<String>,
+}
+
+/// A line for the client.
+#[derive(Debug)]
+pub(super) struct ToClient {
+    pub(super) line: String,
+    /// The request of the client's that it belongs to; none: to none, or nobody knows.
+    pub(super) about: Option<Id>,
+    /// It is the answer to that request.
+    pub(super) answers: bool,
+}
+
+/// What a line of the client came with.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Brought {
+    /// A grant for this line alone.
+    pub(super) grant: Option<Arc<str>>,
+    /// Nobody is there any more to read an answer.
+    pub(super) left: CancellationToken,
 }
 
 /// A request of the client that somebody here looks after. Ends with whoever does.
@@ -63,6 +90,7 @@ pub(super) struct UnderWay {
     pub(super) session: Arc<Session>,
     pub(super) id: Id,
     pub(super) cancelled: CancellationToken,
+    pub(super) brought: Brought,
 }
 
 impl Drop for UnderWay {
@@ -75,25 +103,36 @@ impl UnderWay {
     /// Answers, unless nobody waits for it any more.
     pub(super) async fn answer(&self, line: String) {
         if !self.cancelled.is_cancelled() {
-            self.session.tell_client(line).await;
+            self.session.answer_client(&self.id, line).await;
         }
+    }
+
+    /// What the call is presented with.
+    pub(super) async fn presented(&self) -> Presented {
+        match &self.brought.grant {
+            Some(grant) => Presented {
+                grant: grant.as_ref().to_owned(),
+                note: None,
+            },
+            None => self.session.terms.grant.now().await,
+        }
+    }
+
+    /// Whether somebody waits for the answer.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.cancelled.is_cancelled() && !self.brought.left.is_cancelled()
     }
 }
 
 impl Session {
+    /// `tag` begins the ids of what is asked of the server here, and must not be guessed.
     pub(super) fn new(
-        gate: Gate,
-        (name, grant, patience): (String, GrantSource, Duration),
-        (client, server): (mpsc::Sender<String>, mpsc::Sender<String>),
+        terms: Terms,
+        (client, server): (mpsc::Sender<ToClient>, mpsc::Sender<String>),
         tag: &str,
     ) -> Self {
         Self {
-            gate,
-            name,
-            grant,
-            patience,
-            definitions: Definitions::default(),
-            held: HeldCalls::new(tag),
+            terms,
             requests: Requests::new(tag),
             tasks: TaskTracker::new(),
             leaving: CancellationToken::new(),
@@ -108,7 +147,7 @@ impl Session {
         let mut lines = Lines::new(reader);
         loop {
             match lines.next().await {
-                Ok(Some(line)) => self.client_said(line).await,
+                Ok(Some(line)) => self.client_said(line, Brought::default()).await,
                 Ok(None) => return,
                 Err(error) => {
                     warn!(%error, "the client can't be read any more");
@@ -123,7 +162,7 @@ impl Session {
         let mut lines = Lines::new(reader);
         loop {
             match lines.next().await {
-                Ok(Some(line)) => self.server_said(line).await,
+                Ok(Some(line)) => self.server_said(line, None).await,
                 Ok(None) => break,
                 Err(error) => {
                     warn!(%error, "the server can't be read any more");
@@ -131,14 +170,34 @@ impl Session {
                 }
             }
         }
+        self.lose_server().await;
+    }
+
+    /// The server answers nothing any more.
+    pub(super) async fn lose_server(&self) {
         for id in self.requests.lose() {
             let lost = answers::error(Some(&id), INTERNAL, "the server ended before it answered", None);
-            self.tell_client(lost).await;
+            self.answer_client(&id, lost).await;
         }
     }
 
-    pub(super) async fn tell_client(&self, line: String) {
+    /// Tells the client something that belongs to one of its requests, or to none.
+    pub(super) async fn tell_client(&self, about: Option<&Id>, line: String) {
+        let line = ToClient {
+            line,
+            about: about.cloned(),
+            answers: false,
+        };
         // Nobody is there to be told if it fails.
+        drop(self.client.send(line).await);
+    }
+
+    async fn answer_client(&self, id: &Id, line: String) {
+        let line = ToClient {
+            line,
+            about: Some(id.clone()),
+            answers: true,
+        };
         drop(self.client.send(line).await);
     }
 
@@ -158,28 +217,30 @@ impl Session {
 
     /// Has the server define this tool; none: it does not.
     pub(super) async fn definition(&self, name: &str) -> Option<checkrein_shared::action::Sha256> {
-        if let Some(known) = self.definitions.of(name) {
+        let definitions = &self.terms.definitions;
+        if let Some(known) = definitions.of(name) {
             return Some(known);
         }
-        let _asking = self.definitions.asking.lock().await;
-        if let Some(known) = self.definitions.of(name) {
+        let _asking = definitions.asking.lock().await;
+        if let Some(known) = definitions.of(name) {
             return Some(known);
         }
         let mut params = "{}".to_owned();
         for _ in 0..PAGES_MAX {
-            let asked_at = self.definitions.changes();
+            let asked_at = definitions.changes();
             let line = self.ask_server("tools/list", &params).await?;
             let page = page(&line)?;
-            self.definitions.note(asked_at, &page);
+            definitions.note(asked_at, &page);
             match page.next {
                 Some(next) => params = format!(r#"{{"cursor":{}}}"#, next.get()),
                 None => break,
             }
         }
-        self.definitions.of(name)
+        definitions.of(name)
     }
 
-    async fn client_said(self: &Arc<Self>, line: Line) {
+    /// Takes a line of the client.
+    pub(super) async fn client_said(self: &Arc<Self>, line: Line, brought: Brought) {
         let line = match line {
             Line::Text(line) => line,
             Line::TooLong { .. } => {
@@ -193,9 +254,9 @@ impl Session {
                 let asked = (id, shown(&method), methods::of_client(&method));
                 let call = match asked.2 {
                     None | Some(ClientMethod::Passes | ClientMethod::ListsTools) => None,
-                    Some(known) => Some(Call::read(&self.name, &method, known, params)),
+                    Some(known) => Some(Call::read(&self.terms.name, &method, known, params)),
                 };
-                self.client_asked(asked, call, line).await;
+                self.client_asked(asked, call, (line, brought)).await;
             }
             Ok(Message::Notification { method, params }) => {
                 let gives_up = (method == "notifications/cancelled").then(|| request_id(params));
@@ -236,7 +297,7 @@ impl Session {
         self: &Arc<Self>,
         (id, method, known): (Id, String, Option<ClientMethod>),
         call: Option<Result<Call, answers::Instead>>,
-        line: String,
+        (line, brought): (String, Brought),
     ) {
         let begun = match known {
             None if self.requests.is_free(&id) => {
@@ -266,9 +327,10 @@ impl Session {
             session: Arc::clone(self),
             id,
             cancelled,
+            brought,
         };
         match call {
-            None => drop(self.tasks.spawn(list_tools(under_way, line))),
+            None => drop(self.tasks.spawn(tools::list(under_way, line))),
             Some(Ok(call)) => drop(self.tasks.spawn(call::answer(under_way, call, line))),
             Some(Err(instead)) => {
                 let refused = instead.answer(&under_way.id, answers::Shape::Plain);
@@ -277,7 +339,8 @@ impl Session {
         }
     }
 
-    async fn server_said(&self, line: Line) {
+    /// Takes a line of the server, which it said on the way to an answer, or by itself.
+    pub(super) async fn server_said(&self, line: Line, about: Option<&Id>) {
         let line = match line {
             Line::Text(line) => line,
             Line::TooLong { head, tail } => return self.server_said_too_much(&head, &tail).await,
@@ -285,15 +348,15 @@ impl Session {
         };
         match Message::parse(&line) {
             Ok(Message::Response { id, .. }) => match self.requests.answered(&id) {
-                Goes::ToClient => self.tell_client(line).await,
+                Goes::ToClient => self.answer_client(&id, line).await,
                 // Whoever asked may have gone.
                 Goes::Here(reply) => drop(reply.send(line)),
                 Goes::Nowhere => info!(%id, "the server answered what nobody waits for; dropped"),
             },
-            Ok(Message::Request { id, method, .. }) => self.server_asked(id, &method, line).await,
+            Ok(Message::Request { id, method, .. }) => self.server_asked(id, &method, (line, about)).await,
             Ok(Message::Notification { method, params }) => {
                 if method == "notifications/tools/list_changed" {
-                    self.definitions.forget();
+                    self.terms.definitions.forget();
                 }
                 if method == "notifications/cancelled"
                     && let Some(id) = request_id(params)
@@ -301,7 +364,7 @@ impl Session {
                     self.requests.server_has(&id);
                 }
                 if methods::server_may_notify(&method) {
-                    self.tell_client(line).await;
+                    self.tell_client(about, line).await;
                 } else {
                     info!(
                         method = shown(&method),
@@ -313,10 +376,10 @@ impl Session {
         }
     }
 
-    async fn server_asked(&self, id: Id, method: &str, line: String) {
+    async fn server_asked(&self, id: Id, method: &str, (line, about): (String, Option<&Id>)) {
         let refused = if methods::server_may_ask(method) {
             match self.requests.server_asks(&id) {
-                Ok(()) => return self.tell_client(line).await,
+                Ok(()) => return self.tell_client(about, line).await,
                 Err(NotBegun::InUse) => {
                     return warn!(%id, "the server asked under an id that is in use; dropped");
                 }
@@ -339,8 +402,26 @@ impl Session {
         let Some(id) = id else { return };
         let words = format!("the server's answer has more than {LINE_BYTES_MAX} bytes");
         let told = answers::error(Some(&id), INTERNAL, &words, None);
-        match self.requests.answered(&id) {
-            Goes::ToClient => self.tell_client(told).await,
+        self.server_failed(&id, told).await;
+    }
+
+    /// The server will not answer, and may have done what it was asked.
+    pub(super) async fn server_broke_off(&self, id: &Id, words: &str) {
+        match self.requests.answered(id) {
+            Goes::ToClient => {
+                let told = answers::error(Some(id), INTERNAL, words, None);
+                self.answer_client(id, told).await;
+            }
+            // Whoever made a call is told by this that nobody knows how it ended.
+            Goes::Here(reply) => drop(reply),
+            Goes::Nowhere => {}
+        }
+    }
+
+    /// Whoever waits for the server's answer gets this instead.
+    pub(super) async fn server_failed(&self, id: &Id, told: String) {
+        match self.requests.answered(id) {
+            Goes::ToClient => self.answer_client(id, told).await,
             Goes::Here(reply) => drop(reply.send(told)),
             Goes::Nowhere => {}
         }
@@ -348,74 +429,16 @@ impl Session {
 
     async fn refuse(&self, id: Option<&Id>, code: i64, words: &str) {
         info!(code, words, "a line of the client is refused");
-        self.tell_client(answers::error(id, code, words, None)).await;
-    }
-}
-
-/// Asks the server for a page of its tools, and gives what the task may use.
-async fn list_tools(under_way: UnderWay, line: String) {
-    let session = &under_way.session;
-    let asked_at = session.definitions.changes();
-    let reply = session.requests.reply(&under_way.id);
-    session.tell_server(line).await;
-    let reply = tokio::select! {
-        reply = reply => reply,
-        () = under_way.cancelled.cancelled() => {
-            return session.tell_server(answers::cancelled(&under_way.id)).await;
+        let refused = answers::error(id, code, words, None);
+        match id {
+            Some(id) => self.answer_client(id, refused).await,
+            None => self.tell_client(None, refused).await,
         }
-    };
-    let Ok(reply) = reply else {
-        let words = "the server ended before it answered";
-        let lost = answers::error(Some(&under_way.id), INTERNAL, words, None);
-        return under_way.answer(lost).await;
-    };
-    let shown = match Message::parse(&reply) {
-        Ok(Message::Response {
-            answer: Answered::Error(_),
-            ..
-        }) => reply,
-        _ => {
-            if let Some(page) = page(&reply) {
-                session.definitions.note(asked_at, &page);
-                let grant = session.grant.now().await.grant;
-                offered(session, &grant, &reply, &page)
-            } else {
-                let words = "the server's list of tools can't be read in one way";
-                answers::error(Some(&under_way.id), INTERNAL, words, None)
-            }
-        }
-    };
-    under_way.answer(shown).await;
-}
-
-/// A page of tools, as far as the task may use them as they are defined now.
-fn offered(session: &Session, grant: &str, line: &str, page: &Page<'_>) -> String {
-    let offer = session.gate.offer(grant);
-    page.only(line, |tool| {
-        let id = format!("{}/{}", session.name, tool.name);
-        let accepted = offer.as_ref().and_then(|offer| offer.definition(&id));
-        if accepted.is_some_and(|accepted| accepted != tool.sha256) {
-            warn!(
-                tool = id,
-                "the server defines it otherwise than the catalog accepted; it is not shown"
-            );
-        }
-        accepted == Some(tool.sha256)
-    })
-}
-
-fn page(line: &str) -> Option<Page<'_>> {
-    match Message::parse(line).ok()? {
-        Message::Response {
-            answer: Answered::Result(result),
-            ..
-        } => Page::parse(result.get()).ok(),
-        _ => None,
     }
 }
 
 /// Which request a cancellation is about.
-fn request_id(params: Option<&RawValue>) -> Option<Id> {
+pub(super) fn request_id(params: Option<&RawValue>) -> Option<Id> {
     let params = Members::parse(params?.get()).ok()?;
     Id::parse(params.get("requestId")?.get())
 }

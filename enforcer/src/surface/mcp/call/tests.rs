@@ -16,8 +16,8 @@ use super::*;
 use crate::control_plane::Consumption;
 use crate::fixture::Bench;
 use crate::hold::View;
-use crate::surface::mcp::grant::GrantSource;
-use crate::surface::mcp::write_all;
+use crate::surface::mcp::held::HeldCalls;
+use crate::surface::mcp::{grant::GrantSource, session::Terms, write_all};
 
 const PIPE: usize = 1 << 20;
 /// As the bench's catalog has them, and one that it does not know.
@@ -79,9 +79,15 @@ impl Scene {
         let (server, server_side) = duplex(PIPE);
         let (to_client, for_client) = mpsc::channel(8);
         let (to_server, for_server) = mpsc::channel(8);
-        let settings = ("bank".to_owned(), grant, patience);
-        let session = Session::new(bench.gate.clone(), settings, (to_client, to_server), "tag");
-        let session = Arc::new(session);
+        let terms = Terms {
+            gate: bench.gate.clone(),
+            name: "bank".to_owned(),
+            grant,
+            patience,
+            definitions: Arc::default(),
+            held: Arc::new(HeldCalls::new("tag")),
+        };
+        let session = Arc::new(Session::new(terms, (to_client, to_server), "tag"));
         let (client_reads, client_writes) = split(client_side);
         let (server_reads, server_writes) = split(server_side);
         tokio::spawn(write_all(for_client, client_writes, CancellationToken::new()));

@@ -1,0 +1,336 @@
+//! MCP over Streamable HTTP: a door before a server, and whatever is wanted of it is decided.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `door` | who comes in |
+//! | `post`, `streams`, `events` | a message in; answers out, as JSON or events |
+//! | `sessions` | what clients have opened |
+//! | `stateless` | requests that need no session |
+//! | `upstream` | the server behind |
+//!
+//! **Invariant**: it only carries. What a message says is heard by a session, as over stdio, and decided by the gate.
+
+mod door;
+mod events;
+mod post;
+mod sessions;
+mod streams;
+mod upstream;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{ALLOW, HeaderMap, HeaderValue};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use checkrein_http::InvalidCa;
+use checkrein_shared::identity::SpiffeId;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tracing::error;
+
+use super::grant::GrantSource;
+use super::held::HeldCalls;
+use super::session::{Brought, Terms};
+use super::wire::{Line, Message};
+use crate::config::Config;
+use crate::enforcer::Enforcer;
+use crate::gate::Gate;
+use crate::surface::{SurfaceError, Surfaces};
+use door::{Door, Known};
+use sessions::{Open, Sessions};
+use upstream::{Place, REVISION, SESSION};
+
+/// Where the secret of the address is kept, so that the address stays the same.
+const SECRET: &str = "mcp-address";
+/// Revisions in which a session is begun by a handshake.
+const HANDSHAKES: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+
+/// An MCP server over HTTP, and how what is wanted of it is decided.
+#[derive(Debug, Clone)]
+pub struct Proxied {
+    /// What the catalog calls the server.
+    pub name: String,
+    /// Where it is.
+    pub upstream: String,
+    /// The CA of its certificate, PEM; absent: those of this machine.
+    pub upstream_ca: Option<PathBuf>,
+    /// What we show it ourselves, a header a line.
+    pub upstream_headers: Option<PathBuf>,
+    /// Where clients come in.
+    pub listen: SocketAddr,
+    /// What calls are presented with that bring no grant of their own.
+    pub grant: GrantSource,
+    /// How long a call waits for people before its client is told that it waits.
+    pub patience: Duration,
+}
+
+/// A door that is open.
+#[derive(Debug)]
+pub struct McpDoor {
+    surfaces: Surfaces,
+    front: Arc<Front>,
+    /// Where clients find it.
+    pub url: String,
+}
+
+/// A door that can't be opened.
+#[derive(Debug, Error)]
+pub enum DoorError {
+    /// No catalog has such a name.
+    #[error("`{0}` can't be the name of a catalog; use letters, digits, `_` and `-`")]
+    Name(String),
+    /// Not where a server is.
+    #[error("`{0}` is no http or https URL of a server, without user and fragment")]
+    Upstream(String),
+    /// Its certificate can't be verified.
+    #[error("the CA to verify the server by can't be used")]
+    Ca(#[from] InvalidCa),
+    /// What to show it can't be read.
+    #[error("`{}` holds no headers: expected a line `Name: value` for each", .0.display())]
+    Headers(PathBuf),
+    /// Nobody is named.
+    #[error(
+        "nobody says which agent comes in on this machine: name it under `[in_process]`; `checkrein fleet add NAME --in-process AGENT` writes such a config"
+    )]
+    Nobody,
+    /// The secret of the address can't be kept.
+    #[error("can't keep the secret of the address in `{}`", path.display())]
+    Secret {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It can't be listened on.
+    #[error(transparent)]
+    Surface(#[from] SurfaceError),
+}
+
+/// What every request needs.
+#[derive(Debug)]
+struct Front {
+    door: Door,
+    gate: Gate,
+    name: String,
+    grant: GrantSource,
+    patience: Duration,
+    place: Place,
+    sessions: Sessions,
+}
+
+impl Proxied {
+    /// Opens the door.
+    pub async fn open(self, enforcer: &Enforcer, config: &Config) -> Result<McpDoor, DoorError> {
+        if !super::is_name(&self.name) {
+            return Err(DoorError::Name(self.name));
+        }
+        let uri = server(&self.upstream).ok_or_else(|| DoorError::Upstream(self.upstream.clone()))?;
+        let headers = self.upstream_headers.as_deref().map(headers).transpose()?;
+        let place = Place::new(uri, self.upstream_ca.as_deref(), headers.unwrap_or_default())?;
+        let is_local = self.listen.ip().is_loopback();
+        let door = if is_local {
+            let agent = config.in_process.as_ref().ok_or(DoorError::Nobody)?.agent.clone();
+            let path = format!("/{}/mcp", kept_secret(&config.directory)?).into();
+            Door::Secret { path, agent }
+        } else {
+            Door::Certificate { path: "/mcp".into() }
+        };
+        let path = door.path().to_owned();
+        let front = Arc::new(Front {
+            door,
+            gate: enforcer.gate(),
+            name: self.name,
+            grant: self.grant,
+            patience: self.patience,
+            place,
+            sessions: Sessions::default(),
+        });
+        let mut routes = Routes::default();
+        *routes.axum_router_mut() = Router::new().fallback(asked).with_state(Arc::clone(&front));
+        let mut surfaces = Surfaces::none();
+        let identity = (!is_local).then(|| enforcer.identity().clone());
+        let address = surfaces.serve_http(self.listen, routes, identity).await?;
+        let scheme = if is_local { "http" } else { "https" };
+        Ok(McpDoor {
+            surfaces,
+            front,
+            url: format!("{scheme}://{address}{path}"),
+        })
+    }
+}
+
+impl McpDoor {
+    /// Serves until it is told to stop; then calls under way may finish, within a bound.
+    pub async fn serve(self, stop: CancellationToken) {
+        stop.cancelled().await;
+        self.front.sessions.end_all();
+        self.surfaces.close().await;
+    }
+}
+
+/// Whatever is asked for.
+async fn asked(State(front): State<Arc<Front>>, request: Request) -> Response {
+    let known = match front.door.known(&request) {
+        Ok(known) => known,
+        Err(refusal) => return *refusal,
+    };
+    let (head, body) = request.into_parts();
+    let session = post::text(&head.headers, &SESSION);
+    match head.method {
+        Method::POST => match post::message(&head.headers, body).await {
+            Ok(line) => front.hear(known, &head.headers, line).await,
+            Err(refusal) => refusal,
+        },
+        Method::GET => match front.sessions.of(session, &known.caller.agent) {
+            Some(open) => post::stand(open),
+            None => unknown_session(session),
+        },
+        Method::DELETE if front.sessions.end(session, &known.caller.agent) => StatusCode::OK.into_response(),
+        Method::DELETE => unknown_session(session),
+        _ => (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, POST, DELETE")]).into_response(),
+    }
+}
+
+/// Whoever has none begins one; whoever names one that is not theirs has none.
+fn unknown_session(id: &str) -> Response {
+    if id.is_empty() {
+        let words = "name your session in `Mcp-Session-Id`; `initialize` begins one";
+        return (StatusCode::BAD_REQUEST, words).into_response();
+    }
+    (StatusCode::NOT_FOUND, "there is no such session; begin another").into_response()
+}
+
+impl Front {
+    async fn hear(&self, known: Known, headers: &HeaderMap, line: String) -> Response {
+        let message = match Message::parse(&line) {
+            Ok(message) => message,
+            Err(error) => return post::no_message(&error),
+        };
+        let revision = post::text(headers, &REVISION);
+        if !revision.is_empty() && !HANDSHAKES.contains(&revision) {
+            let words = format!("`MCP-Protocol-Version` is none of {}", HANDSHAKES.join(", "));
+            return (StatusCode::BAD_REQUEST, words).into_response();
+        }
+        if let Message::Request { id, method, .. } = &message
+            && method == "initialize"
+        {
+            let id = id.clone();
+            return self.begin(known, id, line).await;
+        }
+        let session = post::text(headers, &SESSION);
+        let Some(open) = self.sessions.of(session, &known.caller.agent) else {
+            return unknown_session(session);
+        };
+        if let Message::Request { id, .. } = &message {
+            let id = id.clone();
+            return post::ask(open, id, line, known.grant, false).await;
+        }
+        let cancelled = post::cancelled(&message);
+        open.session
+            .client_said(Line::Text(line), Brought::default())
+            .await;
+        if let Some(id) = cancelled {
+            open.streams.close(&id);
+        }
+        StatusCode::ACCEPTED.into_response()
+    }
+
+    /// Begins a session.
+    async fn begin(&self, known: Known, id: super::wire::Id, line: String) -> Response {
+        let agent = known.caller.agent.clone();
+        let terms = self.terms(&known);
+        let open = Open::new(agent, terms, self.place.clone(), HeaderMap::new(), false);
+        let begun = Arc::clone(&open);
+        if let Err(open) = self.sessions.add(open) {
+            open.end();
+            return post::full(&id);
+        }
+        let agent: SpiffeId = known.caller.agent;
+        let mut response = post::ask(Arc::clone(&begun), id, line, known.grant, false).await;
+        match HeaderValue::from_str(&begun.id) {
+            Ok(session) => drop(response.headers_mut().insert(SESSION, session)),
+            Err(error) => {
+                error!(%error, "a session can't be named");
+                self.sessions.end(&begun.id, &agent);
+            }
+        }
+        response
+    }
+
+    fn terms(&self, known: &Known) -> Terms {
+        Terms {
+            gate: self.gate.for_caller(known.caller.clone()),
+            name: self.name.clone(),
+            grant: self.grant.clone(),
+            patience: self.patience,
+            definitions: Arc::default(),
+            held: Arc::new(HeldCalls::new(&format!("mcp-{}", sessions::secret()))),
+        }
+    }
+}
+
+/// A URL where a server may be.
+fn server(url: &str) -> Option<Uri> {
+    let uri: Uri = url.parse().ok()?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let is_whole = !url.contains('#') && !uri.authority()?.as_str().contains('@');
+    (is_web && is_whole).then_some(uri)
+}
+
+/// What a file says to show the server.
+fn headers(path: &Path) -> Result<HeaderMap, DoorError> {
+    let wrong = || DoorError::Headers(path.to_owned());
+    let text = fs::read_to_string(path).map_err(|_| wrong())?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines
+        .map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let mut value = HeaderValue::from_str(value.trim()).ok()?;
+            value.set_sensitive(true);
+            Some((name.trim().parse::<axum::http::HeaderName>().ok()?, value))
+        })
+        .collect::<Option<HeaderMap>>()
+        .ok_or_else(wrong)
+}
+
+/// The secret of the address: the one that was made before, or a new one.
+fn kept_secret(directory: &Path) -> Result<String, DoorError> {
+    let path = directory.join(SECRET);
+    let failed = |source| DoorError::Secret {
+        path: path.clone(),
+        source,
+    };
+    match fs::read_to_string(&path) {
+        Ok(kept) if kept.len() == 64 && kept.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+            return Ok(kept);
+        }
+        Ok(_) => {
+            return Err(failed(io::Error::other(
+                "it is none; remove the file to have another made",
+            )));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let made = sessions::secret();
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path);
+    let written = file.and_then(|mut file| file.write_all(made.as_bytes()));
+    written.map_err(failed)?;
+    Ok(made)
+}
+
+#[cfg(test)]
+mod tests;

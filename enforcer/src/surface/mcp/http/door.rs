@@ -1,0 +1,117 @@
+//! Who comes in, and with which grant: the one place where that is found out.
+//!
+//! **Invariant**: nobody is heard who is not known. On this machine alone, whoever knows the secret in the address is the agent that the
+//! configuration names, which is recorded as asserted; elsewhere it is who the certificate says. What a request shows for this is
+//! told to no server.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use checkrein_shared::action::Sha256;
+use checkrein_shared::identity::{Role, SpiffeId};
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use url::Url;
+
+use crate::gate::Caller;
+
+/// The header that a grant is shown in.
+const GRANT: &str = "checkrein-grant";
+/// A grant may have at most this many bytes: as much as the longest chain that is believed.
+const GRANT_BYTES_MAX: usize = 256 << 10;
+
+/// How a caller is known.
+#[derive(Debug, Clone)]
+pub(super) enum Door {
+    /// By the path that it asks for, on this machine.
+    Secret { path: Arc<str>, agent: SpiffeId },
+    /// By its certificate, which TLS verified.
+    Certificate { path: Arc<str> },
+}
+
+/// Somebody who is known.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) caller: Caller,
+    /// A grant that the request shows.
+    pub(super) grant: Option<Arc<str>>,
+}
+
+impl Door {
+    /// Where clients knock.
+    pub(super) fn path(&self) -> &str {
+        match self {
+            Self::Secret { path, .. } | Self::Certificate { path } => path,
+        }
+    }
+
+    /// Whose request this is, or what to answer.
+    pub(super) fn known(&self, request: &Request) -> Result<Known, Box<Response>> {
+        let refused = |status: StatusCode, words: &str| Box::new((status, words.to_owned()).into_response());
+        let (path, caller) = match self {
+            Self::Secret { path, agent } => {
+                let caller = Caller {
+                    agent: agent.clone(),
+                    asserted: true,
+                };
+                (path, Ok(caller))
+            }
+            Self::Certificate { path } => (path, certified(request)),
+        };
+        // Of their hashes it says nothing how long a comparison takes.
+        if Sha256::of(request.uri().path().as_bytes()) != Sha256::of(path.as_bytes()) {
+            return Err(refused(StatusCode::NOT_FOUND, "there is nothing here"));
+        }
+        if matches!(self, Self::Secret { .. }) && !is_of_this_machine(request.headers()) {
+            let words =
+                "a page of another site may not ask this; `Host` and `Origin` must be of this machine";
+            return Err(refused(StatusCode::FORBIDDEN, words));
+        }
+        let caller = caller.map_err(|words| refused(StatusCode::FORBIDDEN, &words))?;
+        let grant = grant(request.headers()).map_err(|words| refused(StatusCode::BAD_REQUEST, words))?;
+        Ok(Known { caller, grant })
+    }
+}
+
+fn certified(request: &Request) -> Result<Caller, String> {
+    let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
+    let certificates = connection.and_then(TlsConnectInfo::peer_certs);
+    let leaf = certificates.as_ref().and_then(|chain| chain.first());
+    let leaf = leaf.ok_or("no certificate was shown")?;
+    let agent = SpiffeId::from_verified_certificate(leaf).map_err(|error| error.to_string())?;
+    if agent.role() != Some(Role::Agent) {
+        return Err(format!("`{agent}` is no agent; only agents ask the gate"));
+    }
+    Ok(Caller {
+        agent,
+        asserted: false,
+    })
+}
+
+/// Whether a browser, if it was one, asks for a page of this machine; a name that another site made point here is not of it.
+fn is_of_this_machine(headers: &HeaderMap) -> bool {
+    let is_local = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]" | "::1");
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.and_then(|host| Url::parse(&format!("http://{host}/")).ok());
+    let Some(host) = host else { return false };
+    let origin = match headers.get(ORIGIN) {
+        None => return host.host_str().is_some_and(is_local),
+        Some(origin) => origin.to_str().ok().and_then(|origin| Url::parse(origin).ok()),
+    };
+    let is_of = |url: &Url| url.host_str().is_some_and(is_local);
+    is_of(&host) && origin.is_some_and(|origin| is_of(&origin))
+}
+
+fn grant(headers: &HeaderMap) -> Result<Option<Arc<str>>, &'static str> {
+    let mut shown = headers.get_all(GRANT).iter();
+    let Some(grant) = shown.next() else {
+        return Ok(None);
+    };
+    let grant = grant.to_str().map_err(|_| "the grant is no text")?.trim();
+    if shown.next().is_some() || grant.is_empty() || grant.len() > GRANT_BYTES_MAX {
+        return Err("show one grant, in one header `Checkrein-Grant`");
+    }
+    Ok(Some(Arc::from(grant)))
+}

@@ -1,0 +1,262 @@
+//! One request of a client over HTTP: a message in, and what is answered out, as JSON or as a stream of events.
+//!
+//! **Invariant**: a message is one or it is refused, before a session hears of it; whoever goes away has not cancelled anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::super::answers::{self, INTERNAL, INVALID_REQUEST, NOT_JSON};
+use super::super::session::Brought;
+use super::super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Message};
+use super::events::{KEEPALIVE, event};
+use super::sessions::Open;
+use super::streams::Told;
+
+/// A message comes in within this.
+const BODY_MAX: Duration = Duration::from_secs(30);
+/// After this a client hears that it is waited for, though nothing was said yet.
+const FIRST_MAX: Duration = Duration::from_secs(2);
+/// And so often from then on.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Somebody who waits for an answer; when it goes, nobody does.
+struct Reader {
+    told: mpsc::Receiver<Told>,
+    open: Arc<Open>,
+    id: Option<Id>,
+    left: CancellationToken,
+    /// Going away is giving up.
+    gives_up: bool,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.told.close();
+        self.left.cancel();
+        let Some(id) = &self.id else { return };
+        self.open.streams.forget(id);
+        if self.gives_up {
+            self.open.session.requests.give_up(id);
+        }
+    }
+}
+
+/// The message that a request brings; the answer, if it brings none.
+pub(super) async fn message(headers: &HeaderMap, body: Body) -> Result<String, Response> {
+    let refused = |status, code, words: &str| refuse(status, None, code, words);
+    let bad = StatusCode::BAD_REQUEST;
+    let kind = text(headers, &CONTENT_TYPE);
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        return Err(refused(
+            bad,
+            INVALID_REQUEST,
+            "`Content-Type` must be application/json",
+        ));
+    }
+    let accepted = text(headers, &ACCEPT).to_ascii_lowercase();
+    let takes = |kind: &str| accepted.contains(kind) || accepted.contains("*/*");
+    if !takes("application/json") || !takes("text/event-stream") {
+        let words = "`Accept` must name application/json and text/event-stream";
+        return Err(refused(StatusCode::NOT_ACCEPTABLE, INVALID_REQUEST, words));
+    }
+    let read = timeout(BODY_MAX, Limited::new(body, LINE_BYTES_MAX).collect()).await;
+    let read = match read {
+        Err(_) => {
+            return Err(refused(
+                StatusCode::REQUEST_TIMEOUT,
+                INVALID_REQUEST,
+                "the message does not come",
+            ));
+        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let words = format!("a message may have at most {LINE_BYTES_MAX} bytes");
+            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, &words));
+        }
+        Ok(Err(_)) => return Err(refused(bad, INVALID_REQUEST, "the message broke off")),
+        Ok(Ok(read)) => read.to_bytes(),
+    };
+    let line =
+        String::from_utf8(read.into()).map_err(|_| refused(bad, NOT_JSON, "the message is not UTF-8"))?;
+    // JSON holds ends of lines only between its parts.
+    Ok(if line.contains(['\n', '\r']) {
+        line.replace(['\n', '\r'], " ")
+    } else {
+        line
+    })
+}
+
+/// What is answered to something that is no message.
+pub(super) fn no_message(error: &InvalidMessage) -> Response {
+    let code = match error {
+        InvalidMessage::Syntax(_) => NOT_JSON,
+        _ => INVALID_REQUEST,
+    };
+    refuse(StatusCode::BAD_REQUEST, None, code, &error.to_string())
+}
+
+/// Has a session hear a request, and answers with what it says to it.
+pub(super) async fn ask(
+    open: Arc<Open>,
+    id: Id,
+    line: String,
+    grant: Option<Arc<str>>,
+    gives_up: bool,
+) -> Response {
+    let Some(told) = open.streams.open(&id) else {
+        let words = format!("the id {id} is in use; a request needs one of its own until it is answered");
+        return refuse(StatusCode::BAD_REQUEST, None, INVALID_REQUEST, &words);
+    };
+    let brought = Brought {
+        grant,
+        left: CancellationToken::new(),
+    };
+    let reader = Reader {
+        told,
+        open: Arc::clone(&open),
+        id: Some(id),
+        left: brought.left.clone(),
+        gives_up,
+    };
+    open.session.client_said(Line::Text(line), brought).await;
+    respond(reader, gives_up).await
+}
+
+/// Lets a client hear what belongs to none of its requests.
+pub(super) fn stand(open: Arc<Open>) -> Response {
+    let Some(told) = open.streams.stand() else {
+        let words = "there is such a stream already";
+        return (StatusCode::CONFLICT, words).into_response();
+    };
+    let listening = Arc::clone(&open);
+    let left = CancellationToken::new();
+    let until = left.clone();
+    tokio::spawn(async move {
+        let session = &listening.session;
+        let heard = async {
+            if let Err(error) = listening.upstream.listen(session).await {
+                tracing::debug!(%error, "the server says nothing by itself");
+            }
+        };
+        tokio::select! {
+            () = heard => {}
+            () = until.cancelled() => {}
+            () = session.gone.cancelled() => {}
+        }
+    });
+    let reader = Reader {
+        told,
+        open,
+        id: None,
+        left,
+        gives_up: false,
+    };
+    events(None, reader)
+}
+
+async fn respond(mut reader: Reader, is_stateless: bool) -> Response {
+    match timeout(FIRST_MAX, reader.told.recv()).await {
+        Ok(Some(first)) if first.answers => {
+            let status = if is_stateless {
+                status(&first.line)
+            } else {
+                StatusCode::OK
+            };
+            (status, [(CONTENT_TYPE, "application/json")], first.line).into_response()
+        }
+        Ok(Some(first)) => events(Some(first), reader),
+        // It was cancelled: there will be no answer.
+        Ok(None) => StatusCode::ACCEPTED.into_response(),
+        Err(_) => events(None, reader),
+    }
+}
+
+/// What an error is in HTTP.
+fn status(line: &str) -> StatusCode {
+    let parsed: Option<serde_json::Value> = serde_json::from_str(line).ok();
+    match parsed.as_ref().and_then(|said| said["error"]["code"].as_i64()) {
+        Some(answers::UNKNOWN_METHOD) => StatusCode::NOT_FOUND,
+        Some(answers::UNKNOWN_REVISION | answers::HEADER_MISMATCH) => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
+}
+
+fn events(first: Option<Told>, reader: Reader) -> Response {
+    let mut keepalive = interval_at(Instant::now() + KEEPALIVE_EVERY, KEEPALIVE_EVERY);
+    keepalive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let begun = first.is_none();
+    let told = stream::unfold(
+        (Some(reader), first, keepalive, begun),
+        |(reader, first, mut keepalive, begun)| async move {
+            let mut reader = reader?;
+            // So that the client has an answer at once, if not the whole of it.
+            if begun {
+                let next = (Some(reader), None, keepalive, false);
+                return Some((Ok::<_, std::convert::Infallible>(KEEPALIVE), next));
+            }
+            let told = if first.is_some() {
+                first
+            } else {
+                tokio::select! {
+                    biased;
+                    told = reader.told.recv() => Some(told?),
+                    _ = keepalive.tick() => None,
+                    () = reader.open.session.gone.cancelled() => return None,
+                }
+            };
+            let Some(told) = told else {
+                return Some((Ok(KEEPALIVE), (Some(reader), None, keepalive, false)));
+            };
+            let is_last = told.answers;
+            let next = (!is_last).then_some(reader);
+            Some((Ok(event(&told.line)), (next, None, keepalive, false)))
+        },
+    );
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (UNBUFFERED, HeaderValue::from_static("no")),
+    ];
+    (headers, Body::from_stream(told)).into_response()
+}
+
+/// A refusal, as JSON-RPC says it.
+pub(super) fn refuse(status: StatusCode, id: Option<&Id>, code: i64, words: &str) -> Response {
+    let error = answers::error(id, code, words, None);
+    (status, [(CONTENT_TYPE, "application/json")], error).into_response()
+}
+
+/// There is no room for another session.
+pub(super) fn full(id: &Id) -> Response {
+    let words = "too many sessions are open; end some, or try again later";
+    refuse(StatusCode::SERVICE_UNAVAILABLE, Some(id), INTERNAL, words)
+}
+
+/// One header, as far as it is text.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// Which request a message says is cancelled.
+pub(super) fn cancelled(message: &Message<'_>) -> Option<Id> {
+    match message {
+        Message::Notification { method, params } if method == "notifications/cancelled" => {
+            super::super::session::request_id(*params)
+        }
+        _ => None,
+    }
+}

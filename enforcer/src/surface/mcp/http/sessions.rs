@@ -1,0 +1,174 @@
+//! The sessions that clients have opened, each with one of its own at the server.
+//!
+//! **Invariant**: a session is its caller's: nobody else is told that it exists. There are at most [`SESSIONS_MAX`], and one that nobody
+//! uses ends.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use checkrein_shared::id::random_bytes;
+use checkrein_shared::identity::SpiffeId;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info};
+
+use super::super::session::{Session, Terms, ToClient};
+use super::super::wire::Message;
+use super::streams::Streams;
+use super::upstream::{Place, Upstream};
+
+/// So many sessions of all callers, and of one.
+pub(super) const SESSIONS_MAX: usize = 512;
+const SESSIONS_OF_ONE_MAX: usize = 64;
+/// One that nobody uses for so long is over.
+const IDLE_MAX: Duration = Duration::from_hours(1);
+/// So many lines wait for the server, and for readers.
+const QUEUE: usize = 16;
+/// The server takes what needs no answer within this.
+const TAKEN_MAX: Duration = Duration::from_secs(10);
+
+/// One session, open.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) id: String,
+    agent: SpiffeId,
+    pub(super) session: Arc<Session>,
+    pub(super) streams: Arc<Streams>,
+    pub(super) upstream: Arc<Upstream>,
+    used: Mutex<Instant>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(Mutex<HashMap<String, Arc<Open>>>);
+
+impl Open {
+    /// A session with the server; it is known to nobody yet.
+    pub(super) fn new(
+        agent: SpiffeId,
+        terms: Terms,
+        place: Place,
+        told: HeaderMap,
+        breaks_off: bool,
+    ) -> Arc<Self> {
+        let (to_client, for_client) = mpsc::channel::<ToClient>(QUEUE);
+        let (to_server, for_server) = mpsc::channel(QUEUE);
+        let session = Session::new(terms, (to_client, to_server), &format!("mcp-{}", secret()));
+        let open = Arc::new(Self {
+            id: secret(),
+            agent,
+            session: Arc::new(session),
+            streams: Arc::default(),
+            upstream: Arc::new(Upstream::new(place, told, breaks_off)),
+            used: Mutex::new(Instant::now()),
+        });
+        let streams = Arc::clone(&open.streams);
+        tokio::spawn(async move { streams.bring(for_client).await });
+        tokio::spawn(carry(
+            for_server,
+            Arc::downgrade(&open.session),
+            Arc::clone(&open.upstream),
+        ));
+        open
+    }
+
+    /// It is over.
+    pub(super) fn end(self: Arc<Self>) {
+        self.session.gone.cancel();
+        tokio::spawn(async move {
+            // The tasks of the session end by themselves; what the server knows of it is told to go.
+            if timeout(TAKEN_MAX, self.upstream.end()).await.is_err() {
+                debug!("the server was not told in time that a session is over");
+            }
+        });
+    }
+}
+
+/// Carries lines to the server, for as long as somebody may write one.
+async fn carry(
+    mut lines: mpsc::Receiver<String>,
+    session: std::sync::Weak<Session>,
+    upstream: Arc<Upstream>,
+) {
+    while let Some(line) = lines.recv().await {
+        let Some(session) = session.upgrade() else { return };
+        let wants_answer = matches!(Message::parse(&line), Ok(Message::Request { .. }));
+        let telling = Arc::clone(&upstream).tell(session, line);
+        if wants_answer {
+            tokio::spawn(telling);
+        } else if timeout(TAKEN_MAX, telling).await.is_err() {
+            // What comes after it must not wait for it.
+            debug!("the server did not take a message in time");
+        }
+    }
+}
+
+impl Sessions {
+    /// Takes one up; gives it back if there are too many.
+    pub(super) fn add(&self, open: Arc<Open>) -> Result<(), Arc<Open>> {
+        let mut all = self.all();
+        Self::sweep(&mut all);
+        let of_caller = all.values().filter(|other| other.agent == open.agent).count();
+        if all.len() >= SESSIONS_MAX || of_caller >= SESSIONS_OF_ONE_MAX {
+            return Err(open);
+        }
+        all.insert(open.id.clone(), open);
+        Ok(())
+    }
+
+    /// The session of this id, if it is this caller's and the server still knows it.
+    pub(super) fn of(&self, id: &str, agent: &SpiffeId) -> Option<Arc<Open>> {
+        let mut all = self.all();
+        Self::sweep(&mut all);
+        let open = all.get(id).filter(|open| open.agent == *agent)?;
+        *open.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        Some(Arc::clone(open))
+    }
+
+    /// Ends the session of this id, if it is this caller's.
+    pub(super) fn end(&self, id: &str, agent: &SpiffeId) -> bool {
+        let mut all = self.all();
+        let is_theirs = all.get(id).is_some_and(|open| open.agent == *agent);
+        if is_theirs && let Some(open) = all.remove(id) {
+            open.end();
+        }
+        is_theirs
+    }
+
+    /// Ends them all.
+    pub(super) fn end_all(&self) {
+        for (_, open) in self.all().drain() {
+            open.end();
+        }
+    }
+
+    fn sweep(all: &mut HashMap<String, Arc<Open>>) {
+        let is_over = |open: &Arc<Open>| {
+            let used = *open.used.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_idle = used.elapsed() > IDLE_MAX && Arc::strong_count(open) == 1;
+            is_idle || open.upstream.lost.is_cancelled()
+        };
+        for (_, open) in all.extract_if(|_, open| is_over(open)) {
+            info!("a session that nobody uses, or that the server has forgotten, is over");
+            open.end();
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Open>>> {
+        // Nothing in here panics halfway.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// 256 bits that nobody guesses, as hex.
+pub(super) fn secret() -> String {
+    let bytes: [u8; 32] = random_bytes();
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _written = write!(text, "{byte:02x}");
+        text
+    })
+}

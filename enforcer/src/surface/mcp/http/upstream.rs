@@ -1,0 +1,350 @@
+//! The server behind us, over Streamable HTTP: each line for it is a request of its own, and what it answers are lines again.
+//!
+//! **Invariant**: it is told nothing that a client brought beside the line: no grant, no token, no header. Every wait for it has an end, but
+//! that for the next event of a stream, which ends with whoever waits.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use checkrein_http::{InvalidCa, bare_host, trusting};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::super::answers::{self, INTERNAL};
+use super::super::session::Session;
+use super::super::wire::{Id, LINE_BYTES_MAX, Line, Members, Message};
+use super::events::Events;
+
+/// A connection takes no longer than this.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// A tool may take long before it answers at all.
+const HEAD_MAX: Duration = Duration::from_mins(30);
+/// An answer that stands still for so long has broken off.
+const BODY_PIECE_MAX: Duration = Duration::from_mins(1);
+const BROKEN_OFF: &str = "the server's answer broke off";
+pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(super) const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+/// Where the server is, and whom to trust there.
+#[derive(Clone)]
+pub(super) struct Place {
+    uri: Uri,
+    tls: TlsConnector,
+    /// What we show the server ourselves.
+    headers: Arc<HeaderMap>,
+}
+
+/// The server, as one session knows it.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    place: Place,
+    /// What it wants to be told with each request.
+    told: Mutex<HeaderMap>,
+    /// Requests under way that can be broken off.
+    under_way: Mutex<HashMap<Id, CancellationToken>>,
+    /// Breaking a request off is how it is cancelled.
+    breaks_off: bool,
+    /// The server does not know the session any more.
+    pub(super) lost: CancellationToken,
+}
+
+/// No answer.
+#[derive(Debug, Error)]
+pub(super) enum NoAnswer {
+    #[error("can't connect to the server: {0}")]
+    Connect(#[from] std::io::Error),
+    #[error("the server does not answer in time")]
+    Late,
+    #[error("the exchange with the server failed: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("the server's answer has more than {LINE_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("the server answered {0}")]
+    Status(StatusCode),
+    #[error("the request can't be made")]
+    Request,
+}
+
+impl NoAnswer {
+    /// Whether it is certain that the server did nothing: it was not reached, or refused what it was asked.
+    fn is_undone(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Request => true,
+            Self::Status(status) => status.is_client_error(),
+            Self::Late | Self::Http(_) | Self::TooLong => false,
+        }
+    }
+}
+
+trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Io for S {}
+
+impl Place {
+    pub(super) fn new(uri: Uri, ca: Option<&Path>, headers: HeaderMap) -> Result<Self, InvalidCa> {
+        Ok(Self {
+            uri,
+            tls: trusting(ca)?,
+            headers: Arc::new(headers),
+        })
+    }
+
+    async fn connect(&self) -> std::io::Result<Box<dyn Io>> {
+        let host = bare_host(&self.uri).to_owned();
+        let is_secure = self.uri.scheme_str() == Some("https");
+        let port = self.uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
+        let stream = TcpStream::connect((host.as_str(), port)).await?;
+        stream.set_nodelay(true)?;
+        if !is_secure {
+            return Ok(Box::new(stream));
+        }
+        let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
+        Ok(Box::new(self.tls.connect(name, stream).await?))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        told: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, NoAnswer> {
+        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, authority)
+            .body(Full::new(body))
+            .map_err(|_| NoAnswer::Request)?;
+        request.headers_mut().extend(self.headers.as_ref().clone());
+        request.headers_mut().extend(told);
+        let stream = timeout(CONNECT_MAX, self.connect())
+            .await
+            .map_err(|_| NoAnswer::Late)??;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // Ends when the answer was read, or is not wanted any more.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%error, "a connection to the server broke off");
+            }
+        });
+        let answer = timeout(HEAD_MAX, sender.send_request(request)).await;
+        Ok(answer.map_err(|_| NoAnswer::Late)??)
+    }
+}
+
+impl Upstream {
+    pub(super) fn new(place: Place, told: HeaderMap, breaks_off: bool) -> Self {
+        Self {
+            place,
+            told: Mutex::new(told),
+            under_way: Mutex::default(),
+            breaks_off,
+            lost: CancellationToken::new(),
+        }
+    }
+
+    /// Sends a line, and has the session hear whatever is answered.
+    pub(super) async fn tell(self: Arc<Self>, session: Arc<Session>, line: String) {
+        let (id, is_initialize) = match Message::parse(&line) {
+            Ok(Message::Request { id, method, .. }) => (Some(id), method == "initialize"),
+            Ok(Message::Notification { method, params })
+                if method == "notifications/cancelled" && self.breaks_off =>
+            {
+                let given_up = params.and_then(|params| Members::parse(params.get()).ok());
+                let given_up = given_up.and_then(|params| Id::parse(params.get("requestId")?.get()));
+                if let Some(under_way) = given_up.and_then(|id| self.under_way().remove(&id)) {
+                    under_way.cancel();
+                }
+                return;
+            }
+            _ => (None, false),
+        };
+        let broken_off = session.gone.child_token();
+        if let Some(id) = &id {
+            self.under_way().insert(id.clone(), broken_off.clone());
+        }
+        let heard = broken_off
+            .run_until_cancelled(self.exchange(&session, (id.as_ref(), is_initialize), line))
+            .await;
+        if let Some(id) = &id {
+            self.under_way().remove(id);
+        }
+        let (words, is_undone) = match heard {
+            Some(Ok(())) => return,
+            Some(Err(error)) => (error.to_string(), error.is_undone()),
+            None => (BROKEN_OFF.to_owned(), false),
+        };
+        match id {
+            Some(id) if is_undone => {
+                let failed = answers::error(Some(&id), INTERNAL, &words, None);
+                session.server_failed(&id, failed).await;
+            }
+            Some(id) => {
+                warn!(%id, words, "the server's answer did not come");
+                session.server_broke_off(&id, &words).await;
+            }
+            None => warn!(words, "the server did not take a message"),
+        }
+    }
+
+    /// Hears what the server says by itself, until it says nothing more.
+    pub(super) async fn listen(&self, session: &Session) -> Result<(), NoAnswer> {
+        let mut told = self.told().clone();
+        told.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let answer = self.place.send(Method::GET, told, Bytes::new()).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(NoAnswer::Status(answer.status()));
+        }
+        self.hear(session, None, answer.into_body()).await
+    }
+
+    /// The session is over.
+    pub(super) async fn end(&self) {
+        let told = self.told().clone();
+        if told.contains_key(SESSION)
+            && let Err(error) = self.place.send(Method::DELETE, told, Bytes::new()).await
+        {
+            debug!(%error, "the server was not told that a session is over");
+        }
+    }
+
+    async fn exchange(
+        &self,
+        session: &Session,
+        (id, is_initialize): (Option<&Id>, bool),
+        line: String,
+    ) -> Result<(), NoAnswer> {
+        let mut told = self.told().clone();
+        told.insert(ACCEPT, BOTH);
+        told.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let had_session = told.contains_key(SESSION);
+        let answer = self.place.send(Method::POST, told, line.into()).await?;
+        let (head, body) = answer.into_parts();
+        if head.status == StatusCode::NOT_FOUND && had_session {
+            self.lost.cancel();
+        }
+        if is_initialize && let Some(own) = head.headers.get(SESSION) {
+            self.told().insert(SESSION, own.clone());
+        }
+        let content = head
+            .headers
+            .get(CONTENT_TYPE)
+            .map(HeaderValue::as_bytes)
+            .unwrap_or_default();
+        if content.starts_with(b"text/event-stream") {
+            return self.hear(session, id, body).await;
+        }
+        let text = whole(body).await?;
+        let is_answer = Message::parse(&text).is_ok_and(|said| matches!(said, Message::Response { .. }));
+        if is_answer {
+            if is_initialize {
+                self.note_revision(&text);
+            }
+            session.server_said(Line::Text(text), id).await;
+            return Ok(());
+        }
+        if head.status.is_success() && id.is_none() {
+            return Ok(());
+        }
+        Err(NoAnswer::Status(head.status))
+    }
+
+    /// Hears events, until the answer to `id` has come and the stream ends, or without it until it ends.
+    async fn hear(&self, session: &Session, id: Option<&Id>, mut body: Incoming) -> Result<(), NoAnswer> {
+        let mut events = Events::default();
+        while let Some(frame) = body.frame().await {
+            let Ok(piece) = frame?.into_data() else { continue };
+            for data in events.take(&piece).map_err(|_| NoAnswer::TooLong)? {
+                // An event without data primes a stream, and says nothing.
+                if data.is_empty() {
+                    continue;
+                }
+                let line = String::from_utf8(data).map_or(Line::NotText, |text| Line::Text(one_line(text)));
+                if let Line::Text(text) = &line {
+                    self.note_revision(text);
+                }
+                session.server_said(line, id).await;
+            }
+        }
+        if let Some(id) = id {
+            // If it was answered, nobody waits for this.
+            session.server_broke_off(id, BROKEN_OFF).await;
+        }
+        Ok(())
+    }
+
+    /// Takes up which revision the two have agreed on: it is said with every request from then on.
+    fn note_revision(&self, text: &str) {
+        let mut told = self.told();
+        if self.breaks_off || told.contains_key(REVISION) {
+            return;
+        }
+        let parsed: Option<serde_json::Value> = serde_json::from_str(text).ok();
+        let revision = parsed
+            .as_ref()
+            .and_then(|said| said["result"]["protocolVersion"].as_str());
+        if let Some(Ok(revision)) = revision.map(HeaderValue::from_str) {
+            told.insert(REVISION, revision);
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, HeaderMap> {
+        // Nothing in here panics halfway.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Id, CancellationToken>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All of a body, on one line.
+async fn whole(mut body: Incoming) -> Result<String, NoAnswer> {
+    let mut bytes = Vec::new();
+    loop {
+        let frame = timeout(BODY_PIECE_MAX, body.frame())
+            .await
+            .map_err(|_| NoAnswer::Late)?;
+        let Some(frame) = frame else { break };
+        if let Ok(piece) = frame?.into_data() {
+            bytes.extend_from_slice(&piece);
+        }
+        if bytes.len() > LINE_BYTES_MAX {
+            return Err(NoAnswer::TooLong);
+        }
+    }
+    Ok(one_line(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// JSON holds ends of lines only between its parts.
+fn one_line(text: String) -> String {
+    if text.contains(['\n', '\r']) {
+        return text.replace(['\n', '\r'], " ");
+    }
+    text
+}
+
+impl std::fmt::Debug for Place {
+    /// Without what we show the server.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Place")
+            .field("uri", &self.uri)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,74 @@
+//! The list of tools, as the server gives it and as a client gets it.
+//!
+//! **Invariant**: a client sees no tool that its task may not use, or that is defined otherwise than the catalog accepted.
+
+use tracing::warn;
+
+use super::answers::{self, INTERNAL};
+use super::listing::Page;
+use super::session::{Session, UnderWay};
+use super::wire::{Answered, Message};
+
+/// Asks the server for a page of its tools, and gives what the task may use.
+pub(super) async fn list(under_way: UnderWay, line: String) {
+    let session = &under_way.session;
+    let definitions = &session.terms.definitions;
+    let asked_at = definitions.changes();
+    let reply = session.requests.reply(&under_way.id);
+    session.tell_server(line).await;
+    let reply = tokio::select! {
+        reply = reply => reply,
+        () = under_way.cancelled.cancelled() => {
+            return session.tell_server(answers::cancelled(&under_way.id)).await;
+        }
+    };
+    let Ok(reply) = reply else {
+        let words = "the server ended before it answered";
+        let lost = answers::error(Some(&under_way.id), INTERNAL, words, None);
+        return under_way.answer(lost).await;
+    };
+    let shown = match Message::parse(&reply) {
+        Ok(Message::Response {
+            answer: Answered::Error(_),
+            ..
+        }) => reply,
+        _ => {
+            if let Some(page) = page(&reply) {
+                definitions.note(asked_at, &page);
+                let grant = under_way.presented().await.grant;
+                offered(session, &grant, &reply, &page)
+            } else {
+                let words = "the server's list of tools can't be read in one way";
+                answers::error(Some(&under_way.id), INTERNAL, words, None)
+            }
+        }
+    };
+    under_way.answer(shown).await;
+}
+
+/// A page of tools, as far as the task may use them as they are defined now.
+fn offered(session: &Session, grant: &str, line: &str, page: &Page<'_>) -> String {
+    let offer = session.terms.gate.offer(grant);
+    page.only(line, |tool| {
+        let id = format!("{}/{}", session.terms.name, tool.name);
+        let accepted = offer.as_ref().and_then(|offer| offer.definition(&id));
+        if accepted.is_some_and(|accepted| accepted != tool.sha256) {
+            warn!(
+                tool = id,
+                "the server defines it otherwise than the catalog accepted; it is not shown"
+            );
+        }
+        accepted == Some(tool.sha256)
+    })
+}
+
+/// A page, if the server's answer is one.
+pub(super) fn page(line: &str) -> Option<Page<'_>> {
+    match Message::parse(line).ok()? {
+        Message::Response {
+            answer: Answered::Result(result),
+            ..
+        } => Page::parse(result.get()).ok(),
+        _ => None,
+    }
+}
