@@ -6,6 +6,8 @@
 //! **Invariant**: a [`Config`] that exists is valid; TCP can't be configured without mutual TLS, because an identity, from
 //! files or from the Workload API, is not optional.
 
+mod oauth;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +17,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::identity::{Files, Origin, WorkloadApi};
+pub use oauth::{OAuth, OAuthClient};
 
 /// The smallest journal that leaves room for a few segments.
 pub const JOURNAL_BYTES_MIN: u64 = 1 << 20;
@@ -51,6 +54,8 @@ pub struct Config {
     /// Ports and sockets for gateways, which ask for the agents whose calls they carry.
     #[serde(default)]
     pub gateway: Vec<Gateway>,
+    /// An authorization server that vouches for agents, where they show its tokens.
+    pub oauth: Option<OAuth>,
     /// The agent this process acts for through the library.
     pub in_process: Option<InProcess>,
     /// Bounds of the journal.
@@ -167,6 +172,18 @@ pub enum InvalidConfig {
     /// An agent that would speak for others.
     #[error("`{0}` is an agent; an agent speaks for nobody but itself, on `[tcp]` or a socket of its own")]
     GatewayAgent(SpiffeId),
+    /// A URL that is asked, or told, of tokens, in the clear.
+    #[error("`{0}` is no https URL without user, query and fragment (http is for this machine only)")]
+    OAuthUrl(String),
+    /// Not a word.
+    #[error("`{0}` can't be a scope; it is one word")]
+    OAuthScope(String),
+    /// Two agents for one client.
+    #[error("the client `{0}` stands under `[[oauth.client]]` twice")]
+    OAuthClientTwice(String),
+    /// Tokens for nobody.
+    #[error("`[oauth]` names no client; name each, and which agent it is, under `[[oauth.client]]`")]
+    OAuthNobody,
     /// Too small a journal.
     #[error("`journal.max_bytes` is {0}; at least {JOURNAL_BYTES_MIN} are needed")]
     JournalTooSmall(u64),
@@ -257,6 +274,7 @@ impl Config {
             }
         }
         self.gateway.iter().try_for_each(Gateway::check)?;
+        self.oauth.iter().try_for_each(OAuth::check)?;
         if self.journal.max_bytes < JOURNAL_BYTES_MIN {
             return Err(InvalidConfig::JournalTooSmall(self.journal.max_bytes));
         }

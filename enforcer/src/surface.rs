@@ -3,6 +3,7 @@
 //! **Invariant**: every listener knows who calls before a call reaches the gate: the socket's agent or gateway, checked by the
 //! peer's user id, or the certificate's SPIFFE ID. There is no listener without one of the two.
 
+mod bearer;
 mod encrypted;
 mod gateway;
 mod grpc;
@@ -32,7 +33,8 @@ use crate::config::{self, Config, Tcp, UnixSocket};
 use crate::enforcer::Enforcer;
 use crate::gate::Gate;
 use crate::identity::Source;
-use encrypted::{Speaks, encrypted};
+pub(crate) use encrypted::Speaks;
+use encrypted::encrypted;
 use gateway::Known;
 use grpc::{GateSurface, Peer};
 use incoming::{Counted, bounded};
@@ -201,20 +203,21 @@ impl Surfaces {
         Ok(())
     }
 
-    /// Serves HTTP on a port, with mutual TLS if there is an identity for it; without, whatever is served must know by itself who asks.
+    /// Serves HTTP on a port, over TLS if there is an identity for it; where callers show no certificate, whatever is served must know
+    /// by itself who asks.
     pub(crate) async fn serve_http(
         &mut self,
         address: SocketAddr,
         routes: Routes,
-        identity: Option<Source>,
+        identity: Option<(Source, Speaks)>,
     ) -> Result<SocketAddr, SurfaceError> {
         let (listener, address) = listen_tcp(address).await?;
         let stop = self.stop.clone().cancelled_owned();
         let router = server().accept_http1(true).add_routes(routes);
         let incoming = bounded(TcpListenerStream::new(listener), |_| false);
         match identity {
-            Some(identity) => {
-                let incoming = encrypted(incoming, identity, Speaks::Http);
+            Some((identity, speaks)) => {
+                let incoming = encrypted(incoming, identity, speaks);
                 self.run(router.serve_with_incoming_shutdown(incoming, stop));
             }
             None => self.run(router.serve_with_incoming_shutdown(incoming, stop)),

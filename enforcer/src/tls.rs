@@ -20,6 +20,7 @@ pub(crate) struct Tls {
     identity: Identity,
     control_plane: Arc<ControlPlaneVerifier>,
     server: Arc<ServerConfig>,
+    server_of_strangers: Arc<ServerConfig>,
     svid: Svid,
 }
 
@@ -138,10 +139,12 @@ impl Tls {
                 path: files.certificate.clone(),
                 source,
             })?;
+        let (server, server_of_strangers) = server_configs(chain, pem, files)?;
         Ok(Self {
             identity: Identity::from_pem(&pem.certificate, &pem.key),
             control_plane: Arc::new(control_plane),
-            server: Arc::new(server_config(chain, pem, files)?),
+            server: Arc::new(server),
+            server_of_strangers: Arc::new(server_of_strangers),
             svid,
         })
     }
@@ -166,6 +169,11 @@ impl Tls {
         Arc::clone(&self.server)
     }
 
+    /// For listening where a certificate is not how callers are known.
+    pub(crate) fn server_of_strangers(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.server_of_strangers)
+    }
+
     /// Who the certificate says we are, and until when.
     pub(crate) const fn svid(&self) -> &Svid {
         &self.svid
@@ -184,11 +192,12 @@ impl std::fmt::Debug for Pem {
     }
 }
 
-fn server_config(
+/// One for callers who show certificates, and one for those who do not.
+fn server_configs(
     chain: Vec<CertificateDer<'static>>,
     pem: &Pem,
     files: &Files,
-) -> Result<ServerConfig, TlsError> {
+) -> Result<(ServerConfig, ServerConfig), TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let unusable_ca = || TlsError::Ca {
         path: files.ca.clone(),
@@ -210,14 +219,21 @@ fn server_config(
         key: files.key.clone(),
         source,
     };
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let builder = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(unpaired)?
+        .map_err(unpaired)?;
+    let mut known = builder
+        .clone()
         .with_client_cert_verifier(callers)
+        .with_single_cert(chain.clone(), key.clone_key())
+        .map_err(unpaired)?;
+    let mut strangers = builder
+        .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(unpaired)?;
-    config.alpn_protocols.push(b"h2".to_vec());
-    Ok(config)
+    known.alpn_protocols.push(b"h2".to_vec());
+    strangers.alpn_protocols.push(b"h2".to_vec());
+    Ok((known, strangers))
 }
 
 fn certificates(

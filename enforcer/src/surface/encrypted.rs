@@ -19,6 +19,7 @@ use tracing::{debug, warn};
 
 use super::incoming::Counted;
 use crate::identity::Source;
+use crate::tls::Tls;
 
 /// Longest handshake of a caller; until it is done nobody knows who takes the place.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
@@ -29,10 +30,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is spoken once the handshake is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Speaks {
+pub(crate) enum Speaks {
     Grpc,
     /// gRPC, and HTTP of either version.
     Http,
+    /// The same, with callers who show no certificate: something else must say who they are.
+    HttpToStrangers,
 }
 
 type Encrypted = TlsStream<Counted<TcpStream>>;
@@ -53,7 +56,7 @@ pub(super) fn encrypted(
             };
             match came {
                 Some(Ok(stream)) => {
-                    let acceptor = TlsAcceptor::from(speaks.config(identity.current().server()));
+                    let acceptor = TlsAcceptor::from(speaks.config(&identity.current()));
                     tokio::spawn(greet(stream, acceptor, sender.clone()));
                 }
                 Some(Err(error)) => {
@@ -68,14 +71,16 @@ pub(super) fn encrypted(
 }
 
 impl Speaks {
-    fn config(self, server: Arc<ServerConfig>) -> Arc<ServerConfig> {
+    fn config(self, identity: &Tls) -> Arc<ServerConfig> {
+        let both = |server: &ServerConfig| {
+            let mut both = server.clone();
+            both.alpn_protocols.push(b"http/1.1".to_vec());
+            Arc::new(both)
+        };
         match self {
-            Self::Grpc => server,
-            Self::Http => {
-                let mut both = ServerConfig::clone(&server);
-                both.alpn_protocols.push(b"http/1.1".to_vec());
-                Arc::new(both)
-            }
+            Self::Grpc => identity.server(),
+            Self::Http => both(&identity.server()),
+            Self::HttpToStrangers => both(&identity.server_of_strangers()),
         }
     }
 }

@@ -33,7 +33,7 @@ use axum::response::{IntoResponse, Response};
 use checkrein_http::InvalidCa;
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 use tracing::error;
 
@@ -44,7 +44,8 @@ use super::wire::{Line, Message};
 use crate::config::Config;
 use crate::enforcer::Enforcer;
 use crate::gate::Gate;
-use crate::surface::{SurfaceError, Surfaces};
+use crate::surface::bearer::Bearers;
+use crate::surface::{Speaks, SurfaceError, Surfaces};
 use door::{Door, Known};
 use sessions::{Open, Sessions};
 use upstream::{Place, REVISION, SESSION};
@@ -76,6 +77,8 @@ pub struct Proxied {
 /// A door that is open.
 #[derive(Debug)]
 pub struct McpDoor {
+    /// The issuer's keys are followed for as long as the door is open.
+    _issuer: DropGuard,
     surfaces: Surfaces,
     front: Arc<Front>,
     /// Where clients find it.
@@ -91,8 +94,8 @@ pub enum DoorError {
     /// Not where a server is.
     #[error("`{0}` is no http or https URL of a server, without user and fragment")]
     Upstream(String),
-    /// Its certificate can't be verified.
-    #[error("the CA to verify the server by can't be used")]
+    /// A certificate can't be verified.
+    #[error("the CA to verify the server, or the issuer of tokens, by can't be used")]
     Ca(#[from] InvalidCa),
     /// What to show it can't be read.
     #[error("`{}` holds no headers: expected a line `Name: value` for each", .0.display())]
@@ -137,12 +140,18 @@ impl Proxied {
         let headers = self.upstream_headers.as_deref().map(headers).transpose()?;
         let place = Place::new(uri, self.upstream_ca.as_deref(), headers.unwrap_or_default())?;
         let is_local = self.listen.ip().is_loopback();
-        let door = if is_local {
+        let stop = CancellationToken::new();
+        let (clock, speaks) = (Arc::clone(&enforcer.parts.clock), Speaks::HttpToStrangers);
+        let (door, speaks) = if let Some(oauth) = &config.oauth {
+            let bearers = Bearers::start(oauth.clone(), clock, &stop)?;
+            let path = bearers.path().into();
+            (Door::Bearer { path, bearers }, speaks)
+        } else if is_local {
             let agent = config.in_process.as_ref().ok_or(DoorError::Nobody)?.agent.clone();
             let path = format!("/{}/mcp", kept_secret(&config.directory)?).into();
-            Door::Secret { path, agent }
+            (Door::Secret { path, agent }, speaks)
         } else {
-            Door::Certificate { path: "/mcp".into() }
+            (Door::Certificate { path: "/mcp".into() }, Speaks::Http)
         };
         let path = door.path().to_owned();
         let front = Arc::new(Front {
@@ -157,10 +166,11 @@ impl Proxied {
         let mut routes = Routes::default();
         *routes.axum_router_mut() = Router::new().fallback(asked).with_state(Arc::clone(&front));
         let mut surfaces = Surfaces::none();
-        let identity = (!is_local).then(|| enforcer.identity().clone());
+        let identity = (!is_local).then(|| (enforcer.identity().clone(), speaks));
         let address = surfaces.serve_http(self.listen, routes, identity).await?;
         let scheme = if is_local { "http" } else { "https" };
         Ok(McpDoor {
+            _issuer: stop.drop_guard(),
             surfaces,
             front,
             url: format!("{scheme}://{address}{path}"),
@@ -179,11 +189,11 @@ impl McpDoor {
 
 /// Whatever is asked for.
 async fn asked(State(front): State<Arc<Front>>, request: Request) -> Response {
-    let known = match front.door.known(&request) {
+    let (head, body) = request.into_parts();
+    let known = match front.door.known(&head).await {
         Ok(known) => known,
         Err(refusal) => return *refusal,
     };
-    let (head, body) = request.into_parts();
     let session = post::text(&head.headers, &SESSION);
     match head.method {
         Method::POST => match post::message(&head.headers, body).await {

@@ -1,5 +1,7 @@
 //! The same over Streamable HTTP: a real server behind, real clients before, and whoever is not known is not heard.
 
+mod oauth;
+
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -55,7 +57,14 @@ async fn upstream() -> (Child, String) {
 
 impl Web {
     async fn open(tools: &[&str], wait_s: u32) -> Self {
+        Self::open_with(tools, wait_s, "").await
+    }
+
+    /// The same, with more in the enforcer's configuration.
+    async fn open_with(tools: &[&str], wait_s: u32, more: &str) -> Self {
         let scene = Scene::set(&everything(), tools).await;
+        let config = std::fs::read_to_string(&scene.config).unwrap();
+        std::fs::write(&scene.config, format!("{config}{more}")).unwrap();
         let (server, upstream) = upstream().await;
         let mut command = Command::new(&scene.enforcer);
         command

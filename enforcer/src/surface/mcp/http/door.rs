@@ -1,14 +1,14 @@
 //! Who comes in, and with which grant: the one place where that is found out.
 //!
 //! **Invariant**: nobody is heard who is not known. On this machine alone, whoever knows the secret in the address is the agent that the
-//! configuration names, which is recorded as asserted; elsewhere it is who the certificate says. What a request shows for this is
-//! told to no server.
+//! configuration names, which is recorded as asserted; elsewhere it is who the certificate says, or the client of an access token. What
+//! a request shows for this is told to no server.
 
 use std::sync::Arc;
 
-use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use checkrein_shared::action::Sha256;
 use checkrein_shared::identity::{Role, SpiffeId};
@@ -16,6 +16,7 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use url::Url;
 
 use crate::gate::Caller;
+use crate::surface::bearer::Bearers;
 
 /// The header that a grant is shown in.
 const GRANT: &str = "checkrein-grant";
@@ -23,12 +24,14 @@ const GRANT: &str = "checkrein-grant";
 const GRANT_BYTES_MAX: usize = 256 << 10;
 
 /// How a caller is known.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Door {
     /// By the path that it asks for, on this machine.
     Secret { path: Arc<str>, agent: SpiffeId },
     /// By its certificate, which TLS verified.
     Certificate { path: Arc<str> },
+    /// By an access token that a configured issuer gave its client.
+    Bearer { path: Arc<str>, bearers: Bearers },
 }
 
 /// Somebody who is known.
@@ -43,40 +46,61 @@ impl Door {
     /// Where clients knock.
     pub(super) fn path(&self) -> &str {
         match self {
-            Self::Secret { path, .. } | Self::Certificate { path } => path,
+            Self::Secret { path, .. } | Self::Certificate { path } | Self::Bearer { path, .. } => path,
         }
     }
 
     /// Whose request this is, or what to answer.
-    pub(super) fn known(&self, request: &Request) -> Result<Known, Box<Response>> {
+    pub(super) async fn known(&self, head: &Parts) -> Result<Known, Box<Response>> {
         let refused = |status: StatusCode, words: &str| Box::new((status, words.to_owned()).into_response());
-        let (path, caller) = match self {
-            Self::Secret { path, agent } => {
-                let caller = Caller {
-                    agent: agent.clone(),
-                    asserted: true,
-                };
-                (path, Ok(caller))
-            }
-            Self::Certificate { path } => (path, certified(request)),
-        };
+        let (path, headers) = (self.path(), &head.headers);
+        if let Self::Bearer { bearers, .. } = self
+            && bearers.tells(head.uri.path())
+            && head.method == Method::GET
+        {
+            return Err(Box::new(bearers.metadata()));
+        }
         // Of their hashes it says nothing how long a comparison takes.
-        if Sha256::of(request.uri().path().as_bytes()) != Sha256::of(path.as_bytes()) {
+        if Sha256::of(head.uri.path().as_bytes()) != Sha256::of(path.as_bytes()) {
             return Err(refused(StatusCode::NOT_FOUND, "there is nothing here"));
         }
-        if matches!(self, Self::Secret { .. }) && !is_of_this_machine(request.headers()) {
-            let words =
-                "a page of another site may not ask this; `Host` and `Origin` must be of this machine";
-            return Err(refused(StatusCode::FORBIDDEN, words));
-        }
-        let caller = caller.map_err(|words| refused(StatusCode::FORBIDDEN, &words))?;
-        let grant = grant(request.headers()).map_err(|words| refused(StatusCode::BAD_REQUEST, words))?;
+        let proven = |agent| Caller {
+            agent,
+            asserted: false,
+        };
+        let caller = match self {
+            Self::Secret { agent, .. } if is_of_this_machine(headers) => Caller {
+                agent: agent.clone(),
+                asserted: true,
+            },
+            Self::Secret { .. } => {
+                let words =
+                    "a page of another site may not ask this; `Host` and `Origin` must be of this machine";
+                return Err(refused(StatusCode::FORBIDDEN, words));
+            }
+            Self::Certificate { .. } => {
+                proven(certified(head).map_err(|words| refused(StatusCode::FORBIDDEN, &words))?)
+            }
+            Self::Bearer { bearers, .. } => {
+                if headers
+                    .get(ORIGIN)
+                    .is_some_and(|origin| !bearers.is_origin(origin))
+                {
+                    let words =
+                        "a page of another site may not ask this; `Origin` must be that of the resource";
+                    return Err(refused(StatusCode::FORBIDDEN, words));
+                }
+                let agent = bearers.agent(headers).await;
+                proven(agent.map_err(|why| Box::new(bearers.refuse(&why)))?)
+            }
+        };
+        let grant = grant(headers).map_err(|words| refused(StatusCode::BAD_REQUEST, words))?;
         Ok(Known { caller, grant })
     }
 }
 
-fn certified(request: &Request) -> Result<Caller, String> {
-    let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
+fn certified(head: &Parts) -> Result<SpiffeId, String> {
+    let connection = head.extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
     let certificates = connection.and_then(TlsConnectInfo::peer_certs);
     let leaf = certificates.as_ref().and_then(|chain| chain.first());
     let leaf = leaf.ok_or("no certificate was shown")?;
@@ -84,10 +108,7 @@ fn certified(request: &Request) -> Result<Caller, String> {
     if agent.role() != Some(Role::Agent) {
         return Err(format!("`{agent}` is no agent; only agents ask the gate"));
     }
-    Ok(Caller {
-        agent,
-        asserted: false,
-    })
+    Ok(agent)
 }
 
 /// Whether a browser, if it was one, asks for a page of this machine; a name that another site made point here is not of it.
