@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "checkrein/policy/v1/bundle.proto",
     "checkrein/policy/v1/change.proto",
     "checkrein/policy/v1/policy.proto",
@@ -17,10 +17,14 @@ const FILES: [&str; 14] = [
     "checkrein/fleet/v1/identity.proto",
     "checkrein/fleet/v1/invitation.proto",
     "checkrein/fleet/v1/fleet.proto",
+    // Of others, whose surfaces we speak.
+    "envoy/service/auth/v3/external_auth.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=checkrein");
+    for directory in ["checkrein", "envoy"] {
+        println!("cargo:rerun-if-changed={directory}");
+    }
     let descriptors = protox::compile(FILES, ["."])?;
     tonic_prost_build::configure()
         .build_client(cfg!(feature = "client"))

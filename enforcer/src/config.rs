@@ -7,7 +7,9 @@
 //! files or from the Workload API, is not optional.
 
 mod oauth;
+mod route;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,8 @@ use thiserror::Error;
 
 use crate::identity::{Files, Origin, WorkloadApi};
 pub use oauth::{OAuth, OAuthClient};
+pub(crate) use route::Target;
+pub use route::{GatewayRoute, InvalidPattern, RequestPattern};
 
 /// The smallest journal that leaves room for a few segments.
 pub const JOURNAL_BYTES_MIN: u64 = 1 << 20;
@@ -92,7 +96,7 @@ pub struct Tcp {
 }
 
 /// Where gateways ask: by their certificates on a port, or by their user id on a socket.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gateway {
     /// `ip:port` for mutual TLS; port 0 takes a free one. Either this or `path`.
@@ -104,6 +108,25 @@ pub struct Gateway {
     pub path: Option<PathBuf>,
     /// The user id of the gateway's process; absent: the enforcer's own.
     pub uid: Option<u32>,
+    /// Where it stands which agent a request is of: the first of these that names anybody counts. Empty: the principal alone.
+    #[serde(default)]
+    pub agent_from: Vec<AgentFrom>,
+    /// Agents that the gateway knows by other names than here.
+    #[serde(default)]
+    pub agents: BTreeMap<String, SpiffeId>,
+    /// What requests in plain HTTP are.
+    #[serde(default)]
+    pub route: Vec<GatewayRoute>,
+}
+
+/// Where a gateway says which agent a request is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentFrom {
+    /// The certificate that whoever sent it showed the gateway.
+    Principal,
+    /// The subject of the token that the gateway verified.
+    Jwt,
 }
 
 /// The agent that the embedding process says it is.
@@ -184,6 +207,9 @@ pub enum InvalidConfig {
     /// Tokens for nobody.
     #[error("`[oauth]` names no client; name each, and which agent it is, under `[[oauth.client]]`")]
     OAuthNobody,
+    /// One request that would be two calls.
+    #[error("`{0}` stands under `[[gateway.route]]` twice, or twice but for the names of its arguments")]
+    GatewayRouteTwice(RequestPattern),
     /// Too small a journal.
     #[error("`journal.max_bytes` is {0}; at least {JOURNAL_BYTES_MIN} are needed")]
     JournalTooSmall(u64),
@@ -291,10 +317,21 @@ impl Gateway {
         if self.callers.is_empty() == is_port || (is_port && self.uid.is_some()) {
             return Err(InvalidConfig::GatewayCallers);
         }
-        match self.callers.iter().find(|id| id.role() == Some(Role::Agent)) {
-            Some(agent) => Err(InvalidConfig::GatewayAgent(agent.clone())),
-            None => Ok(()),
+        if let Some(agent) = self.callers.iter().find(|id| id.role() == Some(Role::Agent)) {
+            return Err(InvalidConfig::GatewayAgent(agent.clone()));
         }
+        if let Some(nobody) = self.agents.values().find(|id| id.role() != Some(Role::Agent)) {
+            return Err(InvalidConfig::NotAnAgent(nobody.clone()));
+        }
+        for (at, route) in self.route.iter().enumerate() {
+            if self.route[..at]
+                .iter()
+                .any(|other| other.request.is_as(&route.request))
+            {
+                return Err(InvalidConfig::GatewayRouteTwice(route.request.clone()));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -51,8 +51,8 @@ mod surface;
 mod tls;
 
 pub use config::{
-    Config, Gateway, InProcess, InvalidConfig, InvalidRootKey, JOURNAL_BYTES_MIN, JournalBounds, OAuth,
-    OAuthClient, RootKey, Spiffe, Tcp, UnixSocket,
+    AgentFrom, Config, Gateway, GatewayRoute, InProcess, InvalidConfig, InvalidPattern, InvalidRootKey,
+    JOURNAL_BYTES_MIN, JournalBounds, OAuth, OAuthClient, RequestPattern, RootKey, Spiffe, Tcp, UnixSocket,
 };
 pub use control_plane::InvalidReplica;
 pub use directory::DirectoryError;

@@ -3,6 +3,7 @@
 //! **Invariant**: every listener knows who calls before a call reaches the gate: the socket's agent or gateway, checked by the
 //! peer's user id, or the certificate's SPIFFE ID. There is no listener without one of the two.
 
+mod again;
 mod bearer;
 mod encrypted;
 mod gateway;
@@ -182,7 +183,7 @@ impl Surfaces {
         let spoken = |known| {
             server()
                 .accept_http1(true)
-                .add_routes(gateway::routes(&gate, known))
+                .add_routes(gateway::routes(&gate, known, gateway))
         };
         if let Some(path) = &gateway.path {
             let (listener, uid) = listen_unix(path, gateway.uid).await?;

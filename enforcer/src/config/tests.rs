@@ -125,3 +125,36 @@ fn a_gateway_listens_in_one_place_where_it_is_known_who_asks() {
     let agent = format!("{port}{}", ingress.replace("gateway/ingress", "agent/billing"));
     assert!(matches!(with(&agent), Err(InvalidConfig::GatewayAgent(_))));
 }
+
+#[test]
+fn a_request_at_a_gateway_is_one_call_of_an_agent_that_is_one() {
+    let with = |section: &str| {
+        let gateway = "[[gateway]]\npath = \"g.sock\"\nagent_from = [\"jwt\", \"principal\"]\n";
+        parse(&format!("{SAMPLE}\n{gateway}{section}"))
+    };
+    let route = |request: &str| format!("[[gateway.route]]\nrequest = \"{request}\"\ntool = \"bank/pay\"\n");
+    let (one, other) = (
+        route("POST /accounts/{to}/payments"),
+        route("POST /accounts/{id}"),
+    );
+    let config = with(&format!("{one}{other}")).unwrap();
+    let gateway = config.gateway.last().unwrap();
+    assert_eq!(gateway.agent_from, [AgentFrom::Jwt, AgentFrom::Principal]);
+    assert_eq!(gateway.route.len(), 2);
+    let again = route("POST /accounts/{account}");
+    assert!(matches!(
+        with(&format!("{other}{again}")),
+        Err(InvalidConfig::GatewayRouteTwice(_))
+    ));
+    assert!(with(&route("POST accounts")).is_err());
+    let named = |id: &str| {
+        with(&format!(
+            "agents = {{ \"spiffe://cluster.local/ns/a/sa/b\" = \"{id}\" }}"
+        ))
+    };
+    assert!(named("spiffe://acme.example/agent/billing").is_ok());
+    assert!(matches!(
+        named("spiffe://acme.example/operator/olga"),
+        Err(InvalidConfig::NotAnAgent(_))
+    ));
+}

@@ -5,6 +5,9 @@
 //!
 //! **Invariant**: who connects is looked at before anything of a request is, whatever it speaks.
 
+mod asking;
+mod ext_authz;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,7 +21,10 @@ use tonic::service::Routes;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
 
 use super::grpc::check_uid;
+use crate::config::Gateway;
 use crate::gate::Gate;
+use asking::Asking;
+use ext_authz::ExtAuthz;
 
 /// How a gateway is known.
 #[derive(Debug, Clone)]
@@ -30,18 +36,19 @@ pub(super) enum Known {
 }
 
 /// Everything that is spoken there.
-pub(super) fn routes(gate: &Gate, known: Known) -> Routes {
+pub(super) fn routes(gate: &Gate, known: Known, gateway: &Gateway) -> Routes {
     let mut routes = Routes::default();
     *routes.axum_router_mut() = Router::new().fallback(nothing);
-    let mut routes = spoken(routes, gate);
+    let mut routes = spoken(routes, gate, gateway);
     let router = std::mem::take(routes.axum_router_mut());
     *routes.axum_router_mut() = router.layer(middleware::from_fn_with_state(Arc::new(known), heard));
     routes
 }
 
 /// Each protocol adds its own.
-const fn spoken(routes: Routes, _gate: &Gate) -> Routes {
-    routes
+fn spoken(routes: Routes, gate: &Gate, gateway: &Gateway) -> Routes {
+    let asking = Arc::new(Asking::new(gate.clone(), gateway));
+    routes.add_service(ExtAuthz::new(asking, gateway.route.clone()).service())
 }
 
 /// What is not spoken here.

@@ -9,6 +9,7 @@
 //! | `listing`, `tools` | tools as they are defined, and which are shown |
 //! | `answers` | what we say ourselves |
 //! | `http` | the same for a server over HTTP |
+//! | `posted` | a message that a gateway shows |
 //! | `server`, `grant` | the server's process; what calls are presented with |
 //!
 //! **Invariant**: it only translates. Without a permit of the gate nothing is asked of the server but what uses nothing it has.
@@ -20,6 +21,7 @@ mod held;
 mod http;
 mod listing;
 mod methods;
+pub(in crate::surface) mod posted;
 mod requests;
 mod server;
 mod session;

@@ -19,10 +19,9 @@ const INGRESS: &str = "spiffe://acme.example/gateway/ingress";
 async fn socket(bench: &Bench, uid: Option<u32>) -> (TempDir, Surfaces, UnixStream) {
     let place = tempfile::tempdir().unwrap();
     let gateway = Gateway {
-        address: None,
-        callers: Vec::new(),
         path: Some(place.path().join("gateway.sock")),
         uid,
+        ..Gateway::default()
     };
     let authority = Ca::new();
     let identity = authority.source(&place, EDGE);
@@ -65,8 +64,7 @@ async fn on_a_port_the_named_are_heard_and_nobody_else_though_the_ca_vouches_for
     let gateway = Gateway {
         address: Some("127.0.0.1:0".parse().unwrap()),
         callers: vec![INGRESS.parse().unwrap()],
-        path: None,
-        uid: None,
+        ..Gateway::default()
     };
     let mut surfaces = empty();
     surfaces

@@ -32,14 +32,14 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     /// As the catalog names it.
-    tool: String,
+    pub(super) tool: String,
     /// As the server names it, if it is a tool of the server's own: then it has a definition.
     own_name: Option<String>,
     /// JSON, as it came.
-    arguments: String,
-    shape: Shape,
+    pub(super) arguments: String,
+    pub(super) shape: Shape,
     /// A list, and its name in the result.
-    list: Option<&'static str>,
+    pub(super) list: Option<&'static str>,
     /// By which the client wants to hear how it goes on; JSON, as it came.
     token: Option<String>,
     method: String,
