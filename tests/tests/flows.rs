@@ -13,6 +13,7 @@ mod flows {
     mod demo;
     mod ended;
     mod fleet;
+    mod gateways;
     mod hold;
     mod join;
     mod mcp;
