@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-const FILES: [&str; 15] = [
+const FILES: [&str; 16] = [
     "checkrein/policy/v1/bundle.proto",
     "checkrein/policy/v1/change.proto",
     "checkrein/policy/v1/policy.proto",
@@ -18,11 +18,12 @@ const FILES: [&str; 15] = [
     "checkrein/fleet/v1/invitation.proto",
     "checkrein/fleet/v1/fleet.proto",
     // Of others, whose surfaces we speak.
+    "agentgateway/dev/ext_mcp/ext_mcp.proto",
     "envoy/service/auth/v3/external_auth.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    for directory in ["checkrein", "envoy"] {
+    for directory in ["agentgateway", "checkrein", "envoy"] {
         println!("cargo:rerun-if-changed={directory}");
     }
     let descriptors = protox::compile(FILES, ["."])?;

@@ -56,6 +56,7 @@ package!(policy);
 package!(task);
 
 foreign!(ext_authz, "envoy.service.auth.v3");
+foreign!(ext_mcp, "agentgateway.dev.ext_mcp");
 
 /// What those interfaces say in JSON.
 pub use prost_types::{Struct, Value, value};

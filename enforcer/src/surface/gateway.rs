@@ -7,6 +7,7 @@
 
 mod asking;
 mod ext_authz;
+mod ext_mcp;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use crate::config::Gateway;
 use crate::gate::Gate;
 use asking::Asking;
 use ext_authz::ExtAuthz;
+use ext_mcp::Guardrail;
 
 /// How a gateway is known.
 #[derive(Debug, Clone)]
@@ -48,7 +50,10 @@ pub(super) fn routes(gate: &Gate, known: Known, gateway: &Gateway) -> Routes {
 /// Each protocol adds its own.
 fn spoken(routes: Routes, gate: &Gate, gateway: &Gateway) -> Routes {
     let asking = Arc::new(Asking::new(gate.clone(), gateway));
-    routes.add_service(ExtAuthz::new(asking, gateway.route.clone()).service())
+    let ext_authz = ExtAuthz::new(Arc::clone(&asking), gateway.route.clone());
+    routes
+        .add_service(ext_authz.service())
+        .add_service(Guardrail::new(asking).service())
 }
 
 /// What is not spoken here.

@@ -20,6 +20,18 @@ const CHECK_MAX: Duration = Duration::from_secs(10);
 /// What the record says of a call that a gateway makes.
 const NOT_TOLD: &str = "the gateway made the call, and does not tell how it ended";
 
+/// Taken out of every request that goes on.
+pub(super) const REMOVED: [&str; 8] = [
+    "checkrein-grant",
+    "checkrein-proof",
+    "txn-token",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
 /// The gate, and what is known of the gateways on one listener.
 #[derive(Debug)]
 pub(super) struct Asking {

@@ -7,9 +7,10 @@ use serde_json::value::RawValue;
 
 use super::answers::{self, INVALID_PARAMS, INVALID_REQUEST, Instead, NOT_JSON, Shape, UNKNOWN_METHOD};
 use super::call::Call;
+use super::listing::Page;
 use super::methods::{ClientMethod, client_may_notify, of_client};
 use super::wire::{Id, InvalidMessage, Members, Message, shown, text};
-use crate::gate::{Denied, Held};
+use crate::gate::{Denied, Held, Offer};
 
 /// What is done with it.
 #[derive(Debug)]
@@ -94,6 +95,35 @@ impl Posted {
             // What the server asked of its client.
             Message::Response { .. } => Ok(Self::Passes),
         }
+    }
+
+    /// A request of which a gateway shows method and parameters. Whoever answers it can answer with errors alone.
+    pub(in crate::surface) fn shown(
+        server: &str,
+        method: &str,
+        params: Option<&[u8]>,
+        headers: Headers<'_>,
+    ) -> Result<Self, Unspoken> {
+        let unread = |words: String| Unspoken {
+            id: None,
+            code: NOT_JSON,
+            words,
+        };
+        let params = params
+            .map(|params| {
+                let text = str::from_utf8(params).map_err(|_| unread("`params` is not UTF-8".to_owned()))?;
+                serde_json::from_str::<&RawValue>(text).map_err(|error| unread(format!("`params`: {error}")))
+            })
+            .transpose()?;
+        headers.check(method, params)?;
+        if client_may_notify(method) {
+            return Ok(Self::Passes);
+        }
+        let mut posted = Self::of(server, method, params, &Id::Number(0))?;
+        if let Self::Wants(wanted) = &mut posted {
+            wanted.reply.shape = Shape::Plain;
+        }
+        Ok(posted)
     }
 
     fn of(server: &str, method: &str, params: Option<&RawValue>, id: &Id) -> Result<Self, Unspoken> {
@@ -204,6 +234,22 @@ impl Unspoken {
     pub(in crate::surface) fn answer(&self) -> String {
         answers::error(self.id.as_ref(), self.code, &self.words, None)
     }
+}
+
+/// The result of a list of tools, with those of them that a task may use, as their servers define them.
+pub(in crate::surface) fn offered(
+    servers: &[String],
+    result: &str,
+    offer: Option<&Offer>,
+) -> Result<String, String> {
+    let page = Page::parse(result).map_err(|error| error.to_string())?;
+    Ok(page.only(result, |tool| {
+        let accepted = |server: &String| offer?.definition(&format!("{server}/{}", tool.name));
+        servers
+            .iter()
+            .filter_map(accepted)
+            .any(|accepted| accepted == tool.sha256)
+    }))
 }
 
 /// The members of an object in JSON, if it has one reading.

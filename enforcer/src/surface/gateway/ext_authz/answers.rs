@@ -9,21 +9,10 @@ use checkrein_proto::ext_authz::{
 };
 use serde_json::{Value, json};
 
-use super::super::asking::Said;
+use super::super::asking::{REMOVED, Said};
 use crate::gate::Decided;
 use crate::surface::mcp::posted::{Reply, Unspoken};
 
-/// Taken out of every request that goes on.
-const REMOVED: [&str; 8] = [
-    "checkrein-grant",
-    "checkrein-proof",
-    "txn-token",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-];
 /// By which a client finds the record of what was decided,
 const DECISION: &str = "x-checkrein-decision-id";
 /// and what people are asked.
