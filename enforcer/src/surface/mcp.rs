@@ -1,4 +1,4 @@
-//! MCP over stdio, up to the revision 2025-11-25: a server is started, and whatever its client wants of it is decided.
+//! MCP over stdio, up to the revision 2025-11-25, and over HTTP: whatever a client wants of a server is decided.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | `call`, `held` | a call is decided, made, held, answered |
 //! | `listing`, `tools` | tools as they are defined, and which are shown |
 //! | `answers` | what we say ourselves |
+//! | `stateless` | what is different from the revision 2026-07-28 on |
 //! | `http` | the same for a server over HTTP |
 //! | `posted` | a message that a gateway shows |
 //! | `server`, `grant` | the server's process; what calls are presented with |
@@ -25,6 +26,7 @@ pub(in crate::surface) mod posted;
 mod requests;
 mod server;
 mod session;
+mod stateless;
 mod tools;
 mod wire;
 
@@ -114,6 +116,7 @@ impl Wrapped {
         let terms = Terms {
             gate,
             name: self.name,
+            era: methods::Era::Handshake,
             grant: self.grant,
             patience: self.patience,
             definitions: Arc::default(),

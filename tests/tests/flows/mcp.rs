@@ -5,6 +5,7 @@ mod approved;
 mod hostile;
 mod http;
 mod skeleton;
+mod stateless;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -16,7 +16,7 @@ use tracing::warn;
 
 use super::answers::{self, INTERNAL, INVALID_PARAMS, Instead, Shape};
 use super::held::{Follower, HeldCall, Sameness, Stage, Told};
-use super::methods::ClientMethod;
+use super::methods::{ANSWERS, ClientMethod, Era};
 use super::session::{Session, UnderWay};
 use super::wire::{Answered, Id, Members, Message, shown, text};
 use crate::gate::{Answer, CompleteError, Decided, Found, Offer, Permit, Request, WAIT_MAX};
@@ -45,6 +45,8 @@ pub(super) struct Call {
     method: String,
     /// As they came.
     params: String,
+    /// What it brings in answer to the server, as it came.
+    brought: String,
 }
 
 /// A request of the gate, and what belongs to it.
@@ -59,7 +61,7 @@ struct Asking {
 impl Call {
     /// Reads the parameters. A member that is not decided and not named by the method is refused: it would reach the server unseen.
     pub(super) fn read(
-        server: &str,
+        (server, era): (&str, Era),
         method: &str,
         known: ClientMethod,
         params: Option<&RawValue>,
@@ -71,7 +73,9 @@ impl Call {
             ClientMethod::Decided { arguments, list } => (arguments, list),
             _ => (&["name", "arguments"], None),
         };
-        let is_unknown = |(name, _): &&(String, _)| !named.contains(&name.as_str()) && name != "_meta";
+        let is_answer = |name: &str| era.answers_within(method) && ANSWERS.contains(&name);
+        let is_unknown =
+            |(name, _): &&(String, _)| !named.contains(&name.as_str()) && name != "_meta" && !is_answer(name);
         if let Some((name, _)) = members.0.iter().find(is_unknown) {
             let words = format!(
                 "`params` of `{method}` has no member `{}` that goes through here",
@@ -88,7 +92,11 @@ impl Call {
             token: members.get("_meta").and_then(progress_token),
             method: method.to_owned(),
             params: raw.to_owned(),
+            brought: String::new(),
         };
+        for (name, value) in members.0.iter().filter(|(name, _)| is_answer(name)) {
+            call.brought.push_str(&format!("\0{name}\0{}", value.get()));
+        }
         if known == ClientMethod::CallsTool {
             let name = members.get("name").and_then(text);
             let name = name.ok_or_else(|| invalid("`params.name` must name a tool".to_owned()))?;
@@ -124,7 +132,11 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
     if let Some(list) = call.list
         && is_unoffered
     {
-        let nothing = answers::result(&under_way.id, &format!(r#"{{"{list}":[]}}"#));
+        let nothing = match session.terms.era {
+            Era::Handshake => format!(r#"{{"{list}":[]}}"#),
+            Era::Stateless => format!(r#"{{"{list}":[],"ttlMs":0,"cacheScope":"private"}}"#),
+        };
+        let nothing = answers::result(&under_way.id, &nothing);
         return under_way.answer(nothing).await;
     }
     let known = sameness.and_then(|sameness| session.terms.held.enter(&sameness));
@@ -153,7 +165,8 @@ fn sameness(offer: &Offer, call: &Call) -> Option<Sameness> {
     Some(Sameness {
         task: offer.task(),
         tool: call.tool.clone(),
-        arguments: Sha256::of(arguments.canonical().as_bytes()),
+        // Another answer to the server is another call; without any, the arguments alone say which it is.
+        arguments: Sha256::of(format!("{}{}", arguments.canonical(), call.brought).as_bytes()),
     })
 }
 

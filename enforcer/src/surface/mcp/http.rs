@@ -14,6 +14,7 @@ mod door;
 mod events;
 mod post;
 mod sessions;
+mod stateless;
 mod streams;
 mod upstream;
 
@@ -39,6 +40,8 @@ use tracing::error;
 
 use super::grant::GrantSource;
 use super::held::HeldCalls;
+use super::listing::Definitions;
+use super::methods::Era;
 use super::session::{Brought, Terms};
 use super::wire::{Line, Message};
 use crate::config::Config;
@@ -48,6 +51,7 @@ use crate::surface::bearer::Bearers;
 use crate::surface::{Speaks, SurfaceError, Surfaces};
 use door::{Door, Known};
 use sessions::{Open, Sessions};
+use stateless::{Callers, DEFINED_MAX, Said};
 use upstream::{Place, REVISION, SESSION};
 
 /// Where the secret of the address is kept, so that the address stays the same.
@@ -128,6 +132,7 @@ struct Front {
     patience: Duration,
     place: Place,
     sessions: Sessions,
+    callers: Callers,
 }
 
 impl Proxied {
@@ -162,6 +167,7 @@ impl Proxied {
             patience: self.patience,
             place,
             sessions: Sessions::default(),
+            callers: Callers::default(),
         });
         let mut routes = Routes::default();
         *routes.axum_router_mut() = Router::new().fallback(asked).with_state(Arc::clone(&front));
@@ -195,6 +201,9 @@ async fn asked(State(front): State<Arc<Front>>, request: Request) -> Response {
         Err(refusal) => return *refusal,
     };
     let session = post::text(&head.headers, &SESSION);
+    if head.method != Method::POST && post::text(&head.headers, &REVISION) == super::stateless::REVISION {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")]).into_response();
+    }
     match head.method {
         Method::POST => match post::message(&head.headers, body).await {
             Ok(line) => front.hear(known, &head.headers, line).await,
@@ -225,6 +234,11 @@ impl Front {
             Ok(message) => message,
             Err(error) => return post::no_message(&error),
         };
+        match stateless::said(headers, &message) {
+            Some(Ok(said)) => return self.answer(known, said, line).await,
+            Some(Err(refusal)) => return refusal,
+            None => {}
+        }
         let revision = post::text(headers, &REVISION);
         if !revision.is_empty() && !HANDSHAKES.contains(&revision) {
             let words = format!("`MCP-Protocol-Version` is none of {}", HANDSHAKES.join(", "));
@@ -242,7 +256,7 @@ impl Front {
         };
         if let Message::Request { id, .. } = &message {
             let id = id.clone();
-            return post::ask(open, id, line, known.grant, false).await;
+            return post::ask(open, id, line, known.grant, None).await;
         }
         let cancelled = post::cancelled(&message);
         open.session
@@ -252,6 +266,22 @@ impl Front {
             open.streams.close(&id);
         }
         StatusCode::ACCEPTED.into_response()
+    }
+
+    /// Answers a request that needs no session.
+    async fn answer(&self, known: Known, said: Said, line: String) -> Response {
+        let agent = known.caller.agent.clone();
+        let Some((shared, room)) = self.callers.enter(&agent) else {
+            return stateless::full(&said.id);
+        };
+        let terms = Terms {
+            era: Era::Stateless,
+            definitions: Arc::clone(&shared.definitions),
+            held: Arc::clone(&shared.held),
+            ..self.terms(&known)
+        };
+        let open = Open::new(agent, terms, self.place.clone(), said.told, true);
+        post::ask(open, said.id, line, known.grant, Some(room)).await
     }
 
     /// Begins a session.
@@ -265,7 +295,7 @@ impl Front {
             return post::full(&id);
         }
         let agent: SpiffeId = known.caller.agent;
-        let mut response = post::ask(Arc::clone(&begun), id, line, known.grant, false).await;
+        let mut response = post::ask(Arc::clone(&begun), id, line, known.grant, None).await;
         match HeaderValue::from_str(&begun.id) {
             Ok(session) => drop(response.headers_mut().insert(SESSION, session)),
             Err(error) => {
@@ -280,9 +310,10 @@ impl Front {
         Terms {
             gate: self.gate.for_caller(known.caller.clone()),
             name: self.name.clone(),
+            era: Era::Handshake,
             grant: self.grant.clone(),
             patience: self.patience,
-            definitions: Arc::default(),
+            definitions: Arc::new(Definitions::known_for(DEFINED_MAX)),
             held: Arc::new(HeldCalls::new(&format!("mcp-{}", sessions::secret()))),
         }
     }

@@ -1,13 +1,15 @@
 //! Tools as their server defines them, and which of a list a client gets.
 //!
 //! **Invariant**: what a client sees of a tool are the server's own bytes, and their hash is the one that the catalog accepted. A
-//! definition is known only until the server says that its list has changed.
+//! definition is known only until the server says that its list has changed, and where it may say so to nobody, for a bounded time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use checkrein_shared::action::{Arguments, Json, Sha256};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::wire::{InvalidMessage, Members};
 
@@ -35,6 +37,8 @@ pub(super) struct Listed<'a> {
 /// What is known of the definitions of a server's tools.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
+    /// Known for so long; none: until the list changes.
+    life: Option<Duration>,
     known: Mutex<Known>,
     /// Held by whoever asks the server for all of them.
     pub(super) asking: tokio::sync::Mutex<()>,
@@ -42,7 +46,7 @@ pub(super) struct Definitions {
 
 #[derive(Debug, Default)]
 struct Known {
-    by_name: HashMap<String, Sha256>,
+    by_name: HashMap<String, (Sha256, Instant)>,
     /// How often the server said that its list has changed.
     changes: u64,
 }
@@ -106,9 +110,22 @@ impl<'a> Page<'a> {
 }
 
 impl Definitions {
+    /// Each is known for so long.
+    pub(super) fn known_for(life: Duration) -> Self {
+        Self {
+            life: Some(life),
+            ..Self::default()
+        }
+    }
+
     /// How the server defines a tool; none: that is not known.
     pub(super) fn of(&self, name: &str) -> Option<Sha256> {
-        self.known().by_name.get(name).copied()
+        let (sha256, noted) = self.known().by_name.get(name).copied()?;
+        self.is_fresh(noted).then_some(sha256)
+    }
+
+    fn is_fresh(&self, noted: Instant) -> bool {
+        self.life.is_none_or(|life| noted.elapsed() <= life)
     }
 
     /// To be said when a page that was asked for now has come.
@@ -122,9 +139,13 @@ impl Definitions {
         if known.changes != asked_at {
             return;
         }
+        let now = Instant::now();
+        if known.by_name.len() + page.tools().len() > TOOLS_MAX {
+            known.by_name.retain(|_, (_, noted)| self.is_fresh(*noted));
+        }
         for tool in page.tools() {
             if known.by_name.len() < TOOLS_MAX || known.by_name.contains_key(&tool.name) {
-                known.by_name.insert(tool.name.clone(), tool.sha256);
+                known.by_name.insert(tool.name.clone(), (tool.sha256, now));
             }
         }
     }

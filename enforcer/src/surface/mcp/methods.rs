@@ -1,6 +1,15 @@
-//! What MCP's methods are to the enforcer, up to the revision 2025-11-25.
+//! What MCP's methods are to the enforcer, in both of its eras.
 //!
 //! **Invariant**: a method that does not stand here goes to nobody.
+
+/// How the two sides know of each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Era {
+    /// By `initialize`, up to the revision 2025-11-25.
+    Handshake,
+    /// Not at all: each request says what it needs, from 2026-07-28 on.
+    Stateless,
+}
 
 /// What is done with a request of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,31 +28,68 @@ pub(super) enum ClientMethod {
     },
 }
 
-/// What a client asks for.
-pub(super) fn of_client(method: &str) -> Option<ClientMethod> {
-    use ClientMethod::{CallsTool, Decided, ListsTools, Passes};
-    let list = |name| Decided {
-        arguments: &["cursor"],
-        list: Some(name),
-    };
-    let of_uri = Decided {
-        arguments: &["uri"],
-        list: None,
-    };
-    Some(match method {
-        "initialize" | "ping" | "logging/setLevel" | "completion/complete" => Passes,
-        "tools/list" => ListsTools,
-        "tools/call" => CallsTool,
-        "resources/list" => list("resources"),
-        "resources/templates/list" => list("resourceTemplates"),
-        "prompts/list" => list("prompts"),
-        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => of_uri,
-        "prompts/get" => Decided {
-            arguments: &["name", "arguments"],
+/// These pass undecided beside the arguments, as an answer to a question of the server's own does.
+pub(super) const ANSWERS: [&str; 2] = ["inputResponses", "requestState"];
+
+impl Era {
+    /// What a client asks for.
+    pub(super) fn of_client(self, method: &str) -> Option<ClientMethod> {
+        use ClientMethod::{CallsTool, Decided, ListsTools, Passes};
+        let decided = |arguments| Decided {
+            arguments,
             list: None,
-        },
-        _ => return None,
-    })
+        };
+        let list = |name| Decided {
+            arguments: &["cursor"],
+            list: Some(name),
+        };
+        Some(match (self, method) {
+            (Self::Handshake, "initialize" | "ping" | "logging/setLevel")
+            | (Self::Stateless, "server/discover")
+            | (_, "completion/complete") => Passes,
+            (_, "tools/list") => ListsTools,
+            (_, "tools/call") => CallsTool,
+            (_, "resources/list") => list("resources"),
+            (_, "resources/templates/list") => list("resourceTemplates"),
+            (_, "prompts/list") => list("prompts"),
+            (_, "resources/read") | (Self::Handshake, "resources/subscribe" | "resources/unsubscribe") => {
+                decided(&["uri"])
+            }
+            (_, "prompts/get") => decided(&["name", "arguments"]),
+            (Self::Stateless, "subscriptions/listen") => decided(&["notifications"]),
+            _ => return None,
+        })
+    }
+
+    /// Whether a request may bring what its server asked for with an answer before.
+    pub(super) fn answers_within(self, method: &str) -> bool {
+        self == Self::Stateless && matches!(method, "tools/call" | "prompts/get" | "resources/read")
+    }
+
+    /// Whether a server may ask this of the client.
+    pub(super) fn server_may_ask(self, method: &str) -> bool {
+        self == Self::Handshake
+            && matches!(
+                method,
+                "ping" | "roots/list" | "sampling/createMessage" | "elicitation/create"
+            )
+    }
+
+    /// Whether a notification of the server goes to the client.
+    pub(super) fn server_may_notify(self, method: &str) -> bool {
+        match method {
+            "notifications/cancelled"
+            | "notifications/progress"
+            | "notifications/message"
+            | "notifications/resources/updated"
+            | "notifications/resources/list_changed"
+            | "notifications/tools/list_changed"
+            | "notifications/prompts/list_changed" => true,
+            "notifications/elicitation/complete" => self == Self::Handshake,
+            "notifications/subscriptions/acknowledged" => self == Self::Stateless,
+            _ => false,
+        }
+    }
 }
 
 /// Whether a notification of the client goes to the server. That something is cancelled is looked at first.
@@ -54,28 +100,5 @@ pub(super) fn client_may_notify(method: &str) -> bool {
             | "notifications/cancelled"
             | "notifications/progress"
             | "notifications/roots/list_changed"
-    )
-}
-
-/// Whether a server may ask this of the client.
-pub(super) fn server_may_ask(method: &str) -> bool {
-    matches!(
-        method,
-        "ping" | "roots/list" | "sampling/createMessage" | "elicitation/create"
-    )
-}
-
-/// Whether a notification of the server goes to the client.
-pub(super) fn server_may_notify(method: &str) -> bool {
-    matches!(
-        method,
-        "notifications/cancelled"
-            | "notifications/progress"
-            | "notifications/message"
-            | "notifications/resources/updated"
-            | "notifications/resources/list_changed"
-            | "notifications/tools/list_changed"
-            | "notifications/prompts/list_changed"
-            | "notifications/elicitation/complete"
     )
 }

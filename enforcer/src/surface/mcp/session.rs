@@ -25,8 +25,9 @@ use super::call::{self, Call};
 use super::grant::{GrantSource, Presented};
 use super::held::HeldCalls;
 use super::listing::Definitions;
-use super::methods::{self, ClientMethod};
+use super::methods::{self, ClientMethod, Era};
 use super::requests::{GivenUp, Goes, NotBegun, REQUESTS_MAX, Requests};
+use super::stateless;
 use super::tools::{self, page};
 use super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Lines, Members, Message, shown};
 use crate::gate::Gate;
@@ -42,6 +43,7 @@ pub(super) struct Terms {
     pub(super) gate: Gate,
     /// The catalog's name of the server.
     pub(super) name: String,
+    pub(super) era: Era,
     /// What calls are presented with that bring no grant of their own.
     pub(super) grant: GrantSource,
     /// How long a call waits for people before its client is told that it waits.
@@ -103,6 +105,10 @@ impl UnderWay {
     /// Answers, unless nobody waits for it any more.
     pub(super) async fn answer(&self, line: String) {
         if !self.cancelled.is_cancelled() {
+            let line = match self.session.terms.era {
+                Era::Handshake => line,
+                Era::Stateless => stateless::complete(line),
+            };
             self.session.answer_client(&self.id, line).await;
         }
     }
@@ -225,14 +231,14 @@ impl Session {
         if let Some(known) = definitions.of(name) {
             return Some(known);
         }
-        let mut params = "{}".to_owned();
+        let mut params = stateless::listing(self.terms.era, None);
         for _ in 0..PAGES_MAX {
             let asked_at = definitions.changes();
             let line = self.ask_server("tools/list", &params).await?;
             let page = page(&line)?;
             definitions.note(asked_at, &page);
             match page.next {
-                Some(next) => params = format!(r#"{{"cursor":{}}}"#, next.get()),
+                Some(next) => params = stateless::listing(self.terms.era, Some(next.get())),
                 None => break,
             }
         }
@@ -251,10 +257,15 @@ impl Session {
         };
         match Message::parse(&line) {
             Ok(Message::Request { id, method, params }) => {
-                let asked = (id, shown(&method), methods::of_client(&method));
+                let asked = (id, shown(&method), self.terms.era.of_client(&method));
                 let call = match asked.2 {
                     None | Some(ClientMethod::Passes | ClientMethod::ListsTools) => None,
-                    Some(known) => Some(Call::read(&self.terms.name, &method, known, params)),
+                    Some(known) => Some(Call::read(
+                        (&self.terms.name, self.terms.era),
+                        &method,
+                        known,
+                        params,
+                    )),
                 };
                 self.client_asked(asked, call, (line, brought)).await;
             }
@@ -363,7 +374,7 @@ impl Session {
                 {
                     self.requests.server_has(&id);
                 }
-                if methods::server_may_notify(&method) {
+                if self.terms.era.server_may_notify(&method) {
                     self.tell_client(about, line).await;
                 } else {
                     info!(
@@ -377,7 +388,10 @@ impl Session {
     }
 
     async fn server_asked(&self, id: Id, method: &str, (line, about): (String, Option<&Id>)) {
-        let refused = if methods::server_may_ask(method) {
+        if self.terms.era == Era::Stateless {
+            return warn!(%id, "in this revision a server asks nothing by itself; dropped");
+        }
+        let refused = if self.terms.era.server_may_ask(method) {
             match self.requests.server_asks(&id) {
                 Ok(()) => return self.tell_client(about, line).await,
                 Err(NotBegun::InUse) => {

@@ -82,6 +82,7 @@ impl Scene {
         let terms = Terms {
             gate: bench.gate.clone(),
             name: "bank".to_owned(),
+            era: Era::Handshake,
             grant,
             patience,
             definitions: Arc::default(),

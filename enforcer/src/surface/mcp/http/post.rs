@@ -11,11 +11,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::super::answers::{self, INTERNAL, INVALID_REQUEST, NOT_JSON};
+use super::super::requests::GivenUp;
 use super::super::session::Brought;
 use super::super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Message};
 use super::events::{KEEPALIVE, event};
@@ -36,8 +37,8 @@ struct Reader {
     open: Arc<Open>,
     id: Option<Id>,
     left: CancellationToken,
-    /// Going away is giving up.
-    gives_up: bool,
+    /// What a request without a session takes up, which is given up by going away.
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Reader {
@@ -46,8 +47,8 @@ impl Drop for Reader {
         self.left.cancel();
         let Some(id) = &self.id else { return };
         self.open.streams.forget(id);
-        if self.gives_up {
-            self.open.session.requests.give_up(id);
+        if self.room.is_some() && self.open.session.requests.give_up(id) == GivenUp::TellServer {
+            self.open.upstream.break_off(id);
         }
     }
 }
@@ -112,7 +113,7 @@ pub(super) async fn ask(
     id: Id,
     line: String,
     grant: Option<Arc<str>>,
-    gives_up: bool,
+    room: Option<OwnedSemaphorePermit>,
 ) -> Response {
     let Some(told) = open.streams.open(&id) else {
         let words = format!("the id {id} is in use; a request needs one of its own until it is answered");
@@ -127,10 +128,10 @@ pub(super) async fn ask(
         open: Arc::clone(&open),
         id: Some(id),
         left: brought.left.clone(),
-        gives_up,
+        room,
     };
     open.session.client_said(Line::Text(line), brought).await;
-    respond(reader, gives_up).await
+    respond(reader).await
 }
 
 /// Lets a client hear what belongs to none of its requests.
@@ -160,15 +161,15 @@ pub(super) fn stand(open: Arc<Open>) -> Response {
         open,
         id: None,
         left,
-        gives_up: false,
+        room: None,
     };
     events(None, reader)
 }
 
-async fn respond(mut reader: Reader, is_stateless: bool) -> Response {
+async fn respond(mut reader: Reader) -> Response {
     match timeout(FIRST_MAX, reader.told.recv()).await {
         Ok(Some(first)) if first.answers => {
-            let status = if is_stateless {
+            let status = if reader.room.is_some() {
                 status(&first.line)
             } else {
                 StatusCode::OK

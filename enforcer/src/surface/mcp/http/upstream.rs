@@ -29,6 +29,7 @@ use super::super::answers::{self, INTERNAL};
 use super::super::session::Session;
 use super::super::wire::{Id, LINE_BYTES_MAX, Line, Members, Message};
 use super::events::Events;
+use super::stateless;
 
 /// A connection takes no longer than this.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -168,8 +169,8 @@ impl Upstream {
             {
                 let given_up = params.and_then(|params| Members::parse(params.get()).ok());
                 let given_up = given_up.and_then(|params| Id::parse(params.get("requestId")?.get()));
-                if let Some(under_way) = given_up.and_then(|id| self.under_way().remove(&id)) {
-                    under_way.cancel();
+                if let Some(id) = given_up {
+                    self.break_off(&id);
                 }
                 return;
             }
@@ -203,6 +204,13 @@ impl Upstream {
         }
     }
 
+    /// Does not wait for an answer any more, which is how the server hears of it.
+    pub(super) fn break_off(&self, id: &Id) {
+        if let Some(under_way) = self.under_way().remove(id) {
+            under_way.cancel();
+        }
+    }
+
     /// Hears what the server says by itself, until it says nothing more.
     pub(super) async fn listen(&self, session: &Session) -> Result<(), NoAnswer> {
         let mut told = self.told().clone();
@@ -233,6 +241,9 @@ impl Upstream {
         let mut told = self.told().clone();
         told.insert(ACCEPT, BOTH);
         told.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self.breaks_off {
+            stateless::mirror(&mut told, &line);
+        }
         let had_session = told.contains_key(SESSION);
         let answer = self.place.send(Method::POST, told, line.into()).await?;
         let (head, body) = answer.into_parts();

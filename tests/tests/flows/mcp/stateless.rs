@@ -1,0 +1,300 @@
+//! The revision 2026-07-28, in which no request knows of another: a server and a client of the official SDK, and what headers say.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use checkrein_shared::policy::PackSource;
+use checkrein_tests::{Process, WAIT_MAX, installed};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::{Client, Scene, is_denied, node, peer, text};
+
+const REVISION: &str = "2026-07-28";
+const META: &str = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+const NOTES: &str = r#"
+[echo]
+effects = ["read"]
+reversibility = "read_only"
+[deploy]
+effects = ["write"]
+reversibility = "reversible"
+[wait]
+effects = ["read"]
+reversibility = "read_only"
+[pay]
+effects = ["write"]
+reversibility = "reversible"
+[seen]
+effects = ["read"]
+reversibility = "read_only"
+"#;
+const RULES: &str = r#"
+@id("all") permit (principal, action, resource);
+@id("pay") @hold("owners") @reason("money would be gone")
+forbid (principal, action == Action::"modern/pay", resource);
+@id("prod") @reason("production is not for agents")
+forbid (principal, action == Action::"modern/deploy", resource) when { context.input.env == "prod" };
+"#;
+
+struct Web {
+    scene: Scene,
+    _server: Child,
+    door: Process,
+    url: String,
+}
+
+/// A message, sent by hand; the status and the message in the answer.
+async fn posts(url: &str, headers: &[(&str, &str)], body: &str) -> (String, Value) {
+    let (address, path) = url.trim_start_matches("http://").split_once('/').unwrap();
+    let mut request = format!(
+        "POST /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(format!("{request}\r\n{body}").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    timeout(WAIT_MAX, read).await.unwrap().unwrap();
+    let status = answer.split(' ').nth(1).unwrap_or_default().to_owned();
+    let json = answer.lines().find_map(|line| {
+        let line = line.strip_prefix("data: ").unwrap_or(line);
+        serde_json::from_str(line).ok().filter(Value::is_object)
+    });
+    (status, json.unwrap_or_default())
+}
+
+/// A request as it should be, for this method, of whom it names.
+fn asked(method: &str, params: &str) -> String {
+    let comma = if params.is_empty() { "" } else { "," };
+    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}{comma}"_meta":{META}}}}}"#)
+}
+
+async fn server() -> (Child, String) {
+    let mut child = Command::new(node())
+        .arg(peer("stateless-server.mjs"))
+        .arg(installed("peers/mcp").unwrap())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = timeout(WAIT_MAX, said.next_line())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    (child, ready["url"].as_str().unwrap().to_owned())
+}
+
+impl Web {
+    async fn open(wait_s: u32) -> Self {
+        let (server, upstream) = server().await;
+        let headers = [("MCP-Protocol-Version", REVISION), ("Mcp-Method", "tools/list")];
+        let (_, listed) = posts(&upstream, &headers, &asked("tools/list", "")).await;
+        let catalog = json!({ "tools": listed["result"]["tools"] }).to_string();
+        let groups = "namespace = \"org\"\n[groups]\nowners = [\"spiffe://acme.example/approver/bob\"]\n";
+        let files = [
+            ("checkrein.toml", groups),
+            ("catalog/modern.json", catalog.as_str()),
+            ("catalog/modern.toml", NOTES),
+            ("rules.cedar", RULES),
+        ];
+        let pack = PackSource {
+            name: "modern".to_owned(),
+            files: BTreeMap::from(files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))),
+        };
+        let tools = ["echo", "deploy", "wait", "pay", "seen"].map(|tool| format!("modern/{tool}"));
+        let scene = Scene::set(&pack, &tools.each_ref().map(String::as_str)).await;
+        let mut command = Command::new(&scene.enforcer);
+        command
+            .arg("mcp")
+            .arg("--config")
+            .arg(&scene.config)
+            .arg("--grant")
+            .arg(&scene.grant)
+            .args(["--name", "modern", "--json", "--listen", "127.0.0.1:0"])
+            .args(["--wait", &wait_s.to_string(), "--upstream", &upstream])
+            .env_remove("CHECKREIN_GRANT")
+            .env("CHECKREIN_LOG", "warn");
+        let door = Process::start(&mut command).await.unwrap();
+        let url = door.ready["url"].as_str().unwrap().to_owned();
+        Self {
+            scene,
+            _server: server,
+            door,
+            url,
+        }
+    }
+
+    async fn client(&self) -> Client {
+        let mut program = Command::new(node());
+        program
+            .arg(peer("stateless-client.mjs"))
+            .arg(installed("peers/mcp").unwrap());
+        Client::run(program, &[self.url.clone().into()]).await
+    }
+
+    /// A call, sent by hand with these headers.
+    async fn calls(&self, headers: &[(&str, &str)], arguments: &str) -> (String, Value) {
+        let params = format!(r#""name":"echo","arguments":{arguments}"#);
+        posts(&self.url, headers, &asked("tools/call", &params)).await
+    }
+}
+
+/// What reached the server.
+async fn seen(client: &mut Client) -> Value {
+    let told = client.calls("seen", json!({})).await;
+    serde_json::from_str(text(&told)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_needs_no_session_calls_is_asked_denied_and_held() {
+    let web = Web::open(50).await;
+    let mut client = web.client().await;
+    assert_eq!(client.tools().await, ["deploy", "echo", "pay", "seen", "wait"]);
+    let told = client.calls("echo", json!({"message": "naïve \u{1f600}"})).await;
+    assert_eq!(text(&told), "Echo: naïve \u{1f600}");
+    is_denied(&client.calls("deploy", json!({"env": "prod"})).await, "forbidden");
+    is_denied(
+        &client.calls("echo", json!({"other": 1})).await,
+        "invalid_arguments",
+    );
+
+    // The server asks before it answers, and the client brings its state back as it was.
+    let told = client.calls("deploy", json!({"env": "test"})).await;
+    assert!(text(&told).starts_with("deployed to test"), "{told}");
+    assert!(text(&told).contains(r#""sure":true"#), "{told}");
+
+    // Whoever goes away has cancelled: the server hears of it.
+    client.progress.clear();
+    let left = client
+        .does(json!({"do": "leave", "name": "wait", "arguments": {}}))
+        .await;
+    assert!(left["error"].is_object(), "{left}");
+    let heard = async { while seen(&mut client).await["brokenOff"] != json!(["wait"]) {} };
+    timeout(WAIT_MAX, heard).await.unwrap();
+
+    let number = client
+        .begins(json!({"do": "call", "name": "pay", "arguments": {"amount": 5}}))
+        .await;
+    web.scene.operator.waiting(&web.scene.task).await.unwrap();
+    let paid = |seen: &Value| {
+        let calls = seen["calls"].as_array().unwrap();
+        calls.iter().filter(|call| **call == "pay").count()
+    };
+    assert_eq!(paid(&seen(&mut client).await), 0, "nobody has agreed");
+    web.scene.approves().await;
+    let told = client.told(number).await;
+    assert_eq!(text(&told), "paid 5");
+    let seen = seen(&mut client).await;
+    assert_eq!(paid(&seen), 1);
+    let denied = seen["calls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|call| **call == "deploy");
+    assert_eq!(
+        denied.count(),
+        2,
+        "a question and an answer, and nothing of what was denied"
+    );
+    client.ends().await;
+    web.door.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_says_what_its_message_does_not_say_reaches_no_server() {
+    let web = Web::open(0).await;
+    let version = ("MCP-Protocol-Version", REVISION);
+    let (method, name) = (("Mcp-Method", "tools/call"), ("Mcp-Name", "echo"));
+    let hello = r#"{"message":"hello"}"#;
+    let (status, told) = web.calls(&[version, method, name], hello).await;
+    assert_eq!(
+        (status.as_str(), &told["result"]["resultType"]),
+        ("200", &json!("complete")),
+        "{told}"
+    );
+    assert_eq!(told["result"]["content"][0]["text"], "Echo: hello");
+
+    let old = ("MCP-Protocol-Version", "2025-11-25");
+    for headers in [
+        &[method, name][..],
+        &[old, method, name],
+        &[version, name],
+        &[version, method],
+        &[version, ("Mcp-Method", "tools/list"), name],
+        &[version, method, ("Mcp-Name", "pay")],
+        &[version, method, name, ("Mcp-Name", "pay")],
+        &[version, method, name, ("Mcp-Param-Message", "goodbye")],
+    ] {
+        let (status, told) = web.calls(headers, hello).await;
+        let code = &told["error"]["code"];
+        assert_eq!(
+            (status.as_str(), code),
+            ("400", &json!(-32020)),
+            "{headers:?}: {told}"
+        );
+    }
+    let future = asked("server/discover", "").replace(REVISION, "2031-01-01");
+    let headers = [
+        ("MCP-Protocol-Version", "2031-01-01"),
+        ("Mcp-Method", "server/discover"),
+    ];
+    let (status, told) = posts(&web.url, &headers, &future).await;
+    assert_eq!(
+        (status.as_str(), &told["error"]["code"]),
+        ("400", &json!(-32022)),
+        "{told}"
+    );
+    assert_eq!(told["error"]["data"]["supported"], json!([REVISION]));
+    for unknown in ["initialize", "tools/Call", "resources/subscribe"] {
+        let headers = [version, ("Mcp-Method", unknown)];
+        let (status, told) = posts(&web.url, &headers, &asked(unknown, "")).await;
+        assert_eq!(
+            (status.as_str(), &told["error"]["code"]),
+            ("404", &json!(-32601)),
+            "{told}"
+        );
+    }
+    let headers = [version, ("Mcp-Method", "tools/list")];
+    let (_, told) = posts(&web.url, &headers, &asked("tools/list", "")).await;
+    assert_eq!(told["result"]["cacheScope"], "private", "{told}");
+
+    // What shows who asks, and with which grant, is for us alone.
+    let secret = ("Authorization", "Bearer hunter2");
+    let (status, told) = web
+        .calls(&[version, method, name, secret, ("Cookie", "a=b")], hello)
+        .await;
+    assert_eq!(status, "200", "{told}");
+    let wrong = ("Checkrein-Grant", "no grant");
+    let (_, told) = web.calls(&[version, method, name, wrong], hello).await;
+    assert_eq!(told["result"]["isError"], true, "{told}");
+    let mut client = web.client().await;
+    let seen = seen(&mut client).await;
+    let echoes = seen["calls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|call| **call == "echo");
+    assert_eq!(echoes.count(), 2, "{seen}");
+    for header in ["authorization", "cookie", "checkrein-grant"] {
+        assert!(
+            !seen["headers"].as_array().unwrap().contains(&json!(header)),
+            "{seen}"
+        );
+    }
+    client.ends().await;
+    web.door.stop().await.unwrap();
+}
