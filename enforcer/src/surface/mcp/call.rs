@@ -95,7 +95,7 @@ impl Call {
             brought: String::new(),
         };
         for (name, value) in members.0.iter().filter(|(name, _)| is_answer(name)) {
-            call.brought.push_str(&format!("\0{name}\0{}", value.get()));
+            call.brought.extend(["\0", name, "\0", value.get()]);
         }
         if known == ClientMethod::CallsTool {
             let name = members.get("name").and_then(text);

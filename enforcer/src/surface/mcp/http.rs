@@ -236,7 +236,7 @@ impl Front {
         };
         match stateless::said(headers, &message) {
             Some(Ok(said)) => return self.answer(known, said, line).await,
-            Some(Err(refusal)) => return refusal,
+            Some(Err(refusal)) => return *refusal,
             None => {}
         }
         let revision = post::text(headers, &REVISION);

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::answers::{self, INVALID_PARAMS, INVALID_REQUEST, Instead, NOT_JSON, Shape, UNKNOWN_METHOD};
 use super::call::Call;
 use super::listing::Page;
-use super::methods::{ClientMethod, client_may_notify, of_client};
+use super::methods::{ClientMethod, Era, client_may_notify};
 use super::wire::{Id, InvalidMessage, Members, Message, shown, text};
 use crate::gate::{Denied, Held, Offer};
 
@@ -132,7 +132,7 @@ impl Posted {
             code,
             words,
         };
-        let known = of_client(method).ok_or_else(|| {
+        let known = Era::Handshake.of_client(method).ok_or_else(|| {
             let words = format!("the method `{}` does not go through here", shown(method));
             unspoken(UNKNOWN_METHOD, words)
         })?;
@@ -146,7 +146,7 @@ impl Posted {
             ClientMethod::ListsTools => return Ok(Self::ListsTools(plain())),
             ClientMethod::CallsTool | ClientMethod::Decided { .. } => {}
         }
-        let call = Call::read(server, method, known, params)
+        let call = Call::read((server, Era::Handshake), method, known, params)
             .map_err(|instead| unspoken(INVALID_PARAMS, words_of(&instead)))?;
         Ok(Self::Wants(Wanted {
             tool: call.tool,

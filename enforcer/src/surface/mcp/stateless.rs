@@ -24,7 +24,12 @@ pub(super) fn listing(era: Era, cursor: Option<&str>) -> String {
 
 /// An answer to something that was decided, as this revision has it.
 pub(super) fn complete(line: String) -> String {
-    let Some((start, says_type, scope)) = result(&line) else {
+    let Some(Places {
+        start,
+        says_type,
+        scope,
+    }) = result(&line)
+    else {
         return line;
     };
     let mut changed = String::with_capacity(line.len() + 32);
@@ -48,8 +53,17 @@ pub(super) fn complete(line: String) -> String {
     changed
 }
 
-/// In a line with a result: where its members begin, whether it says what it is, and where it says who else may keep it.
-fn result(line: &str) -> Option<(usize, bool, Option<(usize, usize)>)> {
+/// Places in a line with a result.
+struct Places {
+    /// Where its members begin.
+    start: usize,
+    /// Whether it says what it is.
+    says_type: bool,
+    /// Where it says who else may keep it.
+    scope: Option<(usize, usize)>,
+}
+
+fn result(line: &str) -> Option<Places> {
     let Ok(Message::Response {
         answer: Answered::Result(result),
         ..
@@ -63,11 +77,11 @@ fn result(line: &str) -> Option<(usize, bool, Option<(usize, usize)>)> {
         let from = place(scope.get());
         (from, from + scope.get().len())
     });
-    Some((
-        place(result.get()) + 1,
-        members.get("resultType").is_some(),
+    Some(Places {
+        start: place(result.get()) + 1,
+        says_type: members.get("resultType").is_some(),
         scope,
-    ))
+    })
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ async fn posts(url: &str, headers: &[(&str, &str)], body: &str) -> (String, Valu
         body.len()
     );
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        request.extend([name, ": ", value, "\r\n"]);
     }
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream

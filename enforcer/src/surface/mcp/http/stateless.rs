@@ -83,7 +83,7 @@ impl Callers {
 }
 
 /// Whether a message is of this era; then what it says, or what to answer at once.
-pub(super) fn said(headers: &HeaderMap, message: &Message<'_>) -> Option<Result<Said, Response>> {
+pub(super) fn said(headers: &HeaderMap, message: &Message<'_>) -> Option<Result<Said, Box<Response>>> {
     let revision = post::text(headers, &upstream::REVISION);
     let Message::Request { id, method, params } = message else {
         // A client has nothing to answer in this era, and cancels by going away.
@@ -93,7 +93,7 @@ pub(super) fn said(headers: &HeaderMap, message: &Message<'_>) -> Option<Result<
         } else {
             StatusCode::BAD_REQUEST
         };
-        return (revision == REVISION).then(|| Err(status.into_response()));
+        return (revision == REVISION).then(|| Err(Box::new(status.into_response())));
     };
     let members = params.and_then(|params| Members::parse(params.get()).ok());
     let own = members
@@ -102,7 +102,14 @@ pub(super) fn said(headers: &HeaderMap, message: &Message<'_>) -> Option<Result<
     if own.is_none() && (revision.is_empty() || HANDSHAKES.contains(&revision)) {
         return None;
     }
-    let mismatch = |words: String| post::refuse(StatusCode::BAD_REQUEST, Some(id), HEADER_MISMATCH, &words);
+    let mismatch = |words: String| {
+        Box::new(post::refuse(
+            StatusCode::BAD_REQUEST,
+            Some(id),
+            HEADER_MISMATCH,
+            &words,
+        ))
+    };
     if own.is_none() && revision != REVISION {
         // Nobody knows what this is.
         return None;
@@ -112,7 +119,7 @@ pub(super) fn said(headers: &HeaderMap, message: &Message<'_>) -> Option<Result<
         return Some(Err(mismatch(words)));
     }
     if revision != REVISION {
-        return Some(Err(unknown_revision(id, revision)));
+        return Some(Err(Box::new(unknown_revision(id, revision))));
     }
     if !says(headers, &METHOD, Some(method)) {
         return Some(Err(mismatch(format!(

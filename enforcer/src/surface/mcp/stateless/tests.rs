@@ -19,7 +19,7 @@ fn what_was_decided_for_one_caller_is_kept_for_nobody_else() {
             r#"{"cacheScope":"public","ttlMs":5}"#,
             r#"{"resultType":"complete","cacheScope":"private","ttlMs":5}"#,
         ),
-        (r#"{ }"#, r#"{"resultType":"complete" }"#),
+        ("{ }", r#"{"resultType":"complete" }"#),
     ] {
         assert_eq!(complete(line(result)), line(expected));
     }
