@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use checkrein_enforcer::Config;
+use checkrein_enforcer::{Config, ServerName};
 use checkrein_shared::identity::JoinWord;
 use clap::{Args, Parser, Subcommand};
 use toml::{Table, Value};
@@ -79,7 +79,7 @@ pub(crate) struct Mcp {
     pub(crate) settings: Settings,
     /// What the catalog calls the server
     #[arg(long)]
-    pub(crate) name: String,
+    pub(crate) name: ServerName,
     /// The grant that `checkrein task start --grant-only` gave; read for each call. Without it: `CHECKREIN_GRANT` holds the grant
     /// itself
     #[arg(long, value_name = "FILE")]

@@ -1,23 +1,20 @@
 //! Asking an enforcer that runs beside us: over the socket of an agent.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use checkrein_enforcer::GrantSource;
 use checkrein_proto::decision::v1::gate_service_client::GateServiceClient;
-use checkrein_proto::decision::v1::{AuthorizeRequest, AuthorizeResponse, CompleteRequest};
+use checkrein_proto::decision::v1::{
+    AuthorizeRequest, AuthorizeResponse, CompleteRequest, WatchRequest, WatchResponse,
+};
 use clap::Args;
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tonic::Streaming;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{Channel, Endpoint};
 
-/// The grant itself, where no file is named.
-const GRANT: &str = "CHECKREIN_GRANT";
-/// A file of a grant may have at most this many bytes: as much as the longest chain that is believed.
-const GRANT_BYTES_MAX: u64 = 256 << 10;
 /// An enforcer beside us answers within this, or what it needs to know is not to be had.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
@@ -46,13 +43,9 @@ pub(crate) struct Gate(GateServiceClient<Channel>);
 impl Beside {
     /// Connects.
     pub(crate) async fn gate(&self) -> anyhow::Result<Gate> {
-        let place = self.socket.clone();
-        let connector = tower::service_fn(move |_: Uri| {
-            let place = place.clone();
-            async move { UnixStream::connect(place).await.map(TokioIo::new) }
-        });
-        let endpoint = Endpoint::from_static("http://gate").connect_timeout(ANSWER_MAX);
-        let channel = endpoint.connect_with_connector(connector).await;
+        let place = std::path::absolute(&self.socket)?;
+        let endpoint = Endpoint::from_shared(format!("unix:{}", place.display()))?;
+        let channel = endpoint.connect_timeout(ANSWER_MAX).connect().await;
         let channel = channel.with_context(|| {
             format!(
                 "no enforcer answers on `{}`; is `checkrein-enforcer serve` running, with that path under `[[unix]]`?",
@@ -65,36 +58,13 @@ impl Beside {
     /// A call of this tool, ready to be asked for.
     pub(crate) async fn request(&self, tool: &str, arguments: &str) -> anyhow::Result<AuthorizeRequest> {
         Ok(AuthorizeRequest {
-            grant: self.grant().await?,
+            grant: GrantSource::of(self.grant.clone()).read().await?,
             tool: tool.to_owned(),
             arguments: arguments.to_owned().into(),
             wait_ms: self.wait * 1_000,
             ..AuthorizeRequest::default()
         })
     }
-
-    async fn grant(&self) -> anyhow::Result<String> {
-        let Some(path) = &self.grant else {
-            let given = std::env::var(GRANT);
-            return given.map(|grant| grant.trim().to_owned()).with_context(|| {
-                format!("no grant was given; name a file with `--grant`, or set `{GRANT}`")
-            });
-        };
-        read(path).await
-    }
-}
-
-async fn read(path: &Path) -> anyhow::Result<String> {
-    let cant = || format!("can't read the grant in `{}`", path.display());
-    let bytes = tokio::fs::metadata(path).await.with_context(cant)?.len();
-    if bytes > GRANT_BYTES_MAX {
-        bail!(
-            "`{}` is longer than the {GRANT_BYTES_MAX} bytes of the longest grant",
-            path.display()
-        );
-    }
-    let text = tokio::fs::read_to_string(path).await.with_context(cant)?;
-    Ok(text.trim().to_owned())
 }
 
 impl Gate {
@@ -115,11 +85,8 @@ impl Gate {
     }
 
     /// Hears when a call under way should stop.
-    pub(crate) async fn watch(
-        &mut self,
-        decision_id: &str,
-    ) -> anyhow::Result<Streaming<checkrein_proto::decision::v1::WatchResponse>> {
-        let request = checkrein_proto::decision::v1::WatchRequest {
+    pub(crate) async fn watch(&mut self, decision_id: &str) -> anyhow::Result<Streaming<WatchResponse>> {
+        let request = WatchRequest {
             decision_ids: vec![decision_id.to_owned()],
         };
         let watched = timeout(ANSWER_MAX, self.0.watch(request)).await;

@@ -4,23 +4,21 @@
 //!
 //! **Invariant**: the command starts only after a permit, while somebody is listening for its end; how it ended is said whatever happens.
 
-use std::ffi::OsString;
-use std::os::unix::process::ExitStatusExt;
+use std::io;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use checkrein_enforcer::{Child, exit_code};
 use checkrein_proto::decision::v1::{
     AuthorizeResponse, CompleteRequest, OutcomeResult, Verdict, WatchResponse,
 };
 use clap::Args;
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
-use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::timeout;
+use tokio::process::Command;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tonic::Streaming;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::ask::{Beside, Gate};
 use crate::memory::Memory;
@@ -31,10 +29,6 @@ const UNAVAILABLE: u8 = 69;
 const HELD: u8 = 75;
 /// A command that is told to end has so long for it.
 const END_MAX: Duration = Duration::from_secs(10);
-/// What a shell adds to the number of the signal that ended a process.
-const BY_SIGNAL: i32 = 128;
-/// Our own variables, which may hold a grant.
-const OURS: &str = "CHECKREIN_";
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -48,13 +42,24 @@ pub(crate) struct Run {
     command: Vec<String>,
 }
 
+/// A command that runs, and who may end it.
+struct Running {
+    watch: Streaming<WatchResponse>,
+    terminate: Signal,
+    interrupt: Signal,
+    child: Child,
+}
+
 /// How a command came to its end.
 enum Ended {
+    NotBegun(String),
     ByItself(ExitStatus),
     /// What it was permitted under had ended.
     Stopped(String),
     /// Somebody told us to end.
     Told(ExitStatus),
+    /// It was begun, and nobody knows what became of it.
+    Lost(String),
 }
 
 /// Asks, runs, says how it ended. Gives what to exit with.
@@ -88,17 +93,14 @@ impl Run {
                 return Ok(not_run(NOT_PERMITTED, &words));
             }
         }
-        let ended = self.watched(&mut gate, &answer.decision_id).await;
-        let (code, result, detail) = match &ended {
-            Ok(ended) => ended.told(),
-            Err(error) => (
-                UNAVAILABLE,
-                OutcomeResult::Failed,
-                format!("it was not started: {error:#}"),
-            ),
+        let decision = answer.decision_id;
+        let ended = match self.begin(&mut gate, &decision).await {
+            Ok(running) => running.end().await,
+            Err(error) => Ended::NotBegun(format!("{error:#}")),
         };
+        let (code, result, detail) = ended.told();
         let said = CompleteRequest {
-            decision_id: answer.decision_id,
+            decision_id: decision,
             result: result.into(),
             detail,
             ..CompleteRequest::default()
@@ -108,8 +110,8 @@ impl Run {
             warn!("how the command ended could not be recorded: {error:#}");
         }
         match ended {
-            Ok(_) => Ok(ExitCode::from(code)),
-            Err(error) => Ok(not_run(UNAVAILABLE, &format!("{error:#}"))),
+            Ended::NotBegun(words) => Ok(not_run(UNAVAILABLE, &words)),
+            _ => Ok(ExitCode::from(code)),
         }
     }
 
@@ -138,37 +140,60 @@ impl Run {
         Ok((gate, answer))
     }
 
-    /// Runs the command while what it was permitted under lasts.
-    async fn watched(&self, gate: &mut Gate, decision_id: &str) -> anyhow::Result<Ended> {
-        let mut watch = gate.watch(decision_id).await?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut child = start(&self.command)?;
-        Ok(tokio::select! {
-            ended = child.wait() => Ended::ByItself(ended?),
-            why = stopped(&mut watch) => {
-                warn!(why, "the command is told to end");
-                end(child).await?;
-                Ended::Stopped(why)
-            }
-            _ = terminate.recv() => Ended::Told(end(child).await?),
-            _ = interrupt.recv() => Ended::Told(end(child).await?),
+    /// Starts the command, once somebody listens for when it must end.
+    async fn begin(&self, gate: &mut Gate, decision_id: &str) -> anyhow::Result<Running> {
+        Ok(Running {
+            watch: gate.watch(decision_id).await?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            child: start(&self.command)?,
         })
     }
 }
 
+impl Running {
+    /// Waits for its end, while what it was permitted under lasts. All that it started ends with it.
+    async fn end(mut self) -> Ended {
+        tokio::select! {
+            ended = self.child.wait() => Ended::by_itself(ended),
+            why = stopped(&mut self.watch) => {
+                warn!(why, "the command is told to end");
+                // However that goes, nothing of it is left.
+                let _status = self.child.end(END_MAX).await;
+                Ended::Stopped(why)
+            }
+            _ = self.terminate.recv() => Ended::told_to(self.child.end(END_MAX).await),
+            _ = self.interrupt.recv() => Ended::told_to(self.child.end(END_MAX).await),
+        }
+    }
+}
+
 impl Ended {
+    fn by_itself(ended: io::Result<ExitStatus>) -> Self {
+        ended.map_or_else(|error| Self::Lost(error.to_string()), Self::ByItself)
+    }
+
+    fn told_to(ended: io::Result<ExitStatus>) -> Self {
+        ended.map_or_else(|error| Self::Lost(error.to_string()), Self::Told)
+    }
+
+    /// What to exit with, and what the record says. A failure is one only if it is certain that the command itself says so.
     fn told(&self) -> (u8, OutcomeResult, String) {
         match self {
+            Self::NotBegun(why) => (
+                UNAVAILABLE,
+                OutcomeResult::Failed,
+                format!("it was not started: {why}"),
+            ),
             Self::ByItself(status) if status.success() => (0, OutcomeResult::Done, String::new()),
             Self::ByItself(status) => match status.code() {
                 Some(code) => (
-                    exit(*status),
+                    exit_code(*status),
                     OutcomeResult::Failed,
                     format!("it ended with {code}"),
                 ),
                 None => (
-                    exit(*status),
+                    exit_code(*status),
                     OutcomeResult::Unknown,
                     "a signal ended it".to_owned(),
                 ),
@@ -178,10 +203,14 @@ impl Ended {
                 OutcomeResult::Unknown,
                 format!("it was ended: {why}"),
             ),
-            Self::Told(status) => (
-                exit(*status),
+            Self::Told(status) => {
+                let words = "whoever ran it had it end".to_owned();
+                (exit_code(*status), OutcomeResult::Unknown, words)
+            }
+            Self::Lost(why) => (
+                u8::MAX,
                 OutcomeResult::Unknown,
-                "whoever ran it had it end".to_owned(),
+                format!("it was started, and lost: {why}"),
             ),
         }
     }
@@ -193,25 +222,14 @@ fn not_run(code: u8, words: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Starts it in a process group of its own, so that all of it can be ended; it hears nothing of what we were told by variables.
+/// Starts it, with our own standard input and output.
 fn start(command: &[String]) -> anyhow::Result<Child> {
     let [program, arguments @ ..] = command else {
         bail!("there is no command");
     };
     let mut starting = Command::new(program);
-    starting.args(arguments).process_group(0).kill_on_drop(true);
-    for name in ours() {
-        starting.env_remove(name);
-    }
-    starting
-        .spawn()
-        .with_context(|| format!("can't start `{program}`"))
-}
-
-fn ours() -> impl Iterator<Item = OsString> {
-    std::env::vars_os()
-        .map(|(name, _)| name)
-        .filter(|name| name.as_encoded_bytes().starts_with(OURS.as_bytes()))
+    starting.args(arguments);
+    Child::start(starting).with_context(|| format!("can't start `{program}`"))
 }
 
 /// Resolves when the command must end, and says why.
@@ -221,31 +239,4 @@ async fn stopped(watch: &mut Streaming<WatchResponse>) -> String {
         // What is under way is known to this enforcer alone: nobody would say when it must end.
         Ok(None) | Err(_) => "the enforcer went away, and nobody would say when the permit ends".to_owned(),
     }
-}
-
-/// Tells all of it to end, waits, and ends it.
-async fn end(mut child: Child) -> anyhow::Result<ExitStatus> {
-    let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    let tell = |signal| {
-        if let Some(group) = group {
-            // It fails if there is nobody left to hear it.
-            let _heard = kill_process_group(group, signal);
-        }
-    };
-    tell(Signal::TERM);
-    let status = if let Ok(status) = timeout(END_MAX, child.wait()).await {
-        status
-    } else {
-        info!("the command did not end by itself and is killed");
-        tell(Signal::KILL);
-        child.wait().await
-    };
-    // What it started may have outlived it.
-    tell(Signal::KILL);
-    Ok(status?)
-}
-
-fn exit(status: ExitStatus) -> u8 {
-    let code = status.code().or(status.signal().map(|signal| signal + BY_SIGNAL));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }

@@ -20,12 +20,14 @@
 //! | `ledger` | what is known of what tasks have done |
 //! | `directory`, `last_known_good` | what survives a restart |
 //! | `control_plane`, `identity`, `tls` | whom to ask, as whom, over what |
+//! | `child` | programs that are started here |
 //! | `join` | how it gets its identity with a token |
 //! | `surface` | protocols; each only translates |
 //! | `measure` | for benchmarks, in no ordinary build |
 //!
 //! **Invariant**: only the gate decides, and whatever is missing or broken makes it deny.
 
+mod child;
 mod config;
 mod control_plane;
 mod directory;
@@ -50,6 +52,7 @@ mod status;
 mod surface;
 mod tls;
 
+pub use child::{Child, exit_code};
 pub use config::{
     AgentFrom, Config, Gateway, GatewayRoute, InProcess, InvalidConfig, InvalidPattern, InvalidRootKey,
     JOURNAL_BYTES_MIN, JournalBounds, OAuth, OAuthClient, RequestPattern, RootKey, Spiffe, Tcp, UnixSocket,
@@ -68,6 +71,9 @@ pub use last_known_good::LastKnownGoodError;
 #[cfg(feature = "measure")]
 pub use measure::{Decoded, SeenGrants, SeenLedgers};
 pub use status::{NotReached, Status};
-pub use surface::mcp::{DoorError, GrantSource, McpDoor, McpError, Proxied, Wrapped};
+pub use surface::mcp::{
+    DoorError, GrantSource, InvalidServerName, Inventory, InventoryError, McpDoor, McpError, NoGrant,
+    Proxied, ServerName, Wrapped,
+};
 pub use surface::{Listening, SurfaceError, Surfaces};
 pub use tls::TlsError;

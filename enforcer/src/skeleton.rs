@@ -3,22 +3,23 @@
 //! **Invariant**: what a server hints at its tools is written down as a suggestion, and where it hints at nothing the worst is suggested;
 //! a file that is there is never written over.
 
-mod server;
 mod suggest;
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use checkrein_enforcer::{Inventory, ServerName};
 use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct Catalog {
     /// What the catalog is to call the server
     #[arg(long)]
-    name: String,
+    name: ServerName,
     /// Where to write `NAME.json` and `NAME.toml`; a pack's `catalog` directory
     #[arg(long, value_name = "DIR", default_value = "catalog")]
     out: PathBuf,
@@ -27,18 +28,11 @@ pub(crate) struct Catalog {
     json: bool,
     /// What starts the server
     #[arg(last = true, required = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    command: Vec<OsString>,
 }
 
 /// Asks a server, and writes two files.
 pub(crate) fn run(catalog: &Catalog) -> anyhow::Result<ExitCode> {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-    if catalog.name.is_empty() || !catalog.name.chars().all(is_part) {
-        bail!(
-            "`{}` can't be the name of a catalog; use letters, digits, `_` and `-`",
-            catalog.name.escape_debug()
-        );
-    }
     let files = ["json", "toml"].map(|kind| catalog.out.join(format!("{}.{kind}", catalog.name)));
     if let Some(there) = files.iter().find(|file| file.exists()) {
         bail!(
@@ -49,12 +43,12 @@ pub(crate) fn run(catalog: &Catalog) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let found = runtime.block_on(server::ask(&catalog.command))?;
+    let found = runtime.block_on(Inventory::of(&catalog.command))?;
     std::fs::create_dir_all(&catalog.out)
         .with_context(|| format!("can't make `{}`", catalog.out.display()))?;
     write_new(&files[0], &suggest::definitions(&found))?;
     write_new(&files[1], &suggest::entries(&found))?;
-    let (tools, methods) = (found.tools.len(), found.methods().len());
+    let (tools, methods) = (found.tools.len(), found.methods.len());
     if catalog.json {
         let files = files.map(|file| file.display().to_string());
         println!(

@@ -5,6 +5,7 @@
 
 mod again;
 mod bearer;
+mod caller;
 mod encrypted;
 mod gateway;
 mod grpc;

@@ -15,8 +15,6 @@ use tracing::warn;
 
 use crate::arguments::Mcp;
 
-/// The grant itself, where no file is named.
-const GRANT: &str = "CHECKREIN_GRANT";
 /// A client is kept waiting so long for the first policy and for the word that it is the newest; then what is there decides.
 const FIRST_POLICY_MAX: Duration = Duration::from_secs(10);
 
@@ -29,7 +27,7 @@ enum Between {
 /// Everything is read and checked before the server starts, or a port opens.
 pub(crate) fn run(mcp: Mcp) -> anyhow::Result<ExitCode> {
     let config = mcp.settings.read()?;
-    let (grant, patience) = (grant(mcp.grant), Duration::from_secs(mcp.wait));
+    let (grant, patience) = (GrantSource::of(mcp.grant), Duration::from_secs(mcp.wait));
     let between = if let (Some(listen), Some(upstream)) = (mcp.listen, mcp.upstream) {
         let proxied = Proxied {
             name: mcp.name,
@@ -62,14 +60,6 @@ pub(crate) fn run(mcp: Mcp) -> anyhow::Result<ExitCode> {
     // A read of standard input may never return.
     runtime.shutdown_background();
     ended
-}
-
-fn grant(file: Option<std::path::PathBuf>) -> GrantSource {
-    match (file, std::env::var(GRANT)) {
-        (Some(file), _) => GrantSource::File(file),
-        (None, Ok(grant)) => GrantSource::Given(grant),
-        (None, Err(_)) => GrantSource::Nowhere,
-    }
 }
 
 async fn enforce(config: Config, between: Between) -> anyhow::Result<ExitCode> {

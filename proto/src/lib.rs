@@ -3,10 +3,10 @@
 //!
 //! **Invariant**: no logic. Meaning lives in `checkrein-shared`, which turns these messages into domain types.
 
-/// An interface of somebody else.
-macro_rules! foreign {
-    ($name:ident, $package:literal) => {
-        #[doc = concat!("`", $package, "`")]
+/// What was generated of one package.
+macro_rules! generated {
+    ($(#[$doc:meta])* $name:ident, $package:expr) => {
+        $(#[$doc])*
         #[allow(
             missing_docs,
             unreachable_pub,
@@ -26,25 +26,12 @@ macro_rules! foreign {
 macro_rules! package {
     ($noun:ident) => {
         #[doc = concat!("`checkrein.", stringify!($noun), ".v1`")]
-        #[allow(
-            missing_docs,
-            unreachable_pub,
-            clippy::all,
-            clippy::pedantic,
-            clippy::allow_attributes,
-            clippy::allow_attributes_without_reason,
-            reason = "generated code"
-        )]
         pub mod $noun {
-            /// The first version of this package.
-            pub mod v1 {
-                include!(concat!(
-                    env!("OUT_DIR"),
-                    "/checkrein.",
-                    stringify!($noun),
-                    ".v1.rs"
-                ));
-            }
+            generated!(
+                /// The first version of this package.
+                v1,
+                concat!("checkrein.", stringify!($noun), ".v1")
+            );
         }
     };
 }
@@ -55,8 +42,16 @@ package!(hold);
 package!(policy);
 package!(task);
 
-foreign!(ext_authz, "envoy.service.auth.v3");
-foreign!(ext_mcp, "agentgateway.dev.ext_mcp");
+generated!(
+    /// `envoy.service.auth.v3`, of Envoy
+    ext_authz,
+    "envoy.service.auth.v3"
+);
+generated!(
+    /// `agentgateway.dev.ext_mcp`, of agentgateway
+    ext_mcp,
+    "agentgateway.dev.ext_mcp"
+);
 
 /// What those interfaces say in JSON.
 pub use prost_types::{Struct, Value, value};

@@ -15,7 +15,7 @@ mod world;
 pub use crash::{Aftermath, Crash};
 pub use figures::{Conditions, Latency, Stopwatch, resident_bytes, target};
 pub use installed::installed;
-pub use process::{Binaries, Process, gate};
+pub use process::{Binaries, Process, free_port, gate};
 pub use provider::Provider;
 pub use world::clients::{Person, fresh_key};
 pub use world::packs::{open as open_pack, payments, payments_with, read as read_pack};

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use checkrein_proto::decision::v1::gate_service_client::GateServiceClient;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -109,6 +110,12 @@ impl Process {
         ensure!(ended.success(), "it did not end well: {ended}");
         Ok(())
     }
+}
+
+/// A port of this machine that is free at this moment: for a program of somebody else, which says so if another was faster.
+pub async fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    Ok(listener.local_addr()?.port())
 }
 
 /// The gate behind a unix socket.

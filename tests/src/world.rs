@@ -21,7 +21,7 @@ use checkrein_control_plane::database::Database;
 use checkrein_control_plane::installation::Installation;
 use checkrein_control_plane::postgres::{Options, PrivatePostgres, Progress};
 use checkrein_enforcer::{Config, Enforcer};
-use checkrein_proto::fleet::v1::RegisterRequest;
+use checkrein_proto::fleet::v1::{ListRequest, RegisterRequest};
 use checkrein_shared::identity::Role;
 use checkrein_shared::policy::PackSource;
 use checkrein_shared::{SharedClock, SystemClock};
@@ -261,6 +261,23 @@ impl World {
             .wait_until(checkrein_enforcer::Status::connected, WAIT_MAX)
             .await?;
         Ok(enforcer)
+    }
+
+    /// Returns once the register says that an enforcer runs this generation.
+    pub async fn until_acked(&self, generation: u64) -> Result<()> {
+        let mut fleet = self.operator().await?.fleet();
+        let acked = async {
+            loop {
+                let listed = fleet.list(ListRequest::default()).await?.into_inner();
+                let mut instances = listed.enforcers.iter().flat_map(|enforcer| &enforcer.instances);
+                if instances.any(|instance| instance.generation == generation) {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::time::timeout(WAIT_MAX, acked)
+            .await
+            .context("nobody acks it")?
     }
 
     /// Pushes a pack; returns its generation.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use checkrein_shared::action::Sha256;
 use checkrein_shared::grant::Chain;
 use checkrein_shared::id::TaskId;
+use checkrein_shared::identity::SpiffeId;
 
 use super::{Case, Gate, Request};
 use crate::snapshot::Snapshot;
@@ -32,6 +33,11 @@ impl Gate {
 }
 
 impl Offer {
+    /// Whose it is.
+    pub(crate) fn agent(&self) -> &SpiffeId {
+        &self.chain.leaf().agent
+    }
+
     /// The task it is of.
     pub(crate) fn task(&self) -> TaskId {
         self.chain.leaf().task

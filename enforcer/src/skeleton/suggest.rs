@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
+use checkrein_enforcer::Inventory;
 use serde_json::{Value, json};
-
-use super::server::Found;
 
 /// Arguments that often name what a tool touches, and those that often are nobody's to see.
 const RESOURCES: [&str; 6] = ["path", "file_path", "uri", "url", "id", "name"];
@@ -24,14 +23,13 @@ struct Suggestion {
 }
 
 /// The catalog's JSON: the definitions as the server gives them, and its other methods.
-pub(super) fn definitions(found: &Found) -> String {
-    let mut tools = found.tools.clone();
-    for method in found.methods() {
-        tools.push(json!({"name": method, "description": format!("MCP's {method}"), "inputSchema": arguments(method)}));
-    }
-    let mut text = serde_json::to_string_pretty(&json!({"tools": tools})).unwrap_or_default();
-    text.push('\n');
-    text
+pub(super) fn definitions(found: &Inventory) -> String {
+    let methods = found.methods.iter().map(|method| {
+        let words = format!("MCP's {method}");
+        json!({"name": method, "description": words, "inputSchema": arguments(method)}).to_string()
+    });
+    let tools: Vec<String> = found.tools.iter().cloned().chain(methods).collect();
+    format!("{{\"tools\": [\n{}\n]}}\n", tools.join(",\n"))
 }
 
 /// What those methods are given.
@@ -49,9 +47,10 @@ fn arguments(method: &str) -> Value {
 }
 
 /// The catalog's TOML.
-pub(super) fn entries(found: &Found) -> String {
+pub(super) fn entries(found: &Inventory) -> String {
     let mut text = HEAD.to_owned();
     for tool in &found.tools {
+        let tool: Value = serde_json::from_str(tool).unwrap_or_default();
         let name = tool["name"].as_str().unwrap_or_default();
         entry(&mut text, name, &Suggestion::of(&tool["annotations"]));
         let members = tool["inputSchema"]["properties"].as_object();
@@ -64,7 +63,7 @@ pub(super) fn entries(found: &Found) -> String {
             let _written = writeln!(text, "secret = {secrets:?}");
         }
     }
-    for method in found.methods() {
+    for method in &found.methods {
         entry(&mut text, method, &Suggestion::READS);
     }
     text

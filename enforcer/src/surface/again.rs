@@ -16,11 +16,11 @@ const CALLS_MAX: usize = 4_096;
 /// What makes two calls the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Sameness {
-    pub(super) agent: SpiffeId,
-    pub(super) task: TaskId,
-    pub(super) tool: String,
-    /// Of the canonical arguments.
-    pub(super) arguments: Sha256,
+    agent: SpiffeId,
+    task: TaskId,
+    tool: String,
+    /// Of the canonical arguments, and of what comes beside them.
+    arguments: Sha256,
 }
 
 /// All that wait.
@@ -55,14 +55,19 @@ pub(super) struct Asks<'a> {
 }
 
 impl Sameness {
-    /// Of a call; none, if its arguments can't be read.
-    pub(super) fn of(agent: &SpiffeId, task: TaskId, tool: &str, arguments: &[u8]) -> Option<Self> {
+    /// Of a call, with what it brings beside its arguments; none, if those can't be read.
+    pub(super) fn of(
+        (agent, task): (&SpiffeId, TaskId),
+        tool: &str,
+        arguments: &[u8],
+        beside: &str,
+    ) -> Option<Self> {
         let arguments = Arguments::parse(arguments).ok()?;
         Some(Self {
             agent: agent.clone(),
             task,
             tool: tool.to_owned(),
-            arguments: Sha256::of(arguments.canonical().as_bytes()),
+            arguments: Sha256::of(format!("{}{beside}", arguments.canonical()).as_bytes()),
         })
     }
 }

@@ -48,8 +48,8 @@ pub(crate) enum Unbelieved {
     Stranger,
     #[error("the token lacks the scope `{0}`")]
     Scope(String),
-    #[error("{0}")]
-    NoKeys(String),
+    #[error("the keys of the token's issuer are not known at the moment")]
+    NoKeys,
 }
 
 impl Bearers {
@@ -125,7 +125,7 @@ impl Bearers {
             Unbelieved::Unreadable => (StatusCode::BAD_REQUEST, Some("invalid_request")),
             Unbelieved::Scope(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
             // It may be a good token: nobody can say at the moment.
-            Unbelieved::NoKeys(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
+            Unbelieved::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, None),
             _ => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
         };
         if let Some(error) = error {
@@ -199,11 +199,8 @@ impl From<Disbelief> for Unbelieved {
     fn from(disbelief: Disbelief) -> Self {
         match disbelief {
             Disbelief::Token(invalid) => invalid.into(),
-            Disbelief::NoKeys(cause) => {
-                // What exactly could not be reached is for whoever runs this, and was logged.
-                drop(cause);
-                Self::NoKeys("the keys of the token's issuer are not known at the moment".to_owned())
-            }
+            // What exactly could not be reached is for whoever runs this, and was logged.
+            Disbelief::NoKeys(_) => Self::NoKeys,
         }
     }
 }

@@ -17,11 +17,10 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use checkrein_shared::identity::SpiffeId;
-use tonic::Status;
 use tonic::service::Routes;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
+use tonic::{Extensions, Status};
 
-use super::grpc::check_uid;
+use super::caller::{certified, check_uid};
 use crate::config::Gateway;
 use crate::gate::Gate;
 use asking::Asking;
@@ -66,7 +65,7 @@ async fn nothing(headers: HeaderMap) -> Response {
 
 /// Lets a request through if it comes from a gateway.
 async fn heard(State(known): State<Arc<Known>>, request: Request, next: Next) -> Response {
-    match known.check(&request) {
+    match known.check(request.extensions()) {
         Ok(()) => next.run(request).await,
         Err(status) if is_grpc(request.headers()) => status.into_http::<axum::body::Body>(),
         Err(status) => (StatusCode::FORBIDDEN, status.message().to_owned()).into_response(),
@@ -79,16 +78,11 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 impl Known {
-    fn check(&self, request: &Request) -> Result<(), Status> {
+    fn check(&self, connection: &Extensions) -> Result<(), Status> {
         match self {
-            Self::User(uid) => check_uid(request.extensions().get::<UdsConnectInfo>(), *uid),
+            Self::User(uid) => check_uid(connection, *uid),
             Self::Certified(callers) => {
-                let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
-                let certificates = connection.and_then(TlsConnectInfo::peer_certs);
-                let leaf = certificates.as_ref().and_then(|chain| chain.first());
-                let leaf = leaf.ok_or_else(|| Status::unauthenticated("no certificate was shown"))?;
-                let id = SpiffeId::from_verified_certificate(leaf)
-                    .map_err(|error| Status::unauthenticated(error.to_string()))?;
+                let id = certified(connection)?;
                 if callers.contains(&id) {
                     return Ok(());
                 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use checkrein_proto::decision::v1 as wire;
 use checkrein_proto::decision::v1::gate_service_server::GateService;
-use checkrein_shared::identity::{Role, SpiffeId};
+use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::policy::ResultSize;
 use checkrein_shared::wire::{amounts_from_wire, labels_from_wire};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Response, Status};
 
+use super::caller::{certified_agent, check_uid};
 use crate::gate::{Answer, Caller, CompleteError, Decided, Found, Gate, GateError, Request as GateRequest};
 
 /// The gate, as one listener offers it.
@@ -118,41 +118,16 @@ impl Peer {
     fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
         let agent = match self {
             Self::Unix { agent, uid } => {
-                check_uid(request.extensions().get::<UdsConnectInfo>(), *uid)?;
+                check_uid(request.extensions(), *uid)?;
                 agent.clone()
             }
-            Self::Certificate => certified_agent(request)?,
+            Self::Certificate => certified_agent(request.extensions())?,
         };
         Ok(Caller {
             agent,
             asserted: false,
         })
     }
-}
-
-pub(super) fn check_uid(connection: Option<&UdsConnectInfo>, expected: u32) -> Result<(), Status> {
-    let peer = connection.and_then(|connection| connection.peer_cred);
-    match peer.map(|peer| peer.uid()) {
-        Some(uid) if uid == expected => Ok(()),
-        Some(uid) => Err(Status::permission_denied(format!(
-            "this socket is for user id {expected}, and user id {uid} called"
-        ))),
-        None => Err(Status::unauthenticated("the user id of the caller is not known")),
-    }
-}
-
-fn certified_agent<T>(request: &Request<T>) -> Result<SpiffeId, Status> {
-    let certificates = request.peer_certs();
-    let leaf = certificates.as_ref().and_then(|chain| chain.first());
-    let leaf = leaf.ok_or_else(|| Status::unauthenticated("no certificate was shown"))?;
-    let id = SpiffeId::from_verified_certificate(leaf)
-        .map_err(|error| Status::unauthenticated(error.to_string()))?;
-    if id.role() != Some(Role::Agent) {
-        return Err(Status::permission_denied(format!(
-            "`{id}` is no agent; only agents ask the gate"
-        )));
-    }
-    Ok(id)
 }
 
 impl From<Answer> for wire::AuthorizeResponse {

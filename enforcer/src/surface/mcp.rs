@@ -11,7 +11,8 @@
 //! | `stateless` | what is different from the revision 2026-07-28 on |
 //! | `http` | the same for a server over HTTP |
 //! | `posted` | a message that a gateway shows |
-//! | `server`, `grant` | the server's process; what calls are presented with |
+//! | `inventory` | what a server has, for whoever writes a catalog |
+//! | `server`, `name`, `grant` | the server's process, and what a catalog calls it; what calls are presented with |
 //!
 //! **Invariant**: it only translates. Without a permit of the gate nothing is asked of the server but what uses nothing it has.
 
@@ -20,8 +21,10 @@ mod call;
 mod grant;
 mod held;
 mod http;
+mod inventory;
 mod listing;
 mod methods;
+mod name;
 pub(in crate::surface) mod posted;
 mod requests;
 mod server;
@@ -44,9 +47,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::gate::Gate;
-pub use grant::GrantSource;
+pub use grant::{GrantSource, NoGrant};
 use held::HeldCalls;
 pub use http::{DoorError, McpDoor, Proxied};
+pub use inventory::{Inventory, InventoryError};
+pub use name::{InvalidServerName, ServerName};
 use session::{Session, Terms, ToClient};
 
 /// So many lines wait for a reader at most; then whoever writes them waits.
@@ -55,14 +60,12 @@ const QUEUE: usize = 8;
 const LAST_CALLS_MAX: Duration = Duration::from_secs(5);
 /// And the client so long to read what is left.
 const LAST_LINES_MAX: Duration = Duration::from_secs(2);
-/// What a server is called in a catalog may have at most this many bytes.
-const NAME_BYTES_MAX: usize = 64;
 
 /// An MCP server, and how what is wanted of it is decided.
 #[derive(Debug, Clone)]
 pub struct Wrapped {
-    /// What the catalog calls the server: its tool `read` is `<name>/read` there.
-    pub name: String,
+    /// What the catalog calls the server.
+    pub name: ServerName,
     /// What starts it.
     pub command: Vec<OsString>,
     /// What calls are presented with.
@@ -71,20 +74,14 @@ pub struct Wrapped {
     pub patience: Duration,
 }
 
-/// A server that is not wrapped.
+/// A server that can't be started.
 #[derive(Debug, Error)]
-pub enum McpError {
-    /// No catalog has such a name.
-    #[error("`{0}` can't be the name of a catalog; use letters, digits, `_` and `-`")]
-    Name(String),
-    /// It can't be started.
-    #[error("can't start `{}`", command.display())]
-    Start {
-        /// What was to be started.
-        command: OsString,
-        /// Why it can't be.
-        source: io::Error,
-    },
+#[error("can't start `{}`", command.display())]
+pub struct McpError {
+    /// What was to be started.
+    command: OsString,
+    /// Why it can't be.
+    source: io::Error,
 }
 
 impl Wrapped {
@@ -99,17 +96,11 @@ impl Wrapped {
         ),
         stop: CancellationToken,
     ) -> Result<u8, McpError> {
-        if !is_name(&self.name) {
-            return Err(McpError::Name(self.name));
-        }
-        let cant_start = |source| McpError::Start {
+        let started = server::start(&self.command).map_err(|source| McpError {
             command: self.command.first().cloned().unwrap_or_default(),
             source,
-        };
-        let mut child = server::start(&self.command).map_err(cant_start)?;
-        let pipes = child.stdin.take().zip(child.stdout.take());
-        let no_pipes = || cant_start(io::Error::from(io::ErrorKind::BrokenPipe));
-        let (stdin, stdout) = pipes.ok_or_else(no_pipes)?;
+        });
+        let (child, stdin, stdout) = started?;
         let (to_client, for_client) = mpsc::channel(QUEUE);
         let (to_server, for_server) = mpsc::channel(QUEUE);
         let tag = format!("mcp-{:032x}", u128::from_be_bytes(random_bytes()));
@@ -150,12 +141,6 @@ impl Wrapped {
         }
         Ok(code)
     }
-}
-
-/// Whether a catalog may be called so.
-fn is_name(name: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-    !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(is_part)
 }
 
 /// The client says nothing more: calls under way are answered, within a bound, and what waits for people goes on without it.

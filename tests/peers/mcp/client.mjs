@@ -11,8 +11,9 @@
 // of progress is {"progress":…}. It ends with its standard input.
 
 import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+
+import { obeyLines, say } from './lines.mjs';
 
 const [installed, command, ...args] = process.argv.slice(2);
 const sdk = join(resolve(installed), 'node_modules/@modelcontextprotocol/sdk/dist/esm');
@@ -29,8 +30,6 @@ await client.connect(
     : new StdioClientTransport({ command, args, env: process.env, stderr: 'inherit' }),
 );
 
-const say = (value) => console.log(JSON.stringify(value));
-
 async function obey(line) {
   const options = { timeout: line.within, onprogress: (progress) => say({ progress }) };
   switch (line.do) {
@@ -45,14 +44,4 @@ async function obey(line) {
   }
 }
 
-say({ server: client.getServerVersion() });
-let number = 0;
-for await (const line of createInterface({ input: process.stdin })) {
-  number += 1;
-  const to = number;
-  obey(JSON.parse(line)).then(
-    (result) => say({ to, result }),
-    (error) => say({ to, error: { code: error.code, message: error.message } }),
-  );
-}
-await client.close();
+await obeyLines(client, obey);

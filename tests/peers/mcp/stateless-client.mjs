@@ -6,8 +6,9 @@
 // goes away. Whatever its server asks of it, it accepts.
 
 import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
+
+import { obeyLines, say } from './lines.mjs';
 
 const [installed, url] = process.argv.slice(2);
 const modules = join(resolve(installed), 'node_modules');
@@ -20,8 +21,6 @@ const client = new Client(
 );
 client.setRequestHandler('elicitation/create', async () => ({ action: 'accept', content: { sure: true } }));
 await client.connect(new StreamableHTTPClientTransport(new URL(url)));
-
-const say = (value) => console.log(JSON.stringify(value));
 
 async function obey(line) {
   const given = { name: line.name, arguments: line.arguments };
@@ -41,14 +40,4 @@ async function obey(line) {
   }
 }
 
-say({ server: client.getServerVersion() ?? {} });
-let number = 0;
-for await (const line of createInterface({ input: process.stdin })) {
-  number += 1;
-  const to = number;
-  obey(JSON.parse(line)).then(
-    (result) => say({ to, result }),
-    (error) => say({ to, error: { code: error.code, message: error.message } }),
-  );
-}
-await client.close();
+await obeyLines(client, obey);

@@ -8,7 +8,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use checkrein_proto::decision::v1::{OutcomeResult, SearchRequest, StoredDecision};
-use checkrein_proto::fleet::v1::ListRequest;
 use checkrein_tests::{Binaries, Person, Process, WAIT_MAX, World, read_pack};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -45,30 +44,15 @@ impl Scene {
         std::fs::write(directory.join("agent.grant"), &task.grant).unwrap();
         let binaries = Binaries::build().await.unwrap();
         let enforcer = binaries.enforcer(&directory).await.unwrap();
-        let scene = Self {
+        world.until_acked(generation).await.unwrap();
+        Self {
             world,
             operator,
             task: task.task.unwrap().task_id,
             directory,
             binaries,
             enforcer: Some(enforcer),
-        };
-        scene.until_acked(generation).await;
-        scene
-    }
-
-    async fn until_acked(&self, generation: u64) {
-        let mut fleet = self.operator.fleet();
-        let acked = async {
-            loop {
-                let listed = fleet.list(ListRequest::default()).await.unwrap().into_inner();
-                let mut instances = listed.enforcers.iter().flat_map(|enforcer| &enforcer.instances);
-                if instances.any(|instance| instance.generation == generation) {
-                    return;
-                }
-            }
-        };
-        timeout(WAIT_MAX, acked).await.unwrap();
+        }
     }
 
     /// A form of the program that asks the enforcer here.

@@ -178,22 +178,6 @@ async fn a_bundle_that_was_superseded_while_it_was_fetched_is_still_served() {
     assert_eq!(refused.code(), Code::NotFound);
 }
 
-/// What the register says the one enforcer acked, once it says so.
-async fn until_acked(world: &World, generation: u64) {
-    let mut fleet = world.operator().await.unwrap().fleet();
-    let acked = async {
-        loop {
-            let listed = fleet.list(ListRequest::default()).await.unwrap().into_inner();
-            let instances = &listed.enforcers[0].instances;
-            if instances.iter().any(|instance| instance.generation == generation) {
-                return;
-            }
-        }
-    };
-    let shown = tokio::time::timeout(WAIT_MAX, acked).await;
-    assert!(shown.is_ok(), "the register says what runs");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ack_that_was_lost_is_made_good_by_the_next_hello() {
     let world = World::start().await.unwrap();
@@ -201,13 +185,13 @@ async fn an_ack_that_was_lost_is_made_good_by_the_next_hello() {
     let replica = [world.address(0)];
     let enforcer = world.start_enforcer(&directory, AGENT, &replica).await.unwrap();
     let generation = world.push(&payments().unwrap()).await.unwrap();
-    until_acked(&world, generation).await;
+    world.until_acked(generation).await.unwrap();
     enforcer.shutdown().await;
     let sql = world.sql().await.unwrap();
     let lose = "UPDATE enforcer_instance SET acked_generation = 0, acked_at = NULL";
     assert_eq!(sql.execute(lose, &[]).await.unwrap(), 1);
     let again = world.start_enforcer(&directory, AGENT, &replica).await.unwrap();
-    until_acked(&world, generation).await;
+    world.until_acked(generation).await.unwrap();
     again.shutdown().await;
 }
 

@@ -10,9 +10,9 @@ use std::process::Stdio;
 use checkrein_enforcer::{Config, Enforcer, Listening, Surfaces};
 use checkrein_shared::id::Generation;
 use checkrein_shared::identity::Role;
-use checkrein_tests::{Person, WAIT_MAX, World, installed, payments_with, read_pack};
+use checkrein_tests::{Person, WAIT_MAX, World, free_port, installed, payments_with, read_pack};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use agent::{Agent, Answer};
@@ -77,7 +77,8 @@ impl Scene {
         };
 
         let bank = Bank::open().await;
-        let (mcp, agents, admin) = (free_port().await, free_port().await, free_port().await);
+        let port = async || free_port().await.unwrap();
+        let (mcp, agents, admin) = (port().await, port().await, port().await);
         let server = mcp_server(mcp);
         let ports = [
             (8443, agents),
@@ -153,12 +154,6 @@ fn mcp_server(port: u16) -> Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap()
-}
-
-/// One that nobody listens on at the moment.
-async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Returns when somebody does.

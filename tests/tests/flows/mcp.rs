@@ -2,6 +2,7 @@
 //! them.
 
 mod approved;
+mod door;
 mod hostile;
 mod http;
 mod skeleton;

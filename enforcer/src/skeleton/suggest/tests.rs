@@ -39,3 +39,16 @@ fn each_hint_takes_away_what_it_denies_and_nothing_else() {
     let both = json!({"destructiveHint": false, "openWorldHint": false});
     assert_eq!(suggested(&both), (vec!["read", "write"], "reversible"));
 }
+
+#[test]
+fn a_definition_keeps_the_bytes_that_are_hashed() {
+    let tool = r#"{"name":"n", "inputSchema":{"type":"object","properties":{"x":{"maximum":1e2,"minimum":-0.0}}},"big":123456789012345678901234567890}"#;
+    let found = Inventory {
+        tools: vec![tool.to_owned()],
+        methods: vec!["resources/read"],
+    };
+    let written = definitions(&found);
+    assert!(written.contains(tool), "{written}");
+    let read: Value = serde_json::from_str(&written).unwrap();
+    assert_eq!(read["tools"][1]["name"], "resources/read");
+}

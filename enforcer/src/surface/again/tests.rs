@@ -6,7 +6,13 @@ use super::*;
 use crate::fixture::{AGENT, NOW_MS};
 
 fn call(task: TaskId, arguments: &str) -> Sameness {
-    Sameness::of(&AGENT.parse().unwrap(), task, "bank/pay", arguments.as_bytes()).unwrap()
+    Sameness::of(
+        (&AGENT.parse().unwrap(), task),
+        "bank/pay",
+        arguments.as_bytes(),
+        "",
+    )
+    .unwrap()
 }
 
 fn task() -> TaskId {

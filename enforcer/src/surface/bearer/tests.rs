@@ -225,7 +225,7 @@ async fn while_the_issuer_was_never_heard_nobody_is_believed() {
     let asked = headers(&format!("Bearer {}", world.token(&claims)));
     let asked = tokio::time::timeout(Duration::from_mins(1), deaf.agent(&asked)).await;
     let why = asked.unwrap().unwrap_err();
-    assert!(matches!(why, Unbelieved::NoKeys(_)), "{why:?}");
+    assert!(matches!(why, Unbelieved::NoKeys), "{why:?}");
     assert_eq!(deaf.refuse(&why).status(), StatusCode::SERVICE_UNAVAILABLE);
     stop.cancel();
 }

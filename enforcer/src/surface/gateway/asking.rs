@@ -125,7 +125,8 @@ impl Asking {
         let gate = self.gate_of(&carried.agent);
         let (grant, arguments) = (&carried.credentials.grant, carried.arguments.as_bytes());
         let task = gate.offer(grant).map(|offer| offer.task());
-        let sameness = task.and_then(|task| Sameness::of(&carried.agent, task, &carried.tool, arguments));
+        let sameness =
+            task.and_then(|task| Sameness::of((&carried.agent, task), &carried.tool, arguments, ""));
         let asks = sameness.and_then(|sameness| self.again.ask(sameness));
         let mut request = Request::new(grant.clone(), carried.tool.clone(), arguments)
             .proof(carried.credentials.proof.clone());

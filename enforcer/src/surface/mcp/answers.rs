@@ -93,6 +93,11 @@ impl Instead {
         }
     }
 
+    /// For whoever is answered in another form.
+    pub(super) fn into_words(self) -> String {
+        self.words
+    }
+
     /// As the answer to a request.
     pub(super) fn answer(&self, id: &Id, shape: Shape) -> String {
         match (shape, &self.decision) {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use checkrein_shared::action::{Arguments, Sha256};
+use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::OutcomeResult;
 use checkrein_shared::policy::ResultSize;
 use serde_json::value::RawValue;
@@ -15,11 +15,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 use tracing::warn;
 
 use super::answers::{self, INTERNAL, INVALID_PARAMS, Instead, Shape};
-use super::held::{Follower, HeldCall, Sameness, Stage, Told};
+use super::held::{Follower, HeldCall, Stage, Told};
 use super::methods::{ANSWERS, ClientMethod, Era};
 use super::session::{Session, UnderWay};
 use super::wire::{Answered, Id, Members, Message, shown, text};
-use crate::gate::{Answer, CompleteError, Decided, Found, Offer, Permit, Request, WAIT_MAX};
+use crate::gate::{Answer, CompleteError, Decided, Found, Permit, Request, WAIT_MAX};
+use crate::surface::again::Sameness;
 
 /// After a call was given up, its answer is waited for so long, to record how it ended.
 const GIVEN_UP_MAX: Duration = Duration::from_secs(5);
@@ -128,7 +129,11 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
     let is_unoffered = offer
         .as_ref()
         .is_some_and(|offer| offer.definition(&call.tool).is_none());
-    let sameness = offer.and_then(|offer| sameness(&offer, &call));
+    let sameness = offer.and_then(|offer| {
+        let (whose, arguments) = ((offer.agent(), offer.task()), call.arguments.as_bytes());
+        // Another answer to the server is another call.
+        Sameness::of(whose, &call.tool, arguments, &call.brought)
+    });
     if let Some(list) = call.list
         && is_unoffered
     {
@@ -157,17 +162,6 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
     if let Some(known) = known {
         session.terms.held.leave(known);
     }
-}
-
-/// What makes another call the same as this one; none, if its arguments can't be read.
-fn sameness(offer: &Offer, call: &Call) -> Option<Sameness> {
-    let arguments = Arguments::parse(call.arguments.as_bytes()).ok()?;
-    Some(Sameness {
-        task: offer.task(),
-        tool: call.tool.clone(),
-        // Another answer to the server is another call; without any, the arguments alone say which it is.
-        arguments: Sha256::of(format!("{}{}", arguments.canonical(), call.brought).as_bytes()),
-    })
 }
 
 /// What is to be said of a tool that its server does not define.

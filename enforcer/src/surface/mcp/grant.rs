@@ -3,9 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use thiserror::Error;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
+/// The grant itself, where no file is named.
+const VARIABLE: &str = "CHECKREIN_GRANT";
 /// A file of a grant may have at most this many bytes: as much as the longest chain that is believed.
 const GRANT_BYTES_MAX: u64 = 256 << 10;
 
@@ -27,26 +30,55 @@ pub(super) struct Presented {
     pub(super) note: Option<String>,
 }
 
+/// No grant.
+#[derive(Debug, Error)]
+pub enum NoGrant {
+    /// None was given.
+    #[error("no grant was given; name a file with `--grant`, or set `{VARIABLE}`")]
+    Nowhere,
+    /// It can't be read.
+    #[error("can't read the grant in `{}`", path.display())]
+    Unreadable {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
 impl GrantSource {
-    /// What to present now.
-    pub(super) async fn now(&self) -> Presented {
-        let none = |note: String| Presented {
-            grant: String::new(),
-            note: Some(note),
-        };
-        match self {
-            Self::Nowhere => {
-                none("no grant was given; name a file with `--grant`, or set `CHECKREIN_GRANT`".to_owned())
-            }
-            Self::Given(grant) => Presented {
-                grant: grant.trim().to_owned(),
-                note: None,
-            },
-            Self::File(path) => match read(path).await {
-                Ok(grant) => Presented { grant, note: None },
-                Err(error) => none(format!("can't read the grant in `{}`: {error}", path.display())),
-            },
+    /// The file, if one is named; else what the variable holds.
+    pub fn of(file: Option<PathBuf>) -> Self {
+        match (file, std::env::var(VARIABLE)) {
+            (Some(file), _) => Self::File(file),
+            (None, Ok(grant)) => Self::Given(grant),
+            (None, Err(_)) => Self::Nowhere,
         }
+    }
+
+    /// The grant as it is now.
+    pub async fn read(&self) -> Result<String, NoGrant> {
+        match self {
+            Self::Nowhere => Err(NoGrant::Nowhere),
+            Self::Given(grant) => Ok(grant.trim().to_owned()),
+            Self::File(path) => read(path).await.map_err(|source| NoGrant::Unreadable {
+                path: path.clone(),
+                source,
+            }),
+        }
+    }
+
+    /// What to present now. Without a grant a call is presented all the same: that it was denied is in the record.
+    pub(super) async fn now(&self) -> Presented {
+        let (grant, note) = match self.read().await {
+            Ok(grant) => (grant, None),
+            Err(NoGrant::Unreadable { path, source }) => {
+                let note = format!("can't read the grant in `{}`: {source}", path.display());
+                (String::new(), Some(note))
+            }
+            Err(none) => (String::new(), Some(none.to_string())),
+        };
+        Presented { grant, note }
     }
 }
 

@@ -7,27 +7,17 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use checkrein_shared::action::Sha256;
-use checkrein_shared::id::TaskId;
 use tokio::sync::watch;
 
 use super::answers::{Instead, Shape, error_of, result};
 use super::wire::Id;
 use crate::gate::Held;
+use crate::surface::again::Sameness;
 
 /// So many calls are remembered; the oldest that nobody waits for goes first.
 const CALLS_MAX: usize = 128;
 /// A result that nobody was there to take is kept if it has at most this many bytes.
 const KEPT_BYTES_MAX: usize = 1 << 20;
-
-/// What makes two calls the same.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Sameness {
-    pub(super) task: TaskId,
-    pub(super) tool: String,
-    /// Of the canonical arguments.
-    pub(super) arguments: Sha256,
-}
 
 /// What a call came to.
 #[derive(Debug, Clone)]

@@ -6,30 +6,31 @@
 //! | `post`, `streams`, `events` | a message in; answers out, as JSON or events |
 //! | `sessions` | what clients have opened |
 //! | `stateless` | requests that need no session |
-//! | `upstream` | the server behind |
+//! | `upstream`, `place` | the server behind, and where it is |
+//! | `secret` | what nobody guesses |
 //!
 //! **Invariant**: it only carries. What a message says is heard by a session, as over stdio, and decided by the gate.
 
 mod door;
 mod events;
+mod place;
 mod post;
+mod secret;
 mod sessions;
 mod stateless;
 mod streams;
 mod upstream;
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, HeaderMap, HeaderValue};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use checkrein_http::InvalidCa;
 use checkrein_shared::identity::SpiffeId;
@@ -42,6 +43,7 @@ use super::grant::GrantSource;
 use super::held::HeldCalls;
 use super::listing::Definitions;
 use super::methods::Era;
+use super::name::ServerName;
 use super::session::{Brought, Terms};
 use super::wire::{Line, Message};
 use crate::config::Config;
@@ -50,12 +52,11 @@ use crate::gate::Gate;
 use crate::surface::bearer::Bearers;
 use crate::surface::{Speaks, SurfaceError, Surfaces};
 use door::{Door, Known};
+use place::Place;
 use sessions::{Open, Sessions};
 use stateless::{Callers, DEFINED_MAX, Said};
-use upstream::{Place, REVISION, SESSION};
+use upstream::{REVISION, SESSION};
 
-/// Where the secret of the address is kept, so that the address stays the same.
-const SECRET: &str = "mcp-address";
 /// Revisions in which a session is begun by a handshake.
 const HANDSHAKES: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
@@ -63,7 +64,7 @@ const HANDSHAKES: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-1
 #[derive(Debug, Clone)]
 pub struct Proxied {
     /// What the catalog calls the server.
-    pub name: String,
+    pub name: ServerName,
     /// Where it is.
     pub upstream: String,
     /// The CA of its certificate, PEM; absent: those of this machine.
@@ -92,9 +93,6 @@ pub struct McpDoor {
 /// A door that can't be opened.
 #[derive(Debug, Error)]
 pub enum DoorError {
-    /// No catalog has such a name.
-    #[error("`{0}` can't be the name of a catalog; use letters, digits, `_` and `-`")]
-    Name(String),
     /// Not where a server is.
     #[error("`{0}` is no http or https URL of a server, without user and fragment")]
     Upstream(String),
@@ -127,7 +125,7 @@ pub enum DoorError {
 struct Front {
     door: Door,
     gate: Gate,
-    name: String,
+    name: ServerName,
     grant: GrantSource,
     patience: Duration,
     place: Place,
@@ -138,12 +136,8 @@ struct Front {
 impl Proxied {
     /// Opens the door.
     pub async fn open(self, enforcer: &Enforcer, config: &Config) -> Result<McpDoor, DoorError> {
-        if !super::is_name(&self.name) {
-            return Err(DoorError::Name(self.name));
-        }
-        let uri = server(&self.upstream).ok_or_else(|| DoorError::Upstream(self.upstream.clone()))?;
-        let headers = self.upstream_headers.as_deref().map(headers).transpose()?;
-        let place = Place::new(uri, self.upstream_ca.as_deref(), headers.unwrap_or_default())?;
+        let (ca, headers) = (self.upstream_ca.as_deref(), self.upstream_headers.as_deref());
+        let place = Place::new(&self.upstream, ca, headers)?;
         let is_local = self.listen.ip().is_loopback();
         let stop = CancellationToken::new();
         let (clock, speaks) = (Arc::clone(&enforcer.parts.clock), Speaks::HttpToStrangers);
@@ -153,7 +147,11 @@ impl Proxied {
             (Door::Bearer { path, bearers }, speaks)
         } else if is_local {
             let agent = config.in_process.as_ref().ok_or(DoorError::Nobody)?.agent.clone();
-            let path = format!("/{}/mcp", kept_secret(&config.directory)?).into();
+            let kept = secret::kept(&config.directory).map_err(|source| DoorError::Secret {
+                path: config.directory.join(secret::FILE),
+                source,
+            });
+            let path = format!("/{}/mcp", kept?).into();
             (Door::Secret { path, agent }, speaks)
         } else {
             (Door::Certificate { path: "/mcp".into() }, Speaks::Http)
@@ -314,63 +312,9 @@ impl Front {
             grant: self.grant.clone(),
             patience: self.patience,
             definitions: Arc::new(Definitions::known_for(DEFINED_MAX)),
-            held: Arc::new(HeldCalls::new(&format!("mcp-{}", sessions::secret()))),
+            held: Arc::new(HeldCalls::new(&format!("mcp-{}", secret::made()))),
         }
     }
-}
-
-/// A URL where a server may be.
-fn server(url: &str) -> Option<Uri> {
-    let uri: Uri = url.parse().ok()?;
-    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-    let is_whole = !url.contains('#') && !uri.authority()?.as_str().contains('@');
-    (is_web && is_whole).then_some(uri)
-}
-
-/// What a file says to show the server.
-fn headers(path: &Path) -> Result<HeaderMap, DoorError> {
-    let wrong = || DoorError::Headers(path.to_owned());
-    let text = fs::read_to_string(path).map_err(|_| wrong())?;
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    lines
-        .map(|line| {
-            let (name, value) = line.split_once(':')?;
-            let mut value = HeaderValue::from_str(value.trim()).ok()?;
-            value.set_sensitive(true);
-            Some((name.trim().parse::<axum::http::HeaderName>().ok()?, value))
-        })
-        .collect::<Option<HeaderMap>>()
-        .ok_or_else(wrong)
-}
-
-/// The secret of the address: the one that was made before, or a new one.
-fn kept_secret(directory: &Path) -> Result<String, DoorError> {
-    let path = directory.join(SECRET);
-    let failed = |source| DoorError::Secret {
-        path: path.clone(),
-        source,
-    };
-    match fs::read_to_string(&path) {
-        Ok(kept) if kept.len() == 64 && kept.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
-            return Ok(kept);
-        }
-        Ok(_) => {
-            return Err(failed(io::Error::other(
-                "it is none; remove the file to have another made",
-            )));
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let made = sessions::secret();
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path);
-    let written = file.and_then(|mut file| file.write_all(made.as_bytes()));
-    written.map_err(failed)?;
-    Ok(made)
 }
 
 #[cfg(test)]

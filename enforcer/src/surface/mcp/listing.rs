@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 use super::wire::{InvalidMessage, Members};
 
+/// Nobody lists its tools on more pages.
+pub(super) const PAGES_MAX: usize = 64;
 /// Of so many tools the definition is known; the others are refused.
 const TOOLS_MAX: usize = 4_096;
 
@@ -28,7 +30,7 @@ pub(super) struct Page<'a> {
 /// One tool in it.
 #[derive(Debug)]
 pub(super) struct Listed<'a> {
-    raw: &'a str,
+    pub(super) raw: &'a str,
     pub(super) name: String,
     /// Of its canonical JSON. All zeros, which nothing hashes to: it stands twice in the page.
     pub(super) sha256: Sha256,

@@ -2,7 +2,6 @@
 //!
 //! **Invariant**: it is read as lines are, and whatever goes to nobody there goes to nobody here.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answers::{self, INVALID_PARAMS, INVALID_REQUEST, Instead, NOT_JSON, Shape, UNKNOWN_METHOD};
@@ -147,7 +146,7 @@ impl Posted {
             ClientMethod::CallsTool | ClientMethod::Decided { .. } => {}
         }
         let call = Call::read((server, Era::Handshake), method, known, params)
-            .map_err(|instead| unspoken(INVALID_PARAMS, words_of(&instead)))?;
+            .map_err(|instead| unspoken(INVALID_PARAMS, instead.into_words()))?;
         Ok(Self::Wants(Wanted {
             tool: call.tool,
             arguments: call.arguments,
@@ -255,18 +254,6 @@ pub(in crate::surface) fn offered(
 /// The members of an object in JSON, if it has one reading.
 pub(in crate::surface) fn members(text: &str) -> Result<(), String> {
     Members::parse(text).map(drop).map_err(|error| error.to_string())
-}
-
-/// What is said instead, in words.
-fn words_of(instead: &Instead) -> String {
-    let error = error_in(&instead.answer(&Id::Number(0), Shape::Plain));
-    error["message"].as_str().unwrap_or_default().to_owned()
-}
-
-/// The error in an answer of ours.
-fn error_in(answer: &str) -> Value {
-    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
-    answer["error"].clone()
 }
 
 #[cfg(test)]

@@ -24,8 +24,9 @@ use super::answers::{self, INTERNAL, INVALID_REQUEST, NOT_JSON, UNKNOWN_METHOD};
 use super::call::{self, Call};
 use super::grant::{GrantSource, Presented};
 use super::held::HeldCalls;
-use super::listing::Definitions;
+use super::listing::{Definitions, PAGES_MAX};
 use super::methods::{self, ClientMethod, Era};
+use super::name::ServerName;
 use super::requests::{GivenUp, Goes, NotBegun, REQUESTS_MAX, Requests};
 use super::stateless;
 use super::tools::{self, page};
@@ -34,15 +35,13 @@ use crate::gate::Gate;
 
 /// A server that does not list its tools in this time does not list them.
 const LISTING_MAX: Duration = Duration::from_secs(10);
-/// Nor one that lists them on more pages.
-const PAGES_MAX: usize = 64;
 
 /// What sessions of one caller with one server share.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     pub(super) gate: Gate,
     /// The catalog's name of the server.
-    pub(super) name: String,
+    pub(super) name: ServerName,
     pub(super) era: Era,
     /// What calls are presented with that bring no grant of their own.
     pub(super) grant: GrantSource,
@@ -261,7 +260,7 @@ impl Session {
                 let call = match asked.2 {
                     None | Some(ClientMethod::Passes | ClientMethod::ListsTools) => None,
                     Some(known) => Some(Call::read(
-                        (&self.terms.name, self.terms.era),
+                        (self.terms.name.as_str(), self.terms.era),
                         &method,
                         known,
                         params,

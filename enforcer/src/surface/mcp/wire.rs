@@ -282,6 +282,14 @@ pub(super) fn text(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
+/// A message on one line, as it goes on: JSON holds ends of lines only between its parts.
+pub(super) fn on_one_line(text: String) -> String {
+    if text.contains(['\n', '\r']) {
+        return text.replace(['\n', '\r'], " ");
+    }
+    text
+}
+
 /// A name that is safe to show.
 pub(super) fn shown(name: &str) -> String {
     name.chars().take(64).flat_map(char::escape_debug).collect()

@@ -140,6 +140,30 @@ fn is_in(pid: &str, place: &Path) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_command_leaves_running_ends_with_its_lease() {
+    let scene = Scene::set(&["ops/*"]).await;
+    // It keeps its output open for as long as it lives.
+    let place = program("sleep 1000 & exit 0");
+    assert_eq!(
+        backs_up(&scene, place.path(), "/backup/payments").await.code,
+        Some(0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_can_not_be_started_is_said_not_to_have_been() {
+    let scene = Scene::set(&["ops/*"]).await;
+    let place = tempfile::tempdir().unwrap();
+    let mut command = backup(&scene, place.path(), "/backup/payments");
+    command.env("PATH", place.path());
+    let said = runs(command, "").await;
+    assert_eq!(said.code, Some(69), "{said:?}");
+    let (result, detail) = scene.outcomes("ops/backup", 1).await.remove(0);
+    assert_eq!(result, OutcomeResult::Failed);
+    assert!(detail.contains("not started"), "{detail}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_whose_enforcer_is_killed_is_ended_because_nobody_would_say_when() {
     let mut scene = Scene::set(&["ops/*"]).await;
     let place = program("touch started; exec sleep 1000");

@@ -2,35 +2,30 @@
 
 mod oauth;
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use checkrein_tests::{Process, WAIT_MAX};
+use checkrein_shared::policy::PackSource;
+use checkrein_tests::{WAIT_MAX, free_port};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::door::{self, Door};
 use super::{Client, Scene, everything, is_denied, server, text};
 
 /// A server over HTTP, and the enforcer before it.
 struct Web {
     scene: Scene,
     server: Child,
-    door: Process,
-    url: String,
+    door: Door,
 }
 
 /// `server-everything` over Streamable HTTP; where it is.
 async fn upstream() -> (Child, String) {
-    // Free at this moment: it takes no port of ours, and says so if somebody else was faster.
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port().await.unwrap();
     let command = server("everything", "streamableHttp");
     let mut child = Command::new(&command[0])
         .args(&command[1..])
@@ -57,72 +52,25 @@ async fn upstream() -> (Child, String) {
 
 impl Web {
     async fn open(tools: &[&str], wait_s: u32) -> Self {
-        Self::open_with(tools, wait_s, "").await
+        Self::open_with(&everything(), tools, wait_s, "").await
     }
 
-    /// The same, with more in the enforcer's configuration.
-    async fn open_with(tools: &[&str], wait_s: u32, more: &str) -> Self {
-        let scene = Scene::set(&everything(), tools).await;
+    /// The same under this pack, with more in the enforcer's configuration.
+    async fn open_with(pack: &PackSource, tools: &[&str], wait_s: u32, more: &str) -> Self {
+        let scene = Scene::set(pack, tools).await;
         let config = std::fs::read_to_string(&scene.config).unwrap();
         std::fs::write(&scene.config, format!("{config}{more}")).unwrap();
         let (server, upstream) = upstream().await;
-        let mut command = Command::new(&scene.enforcer);
-        command
-            .arg("mcp")
-            .arg("--config")
-            .arg(&scene.config)
-            .arg("--grant")
-            .arg(&scene.grant)
-            .args(["--name", "everything", "--json", "--listen", "127.0.0.1:0"])
-            .args(["--wait", &wait_s.to_string(), "--upstream", &upstream])
-            .env_remove("CHECKREIN_GRANT")
-            .env("CHECKREIN_LOG", "warn");
-        let door = Process::start(&mut command).await.unwrap();
-        let url = door.ready["url"].as_str().unwrap().to_owned();
-        Self {
-            scene,
-            server,
-            door,
-            url,
-        }
+        let door = Door::open(&scene, ("everything", &upstream), wait_s, &[]).await;
+        Self { scene, server, door }
     }
 
     fn clients_command(&self) -> Vec<PathBuf> {
-        vec![PathBuf::from(&self.url)]
-    }
-
-    fn path(&self) -> &str {
-        let after = self.url.find("//").unwrap() + 2;
-        &self.url[after + self.url[after..].find('/').unwrap()..]
-    }
-
-    fn address(&self) -> &str {
-        let after = self.url.find("//").unwrap() + 2;
-        let end = self.url[after..].find('/').unwrap();
-        &self.url[after..after + end]
-    }
-
-    /// One request as it stands, on a connection of its own; the whole answer.
-    async fn raw(&self, request: &[u8]) -> String {
-        let mut stream = TcpStream::connect(self.address()).await.unwrap();
-        stream.write_all(request).await.unwrap();
-        let mut answer = Vec::new();
-        timeout(WAIT_MAX, stream.read_to_end(&mut answer))
-            .await
-            .unwrap()
-            .unwrap();
-        String::from_utf8(answer).unwrap()
+        vec![PathBuf::from(&self.door.url)]
     }
 
     async fn posts(&self, headers: &str, body: &str) -> String {
-        let request = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n{headers}\r\n{body}",
-            self.path(),
-            self.address(),
-            body.len()
-        );
-        self.raw(request.as_bytes()).await
+        self.door.posts(headers, body).await
     }
 
     /// A session of our own; its id.
@@ -139,7 +87,7 @@ impl Web {
     }
 
     async fn close(mut self) {
-        self.door.stop().await.unwrap();
+        self.door.stop().await;
         self.server.kill().await.unwrap();
     }
 }
@@ -155,13 +103,8 @@ fn echo(id: u32) -> String {
     json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}).to_string()
 }
 
-/// The message in an answer, whether it came as JSON or as an event.
 fn message(answer: &str) -> Value {
-    let json = answer.lines().find_map(|line| {
-        let line = line.strip_prefix("data: ").unwrap_or(line);
-        line.starts_with('{').then_some(line)
-    });
-    serde_json::from_str(json.unwrap_or_else(|| panic!("{answer}"))).unwrap()
+    door::message(answer).unwrap_or_else(|| panic!("{answer}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,7 +149,7 @@ async fn whoever_does_not_know_the_address_or_comes_from_another_site_is_not_hea
     let answer = web.posts(&session(&id), &echo(1)).await;
     assert_eq!(message(&answer)["result"]["content"][0]["text"], "Echo: hello");
 
-    let (host, path) = (web.address().to_owned(), web.path().to_owned());
+    let (host, path) = (web.door.address().to_owned(), web.door.path());
     let knock = async |method: &str, path: &str, host: &str, more: &str| {
         let body = echo(2);
         let request = format!(
@@ -215,8 +158,7 @@ async fn whoever_does_not_know_the_address_or_comes_from_another_site_is_not_hea
             body.len(),
             session(&id)
         );
-        let answer = web.raw(request.as_bytes()).await;
-        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+        door::status(&door::raw(web.door.address(), &request).await).to_owned()
     };
     assert_eq!(knock("POST", &path, &host, "").await, "200");
     let guess = format!("/{}/mcp", "0".repeat(64));
@@ -248,7 +190,7 @@ async fn whoever_does_not_know_the_address_or_comes_from_another_site_is_not_hea
             session(session_id)
         };
         let answer = web.posts(&headers, &echo(3)).await;
-        assert_eq!(answer.split(' ').nth(1), Some(expected), "{answer}");
+        assert_eq!(door::status(&answer), expected, "{answer}");
     }
     assert_eq!(knock("DELETE", &path, &host, "").await, "200");
     assert_eq!(knock("POST", &path, &host, "").await, "404", "it was ended");
@@ -276,7 +218,7 @@ async fn what_is_no_message_is_refused_and_the_session_goes_on() {
     ] {
         let answer = web.posts(&session(&id), body).await;
         let shown: String = body.chars().take(80).collect();
-        assert_eq!(answer.split(' ').nth(1), Some(status), "{shown}: {answer}");
+        assert_eq!(door::status(&answer), status, "{shown}: {answer}");
     }
     let unknown = r#"{"jsonrpc":"2.0","id":1,"method":"tools/Call"}"#;
     assert_eq!(
@@ -296,7 +238,7 @@ async fn what_is_no_message_is_refused_and_the_session_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_grant_that_a_request_shows_counts_for_it_and_reaches_no_server() {
+async fn a_grant_that_a_request_shows_counts_for_it_alone() {
     let web = Web::open(&["everything/*"], 0).await;
     let id = web.begins().await;
     let other = web
@@ -333,5 +275,114 @@ async fn a_server_that_has_gone_is_said_to_have_and_no_session_begins() {
     );
     let answer = web.posts("", HELLO).await;
     assert!(message(&answer)["error"].is_object(), "{answer}");
-    web.door.stop().await.unwrap();
+    web.door.stop().await;
+}
+
+/// A server that answers `initialize` and writes down what it was shown; where it is, and that.
+async fn recorder() -> (String, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let shown = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut shown = String::new();
+        while !shown.contains(HELLO) {
+            let mut piece = [0; 4096];
+            let read = stream.read(&mut piece).await.unwrap();
+            assert!(read > 0, "{shown}");
+            shown.push_str(str::from_utf8(&piece[..read]).unwrap());
+        }
+        let answer = r#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25","capabilities":{},"serverInfo":{"name":"r","version":"1"}}}"#;
+        let head =
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length:";
+        let answer = format!("{head} {}\r\n\r\n{answer}", answer.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        shown
+    });
+    (url, shown)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_shown_what_our_file_says_and_nothing_that_its_client_shows_us() {
+    let scene = Scene::set(&everything(), &["everything/*"]).await;
+    let file = scene.config.with_file_name("headers");
+    std::fs::write(&file, "Authorization: Bearer ours\nX-Team: payments\n").unwrap();
+    let (upstream, shown) = recorder().await;
+    let more = ["--upstream-headers", file.to_str().unwrap()];
+    let door = Door::open(&scene, ("everything", &upstream), 0, &more).await;
+    let theirs =
+        "Authorization: Bearer theirs\r\nCookie: theirs\r\nCheckrein-Grant: theirs\r\nX-Team: theirs\r\n";
+    let answer = door.posts(theirs, HELLO).await;
+    assert!(message(&answer)["result"].is_object(), "{answer}");
+    let shown = timeout(WAIT_MAX, shown).await.unwrap().unwrap().to_lowercase();
+    assert!(
+        shown.contains("authorization: bearer ours") && shown.contains("x-team: payments"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains("theirs") && !shown.contains("checkrein"),
+        "{shown}"
+    );
+    door.stop().await;
+}
+
+/// The pack with a rule by which people see every sum.
+fn seen_sums() -> PackSource {
+    let mut pack = everything();
+    let rules = pack.files.get_mut("rules.cedar").unwrap();
+    rules.extend_from_slice(
+        b"@id(\"sums\") @hold(\"owners\") @reason(\"somebody looks at every sum\")\n\
+          forbid (principal, action == Action::\"everything/get-sum\", resource);\n",
+    );
+    let groups = b"\n[groups]\nowners = [\"spiffe://acme.example/approver/bob\"]\n";
+    pack.files
+        .get_mut("checkrein.toml")
+        .unwrap()
+        .extend_from_slice(groups);
+    pack.files.retain(|path, _| !path.starts_with("tests/"));
+    pack
+}
+
+fn sum(id: u32) -> String {
+    let call = json!({"name": "get-sum", "arguments": {"a": 2, "b": 3}});
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}).to_string()
+}
+
+fn is_held(told: &Value) -> bool {
+    let words = told["result"]["content"][0]["text"].as_str().unwrap_or_default();
+    words.contains("waits for approval by owners") && words.contains("NOT done")
+}
+
+fn is_made(told: &Value) -> bool {
+    let words = told["result"]["content"][0]["text"].as_str().unwrap_or_default();
+    words.contains('5') && told["result"]["isError"] != true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_was_approved_is_made_once_when_it_is_asked_for_again() {
+    let web = Web::open_with(&seen_sums(), &["everything/*"], 0, "").await;
+    let id = web.begins().await;
+    let asks = async |number| message(&web.posts(&session(&id), &sum(number)).await);
+    let told = asks(1).await;
+    assert!(is_held(&told), "{told}");
+    web.scene.approves().await;
+    let told = asks(2).await;
+    assert!(is_made(&told), "{told}");
+    let told = asks(3).await;
+    assert!(is_held(&told), "it is another call: {told}");
+    web.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_while_people_look_has_cancelled_nothing_and_made_nothing() {
+    let web = Web::open_with(&seen_sums(), &["everything/*"], 50, "").await;
+    let id = web.begins().await;
+    let mut stream = TcpStream::connect(web.door.address()).await.unwrap();
+    let request = door::post(&web.door.url, &session(&id), &sum(1));
+    stream.write_all(request.as_bytes()).await.unwrap();
+    web.scene.operator.waiting(&web.scene.task).await.unwrap();
+    drop(stream);
+    web.scene.approves().await;
+    let told = message(&web.posts(&session(&id), &sum(2)).await);
+    assert!(is_made(&told), "under the approval of the first: {told}");
+    web.close().await;
 }

@@ -11,6 +11,7 @@ use super::server;
 async fn wrote(name: &str, out: &PathBuf, command: &[PathBuf]) -> (bool, String) {
     let mut catalog: Command = Binaries::build().await.unwrap().checkrein_enforcer();
     catalog
+        .env("CHECKREIN_GRANT", "secret")
         .args(["catalog", "--name", name, "--out"])
         .arg(out)
         .arg("--")
@@ -31,7 +32,11 @@ async fn what_a_server_has_is_written_down_as_a_pack_that_can_be_checked_and_nev
     let root = place.path().canonicalize().unwrap();
     let servers = [("filesystem", 14, &*root), ("everything", 13, Path::new("stdio"))];
     for (name, tools, argument) in servers {
-        let (is_written, said) = wrote(name, &out, &server(name, argument)).await;
+        // One that hears of our variables does not begin.
+        let check = r#"test -z "$CHECKREIN_GRANT" && exec "$@""#;
+        let mut command = ["sh", "-c", check, "sh"].map(PathBuf::from).to_vec();
+        command.extend(server(name, argument));
+        let (is_written, said) = wrote(name, &out, &command).await;
         assert!(is_written && said.contains(&format!("{tools} tools")), "{said}");
     }
     let toml = std::fs::read_to_string(out.join("filesystem.toml")).unwrap();

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use checkrein_shared::policy::PackSource;
-use checkrein_tests::{Process, WAIT_MAX, installed};
+use checkrein_tests::{WAIT_MAX, installed};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::door::{self, Door};
 use super::{Client, Scene, is_denied, node, peer, text};
 
 const REVISION: &str = "2026-07-28";
@@ -43,35 +43,19 @@ forbid (principal, action == Action::"modern/deploy", resource) when { context.i
 struct Web {
     scene: Scene,
     _server: Child,
-    door: Process,
-    url: String,
+    door: Door,
 }
 
 /// A message, sent by hand; the status and the message in the answer.
 async fn posts(url: &str, headers: &[(&str, &str)], body: &str) -> (String, Value) {
-    let (address, path) = url.trim_start_matches("http://").split_once('/').unwrap();
-    let mut request = format!(
-        "POST /{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n",
-        body.len()
-    );
-    for (name, value) in headers {
-        request.extend([name, ": ", value, "\r\n"]);
-    }
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream
-        .write_all(format!("{request}\r\n{body}").as_bytes())
-        .await
-        .unwrap();
-    let mut answer = String::new();
-    let read = stream.read_to_string(&mut answer);
-    timeout(WAIT_MAX, read).await.unwrap().unwrap();
-    let status = answer.split(' ').nth(1).unwrap_or_default().to_owned();
-    let json = answer.lines().find_map(|line| {
-        let line = line.strip_prefix("data: ").unwrap_or(line);
-        serde_json::from_str(line).ok().filter(Value::is_object)
-    });
-    (status, json.unwrap_or_default())
+    let headers: String = headers
+        .iter()
+        .flat_map(|(name, value)| [name, ": ", value, "\r\n"])
+        .collect();
+    let address = url.trim_start_matches("http://").split('/').next().unwrap();
+    let answer = door::raw(address, &door::post(url, &headers, body)).await;
+    let told = door::message(&answer).unwrap_or_default();
+    (door::status(&answer).to_owned(), told)
 }
 
 /// A request as it should be, for this method, of whom it names.
@@ -117,24 +101,11 @@ impl Web {
         };
         let tools = ["echo", "deploy", "wait", "pay", "seen"].map(|tool| format!("modern/{tool}"));
         let scene = Scene::set(&pack, &tools.each_ref().map(String::as_str)).await;
-        let mut command = Command::new(&scene.enforcer);
-        command
-            .arg("mcp")
-            .arg("--config")
-            .arg(&scene.config)
-            .arg("--grant")
-            .arg(&scene.grant)
-            .args(["--name", "modern", "--json", "--listen", "127.0.0.1:0"])
-            .args(["--wait", &wait_s.to_string(), "--upstream", &upstream])
-            .env_remove("CHECKREIN_GRANT")
-            .env("CHECKREIN_LOG", "warn");
-        let door = Process::start(&mut command).await.unwrap();
-        let url = door.ready["url"].as_str().unwrap().to_owned();
+        let door = Door::open(&scene, ("modern", &upstream), wait_s, &[]).await;
         Self {
             scene,
             _server: server,
             door,
-            url,
         }
     }
 
@@ -143,13 +114,13 @@ impl Web {
         program
             .arg(peer("stateless-client.mjs"))
             .arg(installed("peers/mcp").unwrap());
-        Client::run(program, &[self.url.clone().into()]).await
+        Client::run(program, &[self.door.url.clone().into()]).await
     }
 
     /// A call, sent by hand with these headers.
     async fn calls(&self, headers: &[(&str, &str)], arguments: &str) -> (String, Value) {
         let params = format!(r#""name":"echo","arguments":{arguments}"#);
-        posts(&self.url, headers, &asked("tools/call", &params)).await
+        posts(&self.door.url, headers, &asked("tools/call", &params)).await
     }
 }
 
@@ -211,7 +182,7 @@ async fn a_client_that_needs_no_session_calls_is_asked_denied_and_held() {
         "a question and an answer, and nothing of what was denied"
     );
     client.ends().await;
-    web.door.stop().await.unwrap();
+    web.door.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,7 +223,7 @@ async fn a_header_that_says_what_its_message_does_not_say_reaches_no_server() {
         ("MCP-Protocol-Version", "2031-01-01"),
         ("Mcp-Method", "server/discover"),
     ];
-    let (status, told) = posts(&web.url, &headers, &future).await;
+    let (status, told) = posts(&web.door.url, &headers, &future).await;
     assert_eq!(
         (status.as_str(), &told["error"]["code"]),
         ("400", &json!(-32022)),
@@ -261,7 +232,7 @@ async fn a_header_that_says_what_its_message_does_not_say_reaches_no_server() {
     assert_eq!(told["error"]["data"]["supported"], json!([REVISION]));
     for unknown in ["initialize", "tools/Call", "resources/subscribe"] {
         let headers = [version, ("Mcp-Method", unknown)];
-        let (status, told) = posts(&web.url, &headers, &asked(unknown, "")).await;
+        let (status, told) = posts(&web.door.url, &headers, &asked(unknown, "")).await;
         assert_eq!(
             (status.as_str(), &told["error"]["code"]),
             ("404", &json!(-32601)),
@@ -269,7 +240,7 @@ async fn a_header_that_says_what_its_message_does_not_say_reaches_no_server() {
         );
     }
     let headers = [version, ("Mcp-Method", "tools/list")];
-    let (_, told) = posts(&web.url, &headers, &asked("tools/list", "")).await;
+    let (_, told) = posts(&web.door.url, &headers, &asked("tools/list", "")).await;
     assert_eq!(told["result"]["cacheScope"], "private", "{told}");
 
     // What shows who asks, and with which grant, is for us alone.
@@ -296,5 +267,5 @@ async fn a_header_that_says_what_its_message_does_not_say_reaches_no_server() {
         );
     }
     client.ends().await;
-    web.door.stop().await.unwrap();
+    web.door.stop().await;
 }

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
-use checkrein_tests::{WAIT_MAX, installed};
+use checkrein_tests::{WAIT_MAX, free_port, installed};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -17,12 +17,6 @@ fn shown() -> String {
     let page = include_str!("../../../../docs/notifications.md");
     let (_, code) = page.split_once("```js\n").unwrap();
     code.split_once("```").unwrap().0.to_owned()
-}
-
-/// A port that was free a moment ago: the receiver says nothing of its own.
-async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Connects once somebody listens.
@@ -45,7 +39,7 @@ async fn the_receiver_of_the_page_takes_what_is_signed_and_nothing_else() {
     let directory = scene.asking.world.path();
     std::os::unix::fs::symlink(modules, directory.join("node_modules")).unwrap();
     std::fs::write(directory.join("receiver.mjs"), shown()).unwrap();
-    let port = free_port().await;
+    let port = free_port().await.unwrap();
     let mut receiver = Command::new(installed("bin/node").unwrap())
         .arg(directory.join("receiver.mjs"))
         .env("PORT", port.to_string())

@@ -129,6 +129,7 @@ pub(super) fn plain(said: Said) -> CheckResponse {
         Said::Deny(denied) => of("deny", &denied.decided),
         Said::Withheld(decided, _) => {
             let mut body = of("deny", &decided);
+            body["cause"] = Value::from("withheld");
             body["reason"] = Value::from(&*why);
             body
         }

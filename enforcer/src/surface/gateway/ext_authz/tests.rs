@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Gateway;
-use crate::fixture::{AGENT, Bench};
+use crate::control_plane::{AskError, Known, Noted};
+use crate::fixture::{AGENT, Bench, Offer};
 
 const ROUTES: [(&str, &str); 3] = [
     ("POST /accounts/{to}/payments", "bank/pay"),
@@ -379,4 +380,24 @@ async fn without_a_policy_and_without_its_control_plane_the_answer_is_a_deny_and
     let mut empty = Sent::new("GET", "/", "");
     empty.attributes.request = None;
     assert_eq!(scene.cause(&empty).await, "no_request");
+}
+
+#[tokio::test]
+async fn a_permitted_request_of_which_the_ledger_can_not_be_told_does_not_go_on() {
+    let scene = Scene::set();
+    let bench = &scene.bench;
+    // What it gives is not seen here, and so taken for as large as can be.
+    let labels = r#"@id("large") @yields("bulk") permit (principal, action == Action::"bank/look", resource)
+        when { context has result && context.result.bytes > 100 };"#;
+    let rules = r#"@id("all") permit (principal, action, resource);"#;
+    bench.install(&Offer::labelling(rules, labels, 2, &bench.keys.bundle));
+    bench.authority.on_note(|note| {
+        let is_told = note.labels.is_empty();
+        is_told
+            .then(|| Noted::Known(Known::default()))
+            .ok_or(AskError::Deadline)
+    });
+    let looks = scene.sends("GET", "/accounts", "");
+    assert_eq!(scene.cause(&looks).await, "withheld");
+    assert_eq!(scene.outcomes(), [OutcomeResult::Unknown]);
 }

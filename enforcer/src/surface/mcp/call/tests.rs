@@ -81,7 +81,7 @@ impl Scene {
         let (to_server, for_server) = mpsc::channel(8);
         let terms = Terms {
             gate: bench.gate.clone(),
-            name: "bank".to_owned(),
+            name: "bank".parse().unwrap(),
             era: Era::Handshake,
             grant,
             patience,

@@ -1,13 +1,13 @@
 //! One call, however often it is asked for; what came of it, for whoever asks next.
 
 use super::*;
+use crate::fixture::AGENT;
 
 fn sameness(arguments: &str) -> Sameness {
-    Sameness {
-        task: "task_0190163e95a27c2c8b6c3a5d1f2e4a6b".parse().unwrap(),
-        tool: "files/write_file".into(),
-        arguments: Sha256::of(arguments.as_bytes()),
-    }
+    let task = "task_0190163e95a27c2c8b6c3a5d1f2e4a6b".parse().unwrap();
+    let arguments = format!(r#"{{"path":"{arguments}"}}"#);
+    let whose = (&AGENT.parse().unwrap(), task);
+    Sameness::of(whose, "files/write_file", arguments.as_bytes(), "").unwrap()
 }
 
 fn told(bytes: usize) -> Told {

@@ -11,12 +11,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use checkrein_shared::action::Sha256;
-use checkrein_shared::identity::{Role, SpiffeId};
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
+use checkrein_shared::identity::SpiffeId;
 use url::Url;
 
 use crate::gate::Caller;
 use crate::surface::bearer::Bearers;
+use crate::surface::caller::certified_agent;
 
 /// The header that a grant is shown in.
 const GRANT: &str = "checkrein-grant";
@@ -78,8 +78,13 @@ impl Door {
                     "a page of another site may not ask this; `Host` and `Origin` must be of this machine";
                 return Err(refused(StatusCode::FORBIDDEN, words));
             }
+            // A certificate is a program's: no page has a reason to ask here.
+            Self::Certificate { .. } if headers.contains_key(ORIGIN) => {
+                return Err(refused(StatusCode::FORBIDDEN, "a page may not ask this"));
+            }
             Self::Certificate { .. } => {
-                proven(certified(head).map_err(|words| refused(StatusCode::FORBIDDEN, &words))?)
+                let agent = certified_agent(&head.extensions);
+                proven(agent.map_err(|status| refused(StatusCode::FORBIDDEN, status.message()))?)
             }
             Self::Bearer { bearers, .. } => {
                 if headers
@@ -97,18 +102,6 @@ impl Door {
         let grant = grant(headers).map_err(|words| refused(StatusCode::BAD_REQUEST, words))?;
         Ok(Known { caller, grant })
     }
-}
-
-fn certified(head: &Parts) -> Result<SpiffeId, String> {
-    let connection = head.extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
-    let certificates = connection.and_then(TlsConnectInfo::peer_certs);
-    let leaf = certificates.as_ref().and_then(|chain| chain.first());
-    let leaf = leaf.ok_or("no certificate was shown")?;
-    let agent = SpiffeId::from_verified_certificate(leaf).map_err(|error| error.to_string())?;
-    if agent.role() != Some(Role::Agent) {
-        return Err(format!("`{agent}` is no agent; only agents ask the gate"));
-    }
-    Ok(agent)
 }
 
 /// Whether a browser, if it was one, asks for a page of this machine; a name that another site made point here is not of it.

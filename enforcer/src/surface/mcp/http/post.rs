@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::answers::{self, INTERNAL, INVALID_REQUEST, NOT_JSON};
 use super::super::requests::GivenUp;
 use super::super::session::Brought;
-use super::super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Message};
+use super::super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Message, on_one_line};
 use super::events::{KEEPALIVE, event};
 use super::sessions::Open;
 use super::streams::Told;
@@ -90,12 +90,7 @@ pub(super) async fn message(headers: &HeaderMap, body: Body) -> Result<String, R
     };
     let line =
         String::from_utf8(read.into()).map_err(|_| refused(bad, NOT_JSON, "the message is not UTF-8"))?;
-    // JSON holds ends of lines only between its parts.
-    Ok(if line.contains(['\n', '\r']) {
-        line.replace(['\n', '\r'], " ")
-    } else {
-        line
-    })
+    Ok(on_one_line(line))
 }
 
 /// What is answered to something that is no message.

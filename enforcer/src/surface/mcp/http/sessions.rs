@@ -4,12 +4,10 @@
 //! uses ends.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use checkrein_shared::id::random_bytes;
 use checkrein_shared::identity::SpiffeId;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -17,12 +15,14 @@ use tracing::{debug, info};
 
 use super::super::session::{Session, Terms, ToClient};
 use super::super::wire::Message;
+use super::place::Place;
+use super::secret;
 use super::streams::Streams;
-use super::upstream::{Place, Upstream};
+use super::upstream::Upstream;
 
 /// So many sessions of all callers, and of one.
 pub(super) const SESSIONS_MAX: usize = 512;
-const SESSIONS_OF_ONE_MAX: usize = 64;
+pub(super) const SESSIONS_OF_ONE_MAX: usize = 64;
 /// One that nobody uses for so long is over.
 const IDLE_MAX: Duration = Duration::from_hours(1);
 /// So many lines wait for the server, and for readers.
@@ -56,9 +56,9 @@ impl Open {
     ) -> Arc<Self> {
         let (to_client, for_client) = mpsc::channel::<ToClient>(QUEUE);
         let (to_server, for_server) = mpsc::channel(QUEUE);
-        let session = Session::new(terms, (to_client, to_server), &format!("mcp-{}", secret()));
+        let session = Session::new(terms, (to_client, to_server), &format!("mcp-{}", secret::made()));
         let open = Arc::new(Self {
-            id: secret(),
+            id: secret::made(),
             agent,
             session: Arc::new(session),
             streams: Arc::default(),
@@ -161,14 +161,4 @@ impl Sessions {
         // Nothing in here panics halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// 256 bits that nobody guesses, as hex.
-pub(super) fn secret() -> String {
-    let bytes: [u8; 32] = random_bytes();
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _written = write!(text, "{byte:02x}");
-        text
-    })
 }

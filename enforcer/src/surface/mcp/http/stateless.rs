@@ -23,7 +23,7 @@ use super::super::held::HeldCalls;
 use super::super::listing::Definitions;
 use super::super::stateless::{REVISION, SAYS_REVISION};
 use super::super::wire::{Id, Members, Message, shown, text};
-use super::{HANDSHAKES, post, sessions, upstream};
+use super::{HANDSHAKES, post, secret, upstream};
 
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
@@ -73,7 +73,7 @@ impl Callers {
         let shared = all.entry(agent.clone()).or_insert_with(|| {
             Arc::new(Shared {
                 definitions: Arc::new(Definitions::known_for(DEFINED_MAX)),
-                held: Arc::new(HeldCalls::new(&format!("mcp-{}", sessions::secret()))),
+                held: Arc::new(HeldCalls::new(&format!("mcp-{}", secret::made()))),
                 room: Arc::new(Semaphore::new(REQUESTS_OF_ONE_MAX)),
             })
         });

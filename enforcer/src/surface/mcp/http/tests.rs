@@ -1,55 +1,130 @@
-//! Which servers are stood before, and how the address stays the same.
+//! Off this machine whoever comes in is who their certificate says, and nobody else is heard.
 
-use std::os::unix::fs::PermissionsExt;
+use tonic::body::Body;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tower::{Service, ServiceExt};
 
 use super::*;
+use crate::fixture::{AGENT, Bench, Ca};
 
-#[test]
-fn a_server_is_at_a_web_address_that_carries_nobodys_name() {
-    for url in [
-        "http://127.0.0.1:3001/mcp",
-        "https://mcp.acme.example",
-        "https://mcp.acme.example/a?b=c",
-    ] {
-        assert!(server(url).is_some(), "{url}");
+const EDGE: &str = "spiffe://acme.example/enforcer/edge";
+
+struct Port {
+    authority: Ca,
+    address: SocketAddr,
+    _place: tempfile::TempDir,
+    _surfaces: Surfaces,
+}
+
+impl Port {
+    async fn open(bench: &Bench) -> Self {
+        let authority = Ca::new();
+        let place = tempfile::tempdir().unwrap();
+        let front = Front {
+            door: Door::Certificate { path: "/mcp".into() },
+            gate: bench.gate.clone(),
+            name: "bank".parse().unwrap(),
+            grant: GrantSource::Nowhere,
+            patience: Duration::ZERO,
+            // Nobody listens there.
+            place: Place::new("http://127.0.0.1:1/mcp", None, None).unwrap(),
+            sessions: Sessions::default(),
+            callers: Callers::default(),
+        };
+        let mut routes = Routes::default();
+        *routes.axum_router_mut() = Router::new().fallback(asked).with_state(Arc::new(front));
+        let mut surfaces = Surfaces::none();
+        let identity = authority.source(&place, EDGE);
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let serving = surfaces.serve_http(listen, routes, Some((identity, Speaks::Http)));
+        Self {
+            address: serving.await.unwrap(),
+            authority,
+            _place: place,
+            _surfaces: surfaces,
+        }
     }
-    for url in [
-        "",
-        "mcp.acme.example",
-        "ftp://a/b",
-        "https://alice:secret@a/b",
-        "https://a/b#c",
-        "/mcp",
-    ] {
-        assert!(server(url).is_none(), "{url}");
+
+    async fn connect(&self, id: &str) -> Channel {
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(self.authority.pem())
+            .domain_name("localhost")
+            .identity(self.authority.issue(id));
+        let endpoint = Endpoint::from_shared(format!("https://{}", self.address)).unwrap();
+        endpoint.tls_config(tls).unwrap().connect().await.unwrap()
+    }
+
+    async fn knock(&self, id: &str, path: &str, headers: &[(&str, &str)]) -> StatusCode {
+        let mut request = axum::http::Request::delete(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut channel = self.connect(id).await;
+        let ready = channel.ready().await.unwrap();
+        let answer = ready.call(request.body(Body::empty()).unwrap()).await.unwrap();
+        answer.status()
     }
 }
 
-#[test]
-fn the_secret_of_an_address_is_made_once_and_kept_from_others() {
-    let place = tempfile::tempdir().unwrap();
-    let made = kept_secret(place.path()).unwrap();
-    assert_eq!(made.len(), 64);
-    assert_eq!(kept_secret(place.path()).unwrap(), made);
-    let path = place.path().join(SECRET);
-    let mode = fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    fs::write(&path, "short").unwrap();
-    assert!(kept_secret(place.path()).is_err(), "a short one could be guessed");
+#[tokio::test]
+async fn an_agent_is_known_by_its_certificate_and_nobody_else_nor_any_page() {
+    let bench = Bench::new();
+    let port = Port::open(&bench).await;
+    // It is heard, and has no session to end.
+    assert_eq!(port.knock(AGENT, "/mcp", &[]).await, StatusCode::BAD_REQUEST);
+    assert_eq!(port.knock(AGENT, "/", &[]).await, StatusCode::NOT_FOUND);
+    let page = [("origin", "https://localhost")];
+    assert_eq!(port.knock(AGENT, "/mcp", &page).await, StatusCode::FORBIDDEN);
+    let grants = [("checkrein-grant", "one"), ("checkrein-grant", "two")];
+    assert_eq!(port.knock(AGENT, "/mcp", &grants).await, StatusCode::BAD_REQUEST);
+    for stranger in [EDGE, "spiffe://acme.example/operator/olga"] {
+        assert_eq!(
+            port.knock(stranger, "/mcp", &[]).await,
+            StatusCode::FORBIDDEN,
+            "{stranger}"
+        );
+    }
 }
 
-#[test]
-fn what_is_shown_to_a_server_is_a_line_for_each_header_and_is_in_no_log() {
-    let place = tempfile::tempdir().unwrap();
-    let path = place.path().join("headers");
-    fs::write(&path, "Authorization: Bearer hunter2\n\nX-Team: payments\n").unwrap();
-    let read = headers(&path).unwrap();
-    assert_eq!(read["authorization"], "Bearer hunter2");
-    assert_eq!(read["x-team"], "payments");
-    assert!(!format!("{read:?}").contains("hunter2"));
-    for wrong in ["Authorization", "bad name: x", "X: \u{1}"] {
-        fs::write(&path, wrong).unwrap();
-        assert!(headers(&path).is_err(), "{wrong}");
+#[tokio::test]
+async fn a_session_is_its_callers_alone_and_there_is_a_bound_on_each_callers() {
+    let bench = Bench::new();
+    let terms = || Terms {
+        gate: bench.gate.clone(),
+        name: "bank".parse().unwrap(),
+        era: Era::Handshake,
+        grant: GrantSource::Nowhere,
+        patience: Duration::ZERO,
+        definitions: Arc::default(),
+        held: Arc::new(HeldCalls::new("tag")),
+    };
+    let place = Place::new("http://127.0.0.1:1/mcp", None, None).unwrap();
+    let open = |agent: &str| {
+        Open::new(
+            agent.parse().unwrap(),
+            terms(),
+            place.clone(),
+            HeaderMap::new(),
+            false,
+        )
+    };
+    let (ours, other) = (AGENT, "spiffe://acme.example/agent/other");
+    let sessions = Sessions::default();
+    let first = open(ours);
+    let id = first.id.clone();
+    sessions.add(first).unwrap();
+    assert!(sessions.of(&id, &ours.parse().unwrap()).is_some());
+    assert!(sessions.of(&id, &other.parse().unwrap()).is_none());
+    assert!(!sessions.end(&id, &other.parse().unwrap()));
+    for _ in 1..sessions::SESSIONS_OF_ONE_MAX {
+        sessions.add(open(ours)).unwrap();
     }
-    assert!(headers(&place.path().join("nowhere")).is_err());
+    assert!(
+        sessions.add(open(ours)).is_err(),
+        "one more than one caller may have"
+    );
+    sessions.add(open(other)).unwrap();
+    assert!(sessions.end(&id, &ours.parse().unwrap()));
+    assert!(sessions.of(&id, &ours.parse().unwrap()).is_none());
+    sessions.add(open(ours)).unwrap();
 }

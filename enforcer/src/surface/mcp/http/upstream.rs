@@ -4,52 +4,31 @@
 //! that for the next event of a stream, which ends with whoever waits.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use checkrein_http::{InvalidCa, bare_host, trusting};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, StatusCode};
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::super::answers::{self, INTERNAL};
 use super::super::session::Session;
-use super::super::wire::{Id, LINE_BYTES_MAX, Line, Members, Message};
+use super::super::wire::{Id, LINE_BYTES_MAX, Line, Members, Message, on_one_line};
 use super::events::Events;
+use super::place::{NoAnswer, Place};
 use super::stateless;
 
-/// A connection takes no longer than this.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// A tool may take long before it answers at all.
-const HEAD_MAX: Duration = Duration::from_mins(30);
 /// An answer that stands still for so long has broken off.
 const BODY_PIECE_MAX: Duration = Duration::from_mins(1);
 const BROKEN_OFF: &str = "the server's answer broke off";
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-
-/// Where the server is, and whom to trust there.
-#[derive(Clone)]
-pub(super) struct Place {
-    uri: Uri,
-    tls: TlsConnector,
-    /// What we show the server ourselves.
-    headers: Arc<HeaderMap>,
-}
 
 /// The server, as one session knows it.
 #[derive(Debug)]
@@ -63,90 +42,6 @@ pub(super) struct Upstream {
     breaks_off: bool,
     /// The server does not know the session any more.
     pub(super) lost: CancellationToken,
-}
-
-/// No answer.
-#[derive(Debug, Error)]
-pub(super) enum NoAnswer {
-    #[error("can't connect to the server: {0}")]
-    Connect(#[from] std::io::Error),
-    #[error("the server does not answer in time")]
-    Late,
-    #[error("the exchange with the server failed: {0}")]
-    Http(#[from] hyper::Error),
-    #[error("the server's answer has more than {LINE_BYTES_MAX} bytes")]
-    TooLong,
-    #[error("the server answered {0}")]
-    Status(StatusCode),
-    #[error("the request can't be made")]
-    Request,
-}
-
-impl NoAnswer {
-    /// Whether it is certain that the server did nothing: it was not reached, or refused what it was asked.
-    fn is_undone(&self) -> bool {
-        match self {
-            Self::Connect(_) | Self::Request => true,
-            Self::Status(status) => status.is_client_error(),
-            Self::Late | Self::Http(_) | Self::TooLong => false,
-        }
-    }
-}
-
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Io for S {}
-
-impl Place {
-    pub(super) fn new(uri: Uri, ca: Option<&Path>, headers: HeaderMap) -> Result<Self, InvalidCa> {
-        Ok(Self {
-            uri,
-            tls: trusting(ca)?,
-            headers: Arc::new(headers),
-        })
-    }
-
-    async fn connect(&self) -> std::io::Result<Box<dyn Io>> {
-        let host = bare_host(&self.uri).to_owned();
-        let is_secure = self.uri.scheme_str() == Some("https");
-        let port = self.uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-        let stream = TcpStream::connect((host.as_str(), port)).await?;
-        stream.set_nodelay(true)?;
-        if !is_secure {
-            return Ok(Box::new(stream));
-        }
-        let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
-        Ok(Box::new(self.tls.connect(name, stream).await?))
-    }
-
-    async fn send(
-        &self,
-        method: Method,
-        told: HeaderMap,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, NoAnswer> {
-        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
-        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, authority)
-            .body(Full::new(body))
-            .map_err(|_| NoAnswer::Request)?;
-        request.headers_mut().extend(self.headers.as_ref().clone());
-        request.headers_mut().extend(told);
-        let stream = timeout(CONNECT_MAX, self.connect())
-            .await
-            .map_err(|_| NoAnswer::Late)??;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends when the answer was read, or is not wanted any more.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "a connection to the server broke off");
-            }
-        });
-        let answer = timeout(HEAD_MAX, sender.send_request(request)).await;
-        Ok(answer.map_err(|_| NoAnswer::Late)??)
-    }
 }
 
 impl Upstream {
@@ -286,7 +181,8 @@ impl Upstream {
                 if data.is_empty() {
                     continue;
                 }
-                let line = String::from_utf8(data).map_or(Line::NotText, |text| Line::Text(one_line(text)));
+                let line =
+                    String::from_utf8(data).map_or(Line::NotText, |text| Line::Text(on_one_line(text)));
                 if let Line::Text(text) = &line {
                     self.note_revision(text);
                 }
@@ -340,22 +236,6 @@ async fn whole(mut body: Incoming) -> Result<String, NoAnswer> {
             return Err(NoAnswer::TooLong);
         }
     }
-    Ok(one_line(String::from_utf8_lossy(&bytes).into_owned()))
-}
-
-/// JSON holds ends of lines only between its parts.
-fn one_line(text: String) -> String {
-    if text.contains(['\n', '\r']) {
-        return text.replace(['\n', '\r'], " ");
-    }
-    text
-}
-
-impl std::fmt::Debug for Place {
-    /// Without what we show the server.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Place")
-            .field("uri", &self.uri)
-            .finish_non_exhaustive()
-    }
+    let text = String::from_utf8(bytes).map_err(|_| NoAnswer::NotText)?;
+    Ok(on_one_line(text))
 }

@@ -4,7 +4,7 @@ use checkrein_tests::Provider;
 use serde_json::Value;
 
 use super::{HELLO, Web, echo, message, session};
-use crate::flows::mcp::AGENT;
+use crate::flows::mcp::{AGENT, door, everything};
 
 const RESOURCE: &str = "https://tools.acme.example/everything/mcp";
 
@@ -26,8 +26,12 @@ fn is(answer: &str, status: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_a_real_authorization_server_lets_its_client_in_as_its_agent_and_nobody_else() {
     let mut provider = Provider::start().await.unwrap();
-    let web = Web::open_with(&["everything/*"], 0, &settings(&provider.url)).await;
-    assert_eq!(web.path(), "/everything/mcp", "no secret stands in the address");
+    let web = Web::open_with(&everything(), &["everything/*"], 0, &settings(&provider.url)).await;
+    assert_eq!(
+        web.door.path(),
+        "/everything/mcp",
+        "no secret stands in the address"
+    );
 
     let answer = web.posts("", HELLO).await;
     assert!(is(&answer, "401"), "{answer}");
@@ -36,14 +40,14 @@ async fn a_token_of_a_real_authorization_server_lets_its_client_in_as_its_agent_
     let get = |path: &str| {
         format!(
             "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-            web.address()
+            web.door.address()
         )
     };
     for path in [
         "/.well-known/oauth-protected-resource/everything/mcp",
         "/.well-known/oauth-protected-resource",
     ] {
-        let about: Value = message(&web.raw(get(path).as_bytes()).await);
+        let about: Value = message(&door::raw(web.door.address(), &get(path)).await);
         assert_eq!(about["resource"], RESOURCE);
         assert_eq!(about["authorization_servers"][0], provider.url.as_str());
     }

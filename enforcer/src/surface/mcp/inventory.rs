@@ -1,0 +1,165 @@
+//! What a server has: asked of one that is started for it, and ended.
+//!
+//! **Invariant**: a tool's definition is given as the server said it, byte for byte, because its hash is what is accepted.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use thiserror::Error;
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::listing::{PAGES_MAX, Page};
+use super::wire::{Answered, Id, Line, Lines, Members, Message, write_line};
+use super::{answers, server};
+
+/// A server that has not begun after this, a download included, does not begin.
+const BEGIN_MAX: Duration = Duration::from_mins(2);
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// So much that is no answer is passed over before one.
+const LINES_MAX: usize = 1_000;
+const HELLO: &str = concat!(
+    r#"{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"checkrein-enforcer","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""}}"#
+);
+const READY: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// What a server says it has.
+#[derive(Debug)]
+pub struct Inventory {
+    /// The definitions of its tools, each the JSON that it gave.
+    pub tools: Vec<String>,
+    /// The other methods that a call of it can be of.
+    pub methods: Vec<&'static str>,
+}
+
+/// A server that does not say it.
+#[derive(Debug, Error)]
+pub enum InventoryError {
+    /// It can't be started, or spoken to.
+    #[error("the server can't be started, or does not listen")]
+    Process(#[from] io::Error),
+    /// It does not answer.
+    #[error("the server does not answer `{0}` in time")]
+    Late(&'static str),
+    /// It has ended, or says what is no message.
+    #[error(
+        "the server ended before it answered `{0}`, or says what is no message; does it write its log to standard output?"
+    )]
+    Silent(&'static str),
+    /// It answers with an error.
+    #[error("the server answers `{0}` with an error: {1}")]
+    Error(&'static str, String),
+    /// It answers something else than what was asked.
+    #[error("the server's answer to `{0}` can't be read in one way")]
+    Unreadable(&'static str),
+    /// Nobody could say which of them is called.
+    #[error("the server defines the tool `{0}` twice")]
+    Twice(String),
+}
+
+struct Server {
+    says: ChildStdin,
+    hears: Lines<ChildStdout>,
+    asked: i64,
+}
+
+impl Inventory {
+    /// Starts a server, asks it, and ends it.
+    pub async fn of(command: &[OsString]) -> Result<Self, InventoryError> {
+        let (child, stdin, stdout) = server::start(command)?;
+        let mut server = Server {
+            says: stdin,
+            hears: Lines::new(stdout),
+            asked: 0,
+        };
+        let found = server.inventory().await;
+        drop(server);
+        server::end(child, &CancellationToken::new()).await;
+        found
+    }
+}
+
+impl Server {
+    async fn inventory(&mut self) -> Result<Inventory, InventoryError> {
+        let about = self.ask("initialize", HELLO, BEGIN_MAX).await?;
+        write_line(&mut self.says, READY.to_owned()).await?;
+        let about = Members::parse(&about).ok();
+        let capabilities = about.and_then(|about| Members::parse(about.get("capabilities")?.get()).ok());
+        let capabilities = capabilities.ok_or(InventoryError::Unreadable("initialize"))?;
+        let has = |name: &str| capabilities.get(name).is_some();
+        let mut methods = Vec::new();
+        if has("resources") {
+            methods.extend(["resources/list", "resources/templates/list", "resources/read"]);
+            methods.extend(["resources/subscribe", "resources/unsubscribe"]);
+        }
+        if has("prompts") {
+            methods.extend(["prompts/list", "prompts/get"]);
+        }
+        let tools = if has("tools") {
+            self.tools().await?
+        } else {
+            Vec::new()
+        };
+        Ok(Inventory { tools, methods })
+    }
+
+    async fn tools(&mut self) -> Result<Vec<String>, InventoryError> {
+        const LIST: &str = "tools/list";
+        let (mut tools, mut names) = (Vec::new(), BTreeSet::new());
+        let mut params = "{}".to_owned();
+        for _ in 0..PAGES_MAX {
+            let result = self.ask(LIST, &params, ANSWER_MAX).await?;
+            let page = Page::parse(&result).map_err(|_| InventoryError::Unreadable(LIST))?;
+            for tool in page.tools() {
+                if !names.insert(tool.name.clone()) {
+                    return Err(InventoryError::Twice(tool.name.clone()));
+                }
+                tools.push(tool.raw.to_owned());
+            }
+            match page.next {
+                Some(next) => params = format!(r#"{{"cursor":{}}}"#, next.get()),
+                None => return Ok(tools),
+            }
+        }
+        Err(InventoryError::Unreadable(LIST))
+    }
+
+    async fn ask(
+        &mut self,
+        method: &'static str,
+        params: &str,
+        patience: Duration,
+    ) -> Result<String, InventoryError> {
+        self.asked += 1;
+        let id = Id::Number(self.asked);
+        write_line(&mut self.says, answers::request(&id, method, params)).await?;
+        let answer = timeout(patience, self.answer(&id, method)).await;
+        answer.map_err(|_| InventoryError::Late(method))?
+    }
+
+    async fn answer(&mut self, id: &Id, method: &'static str) -> Result<String, InventoryError> {
+        for _ in 0..LINES_MAX {
+            let Some(Line::Text(line)) = self.hears.next().await? else {
+                return Err(InventoryError::Silent(method));
+            };
+            let said = Message::parse(&line).map_err(|_| InventoryError::Silent(method))?;
+            if let Message::Response { id: of, answer } = said
+                && of == *id
+            {
+                return match answer {
+                    Answered::Result(result) => Ok(result.get().to_owned()),
+                    Answered::Error(error) => {
+                        Err(InventoryError::Error(method, RawValue::get(error).to_owned()))
+                    }
+                };
+            }
+        }
+        Err(InventoryError::Silent(method))
+    }
+}
