@@ -92,6 +92,8 @@ pub struct HoldEvent {
     pub version: u64,
     /// What the agent is told.
     pub reason: String,
+    /// Of an approved one: until when it may be used.
+    pub use_by_ms: Option<u64>,
 }
 
 /// Why a verb on holds failed.

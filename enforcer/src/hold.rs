@@ -28,6 +28,8 @@ pub(crate) struct View {
     pub(crate) version: u64,
     /// What a person said when denying; of an open one, what somebody asks and nobody has answered.
     pub(crate) said: String,
+    /// Of an approved one: until when it may be used, if that was heard.
+    pub(crate) use_by_ms: Option<u64>,
 }
 
 /// Who waits for which hold.
@@ -56,6 +58,18 @@ pub(crate) struct Waiter {
     holds: Arc<Holds>,
     id: HoldId,
     view: watch::Receiver<View>,
+}
+
+impl View {
+    /// Without a time until which it may be used.
+    pub(crate) fn new(state: State, version: u64, said: impl Into<String>) -> Self {
+        Self {
+            state,
+            version,
+            said: said.into(),
+            use_by_ms: None,
+        }
+    }
 }
 
 impl Holds {

@@ -315,6 +315,7 @@ impl Session {
             state: checkrein_proto::hold::v1::State::from(event.state).into(),
             version: event.version,
             reason: event.reason.clone(),
+            use_by_unix_ms: event.use_by_ms.unwrap_or_default(),
         }))
         .await
     }

@@ -313,6 +313,7 @@ impl<Inbox: Stream<Item = Result<wire::SessionResponse, Status>> + Unpin> Sessio
                 state,
                 version: verdict.version,
                 said: verdict.reason,
+                use_by_ms: Some(verdict.use_by_unix_ms).filter(|ms| *ms > 0),
             },
         );
         Ok(())

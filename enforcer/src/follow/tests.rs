@@ -344,11 +344,7 @@ async fn a_revocation_is_in_force_at_once_and_a_gap_ends_the_session() {
 async fn a_verdict_reaches_its_waiter() {
     let enforcer = Enforcer::new();
     let id = HoldId::new(&enforcer.clock);
-    let known = View {
-        state: State::Open,
-        version: 1,
-        said: String::new(),
-    };
+    let known = View::new(State::Open, 1, "");
     let mut waiter = enforcer.parts.holds.wait(id, known).unwrap();
     assert_eq!(enforcer.parts.hello().open_holds, [id.to_string()]);
     let wire = enforcer.session(&[]).await;
@@ -357,6 +353,7 @@ async fn a_verdict_reaches_its_waiter() {
         state: hold_wire::State::Denied.into(),
         version: 2,
         reason: "no".into(),
+        ..wire::HoldVerdict::default()
     };
     wire.say(Down::Verdict(verdict)).await;
     let view = timeout(SOON, waiter.decided()).await.unwrap();

@@ -5,11 +5,7 @@ use checkrein_shared::ManualClock;
 use super::*;
 
 fn view(state: State, version: u64) -> View {
-    View {
-        state,
-        version,
-        said: String::new(),
-    }
+    View::new(state, version, "")
 }
 
 fn id() -> HoldId {

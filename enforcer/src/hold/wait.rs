@@ -210,11 +210,7 @@ fn denied_by_person(said: &str) -> Refusal {
 
 impl View {
     fn of(notice: &HoldNotice) -> Self {
-        Self {
-            state: notice.state,
-            version: notice.version,
-            said: notice.said.clone(),
-        }
+        Self::new(notice.state, notice.version, &*notice.said)
     }
 }
 

@@ -11,7 +11,7 @@ use super::super::open::OpenCounts;
 use super::super::sweep::{OUTCOME_GRACE, SWEEP_ROWS_MAX};
 use super::super::{HoldEvent, Open};
 use super::whole::{self, SELECT};
-use crate::database::{DatabaseError, Transaction, from_ms, parsed, signed, unsigned};
+use crate::database::{DatabaseError, Transaction, from_ms, moment_ms_opt, parsed, signed, unsigned};
 
 /// A locked hold, and whether the deadline of its state has passed by the database's clock.
 pub(in super::super) struct Held {
@@ -306,9 +306,10 @@ pub(in super::super) async fn events_after(
 ) -> Result<Vec<HoldEvent>, DatabaseError> {
     // The newest, if there are more than anybody remembers.
     let read = "-- hold.events_after
-        SELECT * FROM (
+        SELECT newest.*, hold.use_by FROM (
             SELECT revision, hold_id, enforcer, state, version, reason FROM hold_event
             WHERE revision > $1 ORDER BY revision DESC LIMIT $2) newest
+        JOIN hold ON hold.id = newest.hold_id
         ORDER BY revision";
     let parameters = (
         crate::database::signed(revision),
@@ -328,7 +329,7 @@ pub(in super::super) async fn standing(
 ) -> Result<Vec<HoldEvent>, DatabaseError> {
     let read = "-- hold.standing
         SELECT 0::bigint AS revision, id AS hold_id, enforcer, state, version, coalesce(denial_reason, '') AS reason,
-               asked.author AS asked_by, asked.remark AS asked
+               use_by, asked.author AS asked_by, asked.remark AS asked
         FROM hold LEFT JOIN LATERAL (
             SELECT author, remark, kind FROM hold_remark
             WHERE hold_id = hold.id AND kind <> 'handed_on' ORDER BY ordinal DESC LIMIT 1) asked
@@ -353,13 +354,16 @@ pub(in super::super) async fn standing(
 }
 
 fn event(row: &Row) -> Result<HoldEvent, DatabaseError> {
+    let state = parsed(row, "state", "hold_event")?;
+    let use_by_ms = moment_ms_opt(row, "use_by").filter(|_| state == State::Approved);
     Ok(HoldEvent {
         revision: unsigned(row.get("revision")),
         hold: HoldId::from_uuid(row.get("hold_id")),
         enforcer: row.get("enforcer"),
-        state: parsed(row, "state", "hold_event")?,
+        state,
         version: unsigned(row.get("version")),
         reason: row.get("reason"),
+        use_by_ms,
     })
 }
 

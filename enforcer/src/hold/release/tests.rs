@@ -46,11 +46,7 @@ async fn answered_with(bench: &Bench, id: HoldId, state: State, said: &str) -> A
 }
 
 fn tell(bench: &Bench, id: HoldId, state: State, said: &str) {
-    let view = View {
-        state,
-        version: 2,
-        said: said.into(),
-    };
+    let view = View::new(state, 2, said);
     bench.holds.tell(id, view);
 }
 
@@ -208,14 +204,7 @@ async fn an_approved_action_that_policy_forbids_by_now_is_denied_and_its_approva
     let mut asking = Box::pin(gate.authorize(request));
     assert!(futures_util::poll!(&mut asking).is_pending());
     bench.install(&Offer::of(FROZEN, 1, 2, &bench.keys.bundle));
-    bench.holds.tell(
-        id,
-        View {
-            state: State::Approved,
-            version: 2,
-            said: String::new(),
-        },
-    );
+    bench.holds.tell(id, View::new(State::Approved, 2, ""));
     let answer = asking.await.unwrap();
     assert_eq!(
         (answer.verdict(), answer.decided().cause),
@@ -298,14 +287,7 @@ async fn an_approval_is_presented_again_under_the_newest_policy() {
     });
     let (gate, request) = (bench.gate.clone(), big(&bench));
     let asking = tokio::spawn(async move { gate.authorize(request).await });
-    bench.holds.tell(
-        id,
-        View {
-            state: State::Approved,
-            version: 2,
-            said: String::new(),
-        },
-    );
+    bench.holds.tell(id, View::new(State::Approved, 2, ""));
     tokio::task::yield_now().await;
     bench.install(&bench.keys.offer(2));
     let answer = asking.await.unwrap().unwrap();

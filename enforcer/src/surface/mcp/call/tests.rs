@@ -154,11 +154,7 @@ impl Scene {
         while self.bench.holds.open() != [id] {
             tokio::task::yield_now().await;
         }
-        let view = View {
-            state,
-            version: 2,
-            said: String::new(),
-        };
+        let view = View::new(state, 2, "");
         self.bench.holds.tell(id, view);
     }
 }
