@@ -12,11 +12,10 @@ mod story;
 mod tally;
 mod typed;
 
-use std::path::PathBuf;
-
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::beside::NoEnforcer;
 use crate::cli::Error as CommandError;
 use crate::cli::output::Paint;
 use crate::postgres::PostgresError;
@@ -27,8 +26,8 @@ pub use tally::Tally;
 #[derive(Debug, Error)]
 pub enum DemoError {
     /// The binary of the enforcer is not beside ours.
-    #[error("`{0}` is missing: build both, as `make demo` does")]
-    NoEnforcer(PathBuf),
+    #[error("build both, as `make demo` does")]
+    NoEnforcer(#[from] NoEnforcer),
     /// A part did not come up.
     #[error("{name} did not come up: {why}\n{log}")]
     NotUp {

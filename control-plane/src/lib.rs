@@ -17,6 +17,7 @@
 mod api;
 
 pub mod authority;
+mod beside;
 pub mod caller;
 pub mod cli;
 pub mod config;

@@ -12,6 +12,7 @@ use super::join::JoinError;
 use super::policy::PackError;
 use super::status::Refusal;
 use super::task::GrantError;
+use crate::beside::NoEnforcer;
 use crate::config::InvalidConfig;
 use crate::demo::DemoError;
 use crate::installation::InstallationError;
@@ -55,6 +56,9 @@ pub enum Error {
     /// A control plane that can't serve.
     #[error(transparent)]
     Serve(Box<InstallationError>),
+    /// The enforcer beside it.
+    #[error(transparent)]
+    Beside(#[from] NoEnforcer),
     /// The demo.
     #[error(transparent)]
     Demo(#[from] Box<DemoError>),
@@ -86,6 +90,7 @@ impl Error {
             Self::Grant(_) => "invalid_grant",
             Self::Settings(_) => "invalid_settings",
             Self::Serve(_) => "serve",
+            Self::Beside(_) => "no_enforcer",
             Self::Demo(_) => "demo",
             Self::Output(_) => "output",
             Self::Incomplete(_) => "incomplete_answer",

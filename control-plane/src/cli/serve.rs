@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::{Error, Invocation, Outcome};
+use crate::beside::Beside;
 use crate::config::{Settings, TRUST_DOMAIN_DEFAULT};
 use crate::installation::{Installation, InstallationError};
 use crate::postgres::Progress;
@@ -24,6 +25,9 @@ pub(super) struct Args {
     /// Settings in a TOML file; flags and variables win over it
     #[arg(long, value_name = "FILE", env = "CHECKREIN_SETTINGS", hide_env_values = true)]
     settings_file: Option<PathBuf>,
+    /// Configuration of an enforcer that runs beside: started, started again when it ends, and stopped with this [default: none]
+    #[arg(long, value_name = "FILE", env = "CHECKREIN_ENFORCER", hide_env_values = true)]
+    enforcer: Option<PathBuf>,
 }
 
 /// What the help ends with.
@@ -31,6 +35,7 @@ pub(super) const EXAMPLE: &str = "\
 Examples:
   checkrein serve
   checkrein serve --data /var/lib/checkrein --database-url postgres://checkrein@db/checkrein --listen 0.0.0.0:7443 --host policy.acme.example
+  checkrein serve --enforcer pdp/enforcer.toml
   checkrein serve --host policy.acme.example --spiffe-socket unix:///run/spire/agent.sock --client-ca bundle.pem
 
 On an empty data directory it makes a CA, the keys and an operator, and prints what to type next.
@@ -45,6 +50,7 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
         .transpose()?
         .unwrap_or_default();
     let config = args.settings.or(file).resolve()?;
+    let beside = args.enforcer.map(Beside::of).transpose()?;
     let clock: checkrein_shared::SharedClock = Arc::new(SystemClock);
     let progress = Progress::to(|sentence| eprintln!("{sentence}"));
     let trust_domain = config.trust_domain.clone();
@@ -73,8 +79,29 @@ pub(super) async fn run(args: Args, invocation: &Invocation) -> Result<Outcome, 
     };
     invocation.print(&answer)?;
     let stop = stop_on_signal().map_err(Error::Output)?;
-    installation.serve(listener, console, clock, stop).await?;
+    let serving = Box::pin(installation.serve(listener, console, clock, stop.clone()));
+    serve_beside(beside, serving, stop).await?;
     Ok(Outcome::Done)
+}
+
+/// Serves, and keeps an enforcer beside for as long.
+async fn serve_beside(
+    beside: Option<Beside>,
+    serving: impl Future<Output = Result<(), InstallationError>>,
+    stop: CancellationToken,
+) -> Result<(), InstallationError> {
+    let over = stop.child_token();
+    let served = async {
+        let served = serving.await;
+        over.cancel();
+        served
+    };
+    let kept = async {
+        if let Some(beside) = beside {
+            beside.run(over.clone()).await;
+        }
+    };
+    tokio::join!(served, kept).0
 }
 
 /// What to type next: all it takes to have an agent's first action decided, on what `policy init` writes.

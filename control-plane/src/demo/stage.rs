@@ -17,9 +17,10 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
 use super::{CommandError, DemoError};
+use crate::beside::{forget_settings, installed};
 use crate::cli::client::{ClientConfig, Connection};
 use crate::postgres::{self, Durability, PrivatePostgres, Progress};
-use part::{Part, START_MAX, forget_settings};
+use part::{Part, START_MAX};
 
 /// The trust domain of the demo.
 pub(super) const TRUST_DOMAIN: &str = "acme.example";
@@ -173,10 +174,7 @@ async fn start_enforcer(
         ],
     )
     .await?;
-    let beside = std::env::current_exe()?.with_file_name("checkrein-enforcer");
-    if !beside.exists() {
-        return Err(DemoError::NoEnforcer(beside));
-    }
+    let beside = installed()?;
     let config = text(&home.join("enforcer.toml"));
     let arguments = ["serve", "--json", "--config", &config];
     let process = Part::start(name, &beside, &arguments, &[], home.join("enforcer.log")).await?;

@@ -178,3 +178,112 @@ async fn the_data_that_a_task_may_touch_is_typed_and_shown_as_it_was_typed() {
     }
     control_plane.stop().await.unwrap();
 }
+
+/// Whether somebody answers on this socket, and what.
+async fn asked(socket: &Path) -> Option<String> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::UnixStream::connect(socket).await.ok()?;
+    let question =
+        "GET /.well-known/authzen-configuration HTTP/1.1\r\nhost: pdp.example\r\nconnection: close\r\n\r\n";
+    stream.write_all(question.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    Some(answer)
+}
+
+async fn until(holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_MAX, waiting).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enforcer_beside_the_control_plane_is_there_again_after_it_was_killed_and_gone_with_it() {
+    let newcomer = Newcomer::arrives().await;
+    let home = newcomer.home.path();
+    let serve = async |config: &Path, database: &str, listen: &str| {
+        let mut serve = newcomer.binaries.checkrein();
+        serve
+            .current_dir(home)
+            .args(["--json", "serve", "--console-listen", "off", "--listen", listen])
+            .args(["--database-url", database])
+            .arg("--enforcer")
+            .arg(config);
+        Process::start(&mut serve).await
+    };
+    let database = fresh_database().await.unwrap();
+    let missing = serve(Path::new("pdp/enforcer.toml"), &database, "127.0.0.1:0").await;
+    assert!(missing.is_err(), "there is no such enforcer yet");
+
+    let mut plain = newcomer.binaries.checkrein();
+    plain
+        .current_dir(home)
+        .args([
+            "--json",
+            "serve",
+            "--console-listen",
+            "off",
+            "--listen",
+            "127.0.0.1:0",
+        ])
+        .args(["--database-url", &database]);
+    let control_plane = Process::start(&mut plain).await.unwrap();
+    let operator = PathBuf::from(control_plane.ready["client_config"].as_str().unwrap());
+    let address = control_plane.ready["address"].as_str().unwrap().to_owned();
+    let port = address.rsplit(':').next().unwrap();
+    newcomer
+        .types(&operator, &["fleet", "add", "pdp", "--agent", ASSISTANT])
+        .await;
+    control_plane.stop().await.unwrap();
+    let config = home.join("pdp/enforcer.toml");
+    let written = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{written}\n[[gateway]]\npath = \"pdp.sock\"\n")).unwrap();
+
+    let control_plane = serve(&config, &database, &format!("127.0.0.1:{port}"))
+        .await
+        .unwrap();
+    let socket = home.join("pdp/pdp.sock");
+    until(async || {
+        asked(&socket)
+            .await
+            .is_some_and(|said| said.contains("https://pdp.example"))
+    })
+    .await;
+    let pids = || {
+        let found = std::process::Command::new("pgrep")
+            .arg("-f")
+            .arg(&config)
+            .output()
+            .unwrap();
+        let found = String::from_utf8(found.stdout).unwrap();
+        // Ours is the one that does not serve the fleet.
+        found
+            .lines()
+            .filter_map(|pid| pid.parse::<u32>().ok())
+            .filter(|pid| {
+                let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.contains("checkrein-enforcer\0serve")
+            })
+            .collect::<Vec<u32>>()
+    };
+    let first = pids();
+    assert_eq!(first.len(), 1, "{first:?}");
+    std::process::Command::new("kill")
+        .args(["-9", &first[0].to_string()])
+        .status()
+        .unwrap();
+    until(async || pids().first().is_some_and(|pid| *pid != first[0]) && asked(&socket).await.is_some())
+        .await;
+
+    control_plane.stop().await.unwrap();
+    until(async || pids().is_empty()).await;
+    let again = serve(&config, &database, &format!("127.0.0.1:{port}"))
+        .await
+        .unwrap();
+    until(async || !pids().is_empty()).await;
+    again.kill().await.unwrap();
+    until(async || pids().is_empty()).await;
+}

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout};
 use tokio::time::timeout;
 
+use crate::beside::ending_with_us;
 use crate::demo::DemoError;
 
 /// How long any one part may take to come up.
@@ -41,13 +42,8 @@ impl Part {
         environment: &[(&str, &str)],
         log: PathBuf,
     ) -> Result<Self, DemoError> {
-        let mut command = Command::new("setpriv");
-        command
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(binary)
-            .args(arguments);
-        forget_settings(&mut command);
-        let mut process = command
+        let mut process = ending_with_us(binary, "KILL")
+            .args(arguments)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -87,15 +83,6 @@ impl Part {
     /// Kills it as a power cut would: no goodbye.
     pub(super) async fn kill(&mut self) -> std::io::Result<()> {
         self.process.kill().await
-    }
-}
-
-/// Whatever the caller's variables say is meant for the caller.
-pub(super) fn forget_settings(command: &mut Command) {
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("CHECKREIN_")) {
-            command.env_remove(name);
-        }
     }
 }
 
