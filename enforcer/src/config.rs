@@ -6,6 +6,7 @@
 //! **Invariant**: a [`Config`] that exists is valid; TCP can't be configured without mutual TLS, because an identity, from
 //! files or from the Workload API, is not optional.
 
+mod authzen;
 mod gateway;
 mod oauth;
 mod route;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::identity::{Files, Origin, WorkloadApi};
+pub use authzen::{ArgumentSource, AuthZen, AuthZenAction, AuthZenResource, AuthZenSubject};
 pub use gateway::{AgentFrom, Gateway};
 pub use oauth::{OAuth, OAuthClient};
 pub(crate) use route::Target;
@@ -177,6 +179,15 @@ pub enum InvalidConfig {
     /// One request that would be two calls.
     #[error("`{0}` stands under `[[gateway.route]]` twice, or twice but for the names of its arguments")]
     GatewayRouteTwice(RequestPattern),
+    /// Where askers by AuthZEN would not reach us, or in the clear.
+    #[error("`{0}` is no https URL without user, query and fragment")]
+    AuthZenUrl(String),
+    /// One name that would be two things.
+    #[error("`{1}` of the type `{0}` stands under `[gateway.authzen]` twice")]
+    AuthZenTwice(String, String),
+    /// More than a search looks at.
+    #[error("there are more than {0} subjects or resources under `[gateway.authzen]`")]
+    AuthZenTooMany(usize),
     /// Too small a journal.
     #[error("`journal.max_bytes` is {0}; at least {JOURNAL_BYTES_MIN} are needed")]
     JournalTooSmall(u64),
@@ -220,11 +231,7 @@ impl Config {
             .flatten()
             .chain([&mut self.directory])
             .chain(self.unix.iter_mut().map(|socket| &mut socket.path))
-            .chain(
-                self.gateway
-                    .iter_mut()
-                    .filter_map(|gateway| gateway.path.as_mut()),
-            )
+            .chain(self.gateway.iter_mut().flat_map(Gateway::files))
         {
             *path = base.join(&*path);
         }

@@ -25,6 +25,7 @@ mod permits;
 mod proofs;
 mod record;
 mod stopped;
+mod would;
 
 use std::fmt;
 use std::future::Future;

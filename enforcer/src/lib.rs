@@ -54,8 +54,9 @@ mod tls;
 
 pub use child::{Child, exit_code};
 pub use config::{
-    AgentFrom, Config, Gateway, GatewayRoute, InProcess, InvalidConfig, InvalidPattern, InvalidRootKey,
-    JOURNAL_BYTES_MIN, JournalBounds, OAuth, OAuthClient, RequestPattern, RootKey, Spiffe, Tcp, UnixSocket,
+    AgentFrom, ArgumentSource, AuthZen, AuthZenAction, AuthZenResource, AuthZenSubject, Config, Gateway,
+    GatewayRoute, InProcess, InvalidConfig, InvalidPattern, InvalidRootKey, JOURNAL_BYTES_MIN, JournalBounds,
+    OAuth, OAuthClient, RequestPattern, RootKey, Spiffe, Tcp, UnixSocket,
 };
 pub use control_plane::InvalidReplica;
 pub use directory::DirectoryError;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use checkrein_shared::identity::{Role, SpiffeId};
 use serde::Deserialize;
 
-use super::{GatewayRoute, InvalidConfig};
+use super::{AuthZen, GatewayRoute, InvalidConfig};
 
 /// Where gateways ask: by their certificates on a port, or by their user id on a socket.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Gateway {
     /// What requests in plain HTTP are.
     #[serde(default)]
     pub route: Vec<GatewayRoute>,
+    /// What questions by AuthZEN are.
+    #[serde(default)]
+    pub authzen: AuthZen,
 }
 
 /// Where a gateway says which agent a request is of.
@@ -44,6 +47,11 @@ pub enum AgentFrom {
 }
 
 impl Gateway {
+    /// Every file that it names.
+    pub(super) fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        self.path.iter_mut().chain(self.authzen.files())
+    }
+
     pub(super) fn check(&self) -> Result<(), InvalidConfig> {
         if self.address.is_some() == self.path.is_some() {
             return Err(InvalidConfig::GatewayPlace);
@@ -58,6 +66,7 @@ impl Gateway {
         if let Some(nobody) = self.agents.values().find(|id| id.role() != Some(Role::Agent)) {
             return Err(InvalidConfig::NotAnAgent(nobody.clone()));
         }
+        self.authzen.check()?;
         for (at, route) in self.route.iter().enumerate() {
             if self.route[..at]
                 .iter()

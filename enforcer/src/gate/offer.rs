@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: it permits nothing. A tool that is not offered is denied when it is called; one that is offered may be.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use checkrein_shared::action::Sha256;
@@ -41,6 +42,20 @@ impl Offer {
     /// The task it is of.
     pub(crate) fn task(&self) -> TaskId {
         self.chain.leaf().task
+    }
+
+    /// For whom it acts.
+    pub(crate) fn user(&self) -> &str {
+        &self.chain.leaf().user
+    }
+
+    /// Every tool that the task may use.
+    pub(crate) fn tools(&self) -> Vec<String> {
+        let policy = self.snapshot.policy.as_ref();
+        let tools = policy.map(|policy| policy.bundle.tools().map(|tool| tool.id.clone()));
+        let tools = tools.into_iter().flatten();
+        let usable: BTreeSet<String> = tools.filter(|tool| self.definition(tool).is_some()).collect();
+        usable.into_iter().collect()
     }
 
     /// The definition that the catalog accepted of a tool that the task may use.

@@ -6,6 +6,7 @@
 //! **Invariant**: who connects is looked at before anything of a request is, whatever it speaks.
 
 mod asking;
+mod authzen;
 mod ext_authz;
 mod ext_mcp;
 
@@ -24,6 +25,7 @@ use super::caller::{certified, check_uid};
 use crate::config::Gateway;
 use crate::gate::Gate;
 use asking::Asking;
+use authzen::AuthZen;
 use ext_authz::ExtAuthz;
 use ext_mcp::Guardrail;
 
@@ -34,6 +36,15 @@ pub(super) enum Known {
     User(u32),
     /// Its certificate, which TLS verified, has one of these SPIFFE IDs.
     Certified(Vec<SpiffeId>),
+}
+
+/// Which gateway asks: what one of them began is no other's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Pep {
+    /// The one whose process has the user id of this socket.
+    OfSocket,
+    /// The one with this SPIFFE ID.
+    Certified(SpiffeId),
 }
 
 /// Everything that is spoken there.
@@ -50,9 +61,13 @@ pub(super) fn routes(gate: &Gate, known: Known, gateway: &Gateway) -> Routes {
 fn spoken(routes: Routes, gate: &Gate, gateway: &Gateway) -> Routes {
     let asking = Arc::new(Asking::new(gate.clone(), gateway));
     let ext_authz = ExtAuthz::new(Arc::clone(&asking), gateway.route.clone());
-    routes
+    let authzen = AuthZen::new(Arc::clone(&asking), &gateway.authzen).router();
+    let mut routes = routes
         .add_service(ext_authz.service())
-        .add_service(Guardrail::new(asking).service())
+        .add_service(Guardrail::new(asking).service());
+    let router = std::mem::take(routes.axum_router_mut());
+    *routes.axum_router_mut() = router.merge(authzen);
+    routes
 }
 
 /// What is not spoken here.
@@ -63,10 +78,13 @@ async fn nothing(headers: HeaderMap) -> Response {
     StatusCode::NOT_FOUND.into_response()
 }
 
-/// Lets a request through if it comes from a gateway.
-async fn heard(State(known): State<Arc<Known>>, request: Request, next: Next) -> Response {
+/// Lets a request through if it comes from a gateway, with which one it is.
+async fn heard(State(known): State<Arc<Known>>, mut request: Request, next: Next) -> Response {
     match known.check(request.extensions()) {
-        Ok(()) => next.run(request).await,
+        Ok(pep) => {
+            request.extensions_mut().insert(pep);
+            next.run(request).await
+        }
         Err(status) if is_grpc(request.headers()) => status.into_http::<axum::body::Body>(),
         Err(status) => (StatusCode::FORBIDDEN, status.message().to_owned()).into_response(),
     }
@@ -78,13 +96,13 @@ fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 impl Known {
-    fn check(&self, connection: &Extensions) -> Result<(), Status> {
+    fn check(&self, connection: &Extensions) -> Result<Pep, Status> {
         match self {
-            Self::User(uid) => check_uid(connection, *uid),
+            Self::User(uid) => check_uid(connection, *uid).map(|()| Pep::OfSocket),
             Self::Certified(callers) => {
                 let id = certified(connection)?;
                 if callers.contains(&id) {
-                    return Ok(());
+                    return Ok(Pep::Certified(id));
                 }
                 Err(Status::permission_denied(format!(
                     "`{id}` is none of the gateways that may speak for agents here; name it under `callers`"

@@ -120,6 +120,11 @@ impl Bundle {
         self.tools.get(id).map(|compiled| &compiled.tool)
     }
 
+    /// Every tool of its catalogs, in no order.
+    pub fn tools(&self) -> impl Iterator<Item = &Tool> {
+        self.tools.values().map(|compiled| &compiled.tool)
+    }
+
     /// How many rules it has.
     pub fn rule_count(&self) -> usize {
         self.rules.len()

@@ -2,6 +2,7 @@
 //! enforcer over mutual TLS, for agents whom it knows by their certificates. `.ci/setup test` installs it.
 
 mod agent;
+mod authzen;
 mod bank;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use checkrein_proto::{Struct, value::Kind};
-use checkrein_shared::decision::OutcomeResult;
+use checkrein_shared::decision::{OutcomeResult, Verdict};
 use checkrein_shared::identity::{Role, SpiffeId};
 use tokio::time::timeout;
 
@@ -103,6 +103,11 @@ impl Asking {
         let Some(named) = named else {
             return Err("the gateway does not say which agent this is; see `agent_from` of the enforcer's `[[gateway]]`".to_owned());
         };
+        self.named(named)
+    }
+
+    /// The agent of this name: its own, or one that the configuration gives it.
+    pub(super) fn named(&self, named: &str) -> Result<SpiffeId, String> {
         if let Some(agent) = self.agents.get(named) {
             return Ok(agent.clone());
         }
@@ -118,6 +123,19 @@ impl Asking {
     /// What this agent may use a grant for; none, if it is not believed here and now.
     pub(super) fn offer(&self, agent: &SpiffeId, grant: &str) -> Option<Offer> {
         self.gate_of(agent).offer(grant)
+    }
+
+    /// What rules would say of a call; none, if it is no call, or nobody knows in time. Nothing comes of it.
+    pub(super) async fn would(&self, carried: &Carried) -> Option<Verdict> {
+        let (grant, arguments) = (&carried.credentials.grant, carried.arguments.as_bytes());
+        let request = Request::new(grant.clone(), carried.tool.clone(), arguments);
+        let gate = self.gate_of(&carried.agent);
+        timeout(CHECK_MAX, gate.would(request)).await.ok()?.ok()
+    }
+
+    /// The gate, as whoever follows what it held needs it.
+    pub(super) const fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Has a call decided. It does not wait for people: the same call asked for again finds its hold.
