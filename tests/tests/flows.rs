@@ -9,6 +9,7 @@ mod flows {
     mod chains;
     mod console;
     mod conversations;
+    mod corpus;
     mod decision;
     mod demo;
     mod ended;

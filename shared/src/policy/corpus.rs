@@ -1,4 +1,4 @@
-//! Calls and what is to be decided of each, as JSON that any surface can be asked too.
+//! Calls and what is to be decided of each, as JSON; every surface is asked the same.
 
 use serde::Deserialize;
 
@@ -7,8 +7,11 @@ use super::pack::Pack;
 use super::trial::{Authority, Trial};
 use crate::action::Arguments;
 use crate::decision::{Cause, Verdict};
+use crate::ledger::Ledger;
 
 const PAYMENTS: &str = include_str!("fixtures/corpus/payments.json");
+/// Rules beside those of the pack: about what a task has done, and one that errs.
+const RULES: &[u8] = include_bytes!("fixtures/corpus/rules.cedar");
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +29,9 @@ struct Call {
     named: Vec<String>,
     #[serde(default = "production")]
     environment: String,
+    /// What the task carries: of one call before.
+    #[serde(default)]
+    labels: Vec<String>,
     expect: Expected,
 }
 
@@ -78,7 +84,10 @@ fn decided(call: &Call, bundle: &super::Bundle) -> Expected {
         environment: call.environment.clone(),
         risk: 0,
         delegated_by: Vec::new(),
-        ledger: crate::ledger::Ledger::default(),
+        ledger: Ledger {
+            labels: call.labels.iter().map(|label| label.parse().unwrap()).collect(),
+            ..Ledger::default()
+        },
         pedigree: crate::ledger::Pedigree::default(),
     };
     let agent = call.agent.parse().unwrap();
@@ -105,7 +114,9 @@ fn decided(call: &Call, bundle: &super::Bundle) -> Expected {
 
 #[test]
 fn every_call_of_the_corpus_is_decided_as_it_says() {
-    let bundle = fixture::bundle(&[&Pack::parse(&fixture::payments()).unwrap()]);
+    let mut source = fixture::payments();
+    source.files.insert("corpus.cedar".to_owned(), RULES.to_vec());
+    let bundle = fixture::bundle(&[&Pack::parse(&source).unwrap()]);
     let calls: Vec<Call> = serde_json::from_str(PAYMENTS).unwrap();
     for call in &calls {
         assert_eq!(
