@@ -2,6 +2,7 @@
 //! plane that says what the test wants.
 
 mod ca;
+pub(crate) mod hostile;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};

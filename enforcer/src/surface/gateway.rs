@@ -9,6 +9,8 @@ mod asking;
 mod authzen;
 mod ext_authz;
 mod ext_mcp;
+#[cfg(test)]
+mod fuzz;
 
 use std::sync::Arc;
 

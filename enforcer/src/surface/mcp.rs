@@ -18,6 +18,8 @@
 
 mod answers;
 mod call;
+#[cfg(test)]
+mod fuzz;
 mod grant;
 mod held;
 mod http;

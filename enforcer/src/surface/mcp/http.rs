@@ -13,6 +13,8 @@
 
 mod door;
 mod events;
+#[cfg(test)]
+mod fuzz;
 mod place;
 mod post;
 mod secret;
