@@ -32,11 +32,11 @@ help: ## Says what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Shows Checkrein at work, on a private Postgres (DEMO_ARGS=--stay to answer in a browser)
-	@.ci/setup build >&2
+	@.ci/setup demo >&2
 	$(call say,building the control plane and the enforcer)
 	@$(call within,$(BUILD_MAX)) cargo build --release --locked --bins -p checkrein-control-plane -p checkrein-enforcer
 	$(call say,running the demo)
-	@$(call within,$(DEMO_MAX)) $(TARGET)/release/checkrein demo $(DEMO_ARGS)
+	@$(call within,$(DEMO_MAX)) $(TARGET)/release/checkrein demo --tools .cache/tools $(DEMO_ARGS)
 
 test: ## Checks everything: format, lints, tests, documentation, dependencies, contract
 	@.ci/setup test

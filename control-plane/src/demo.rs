@@ -12,6 +12,7 @@ mod story;
 mod tally;
 mod typed;
 
+use std::path::PathBuf;
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -83,7 +84,7 @@ struct Signals {
 }
 
 /// How it is played.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// The scenes are shown on standard error, and standard output is left to whoever prints the tally.
     pub aside: bool,
@@ -91,11 +92,19 @@ pub struct Options {
     pub paint: Paint,
     /// After the scenes, actions wait for whoever opens the console, until a signal comes or what is typed ends.
     pub stays: bool,
+    /// Where Node and the SDK of MCP are, if they are.
+    pub tools: Option<PathBuf>,
 }
 
 /// Plays all scenes; the tally says whether nothing was lost.
 pub async fn run(options: Options) -> Result<Tally, DemoError> {
-    let Options { aside, paint, stays } = options;
+    let Options {
+        aside,
+        paint,
+        stays,
+        tools,
+    } = options;
+    let programs = tools.and_then(|tools| stage::Programs::find(&tools));
     let screen = screen::Screen::new(aside, paint);
     let hear = screen.clone();
     // Heard from the first moment on: a signal that ended us at once would leave keys and processes behind.
@@ -107,7 +116,7 @@ pub async fn run(options: Options) -> Result<Tally, DemoError> {
     };
     let mut story = story::Story::new(stage, screen.clone());
     let told = tokio::select! {
-        told = story.tell() => told,
+        told = story.tell(programs.as_ref()) => told,
         () = signals.any() => Err(DemoError::Stopped),
     };
     // What is answered from here on is not in it: nobody waits until that is stored.

@@ -1,5 +1,7 @@
 //! `checkrein demo`: the main job, shown.
 
+use std::path::PathBuf;
+
 use super::{Error, Invocation, Outcome};
 use crate::demo::{self, Options};
 
@@ -22,6 +24,9 @@ pub(super) struct Args {
     /// Stay after the scenes, with actions that wait for you in the console
     #[arg(long)]
     stay: bool,
+    /// Where Node and the SDK of MCP are, as `.ci/setup demo` gets them: then one scene has a real MCP client call a real MCP server
+    #[arg(long, value_name = "DIR")]
+    tools: Option<PathBuf>,
 }
 
 /// Plays it.
@@ -35,6 +40,7 @@ pub(super) async fn run(args: &Args, invocation: &Invocation) -> Result<Outcome,
         aside: invocation.json(),
         paint,
         stays: args.stay,
+        tools: args.tools.clone(),
     };
     let tally = demo::run(options).await.map_err(Box::new)?;
     // The scenes have shown it to people.

@@ -58,6 +58,26 @@ const DESK: &[(&str, &[u8])] = &[
     ),
 ];
 
+/// The pack of the scene before an MCP server; its cases name the rules that permit, and another pack permits too.
+const FILES: &[(&str, &[u8])] = &[
+    (
+        "checkrein.toml",
+        include_bytes!("../../../deploy/packs/files/checkrein.toml"),
+    ),
+    (
+        "catalog/files.json",
+        include_bytes!("../../../deploy/packs/files/catalog/files.json"),
+    ),
+    (
+        "catalog/files.toml",
+        include_bytes!("../../../deploy/packs/files/catalog/files.toml"),
+    ),
+    (
+        "rules.cedar",
+        include_bytes!("../../../deploy/packs/files/rules.cedar"),
+    ),
+];
+
 /// The id of the rule that is pushed in the middle of it all.
 pub(super) const FREEZE_RULE: &str = "payments-frozen";
 /// That rule.
@@ -178,11 +198,20 @@ impl Call {
 
 /// The pack of the scene in which steps add up.
 pub(super) fn desk() -> PackSource {
-    let files = DESK
+    source("desk", DESK)
+}
+
+/// The pack of the scene before an MCP server.
+pub(super) fn files() -> PackSource {
+    source("files", FILES)
+}
+
+fn source(name: &str, files: &[(&str, &[u8])]) -> PackSource {
+    let files = files
         .iter()
         .map(|(path, content)| ((*path).to_owned(), content.to_vec()));
     PackSource {
-        name: "desk".to_owned(),
+        name: name.to_owned(),
         files: files.collect(),
     }
 }

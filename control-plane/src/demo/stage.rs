@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: everything lives in one temporary directory and ends with the demo, whichever way that ends.
 
+mod client;
 mod part;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,6 +21,7 @@ use super::{CommandError, DemoError};
 use crate::beside::{forget_settings, installed};
 use crate::cli::client::{ClientConfig, Connection};
 use crate::postgres::{self, Durability, PrivatePostgres, Progress};
+pub(super) use client::{Client, Programs};
 use part::{Part, START_MAX};
 
 /// The trust domain of the demo.
@@ -95,6 +97,11 @@ impl Stage {
             approver,
             postgres,
         })
+    }
+
+    /// Whether its files stand below a directory whose name begins with a dot.
+    pub(super) fn is_hidden(&self) -> bool {
+        text(self.directory.path()).contains("/.")
     }
 
     /// Kills the control plane as a power cut would: no goodbye.

@@ -3,6 +3,7 @@
 mod calls;
 mod delegation;
 mod outcome;
+mod server;
 mod stay;
 
 use std::collections::BTreeSet;
@@ -19,7 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use super::screen::Screen;
 use super::script::{Call, FREEZE_RULE, Suite, UserTask};
-use super::stage::Stage;
+use super::stage::{Programs, Stage};
 use super::{DemoError, Tally};
 use crate::cli::output::Style;
 
@@ -73,7 +74,7 @@ impl Story {
     }
 
     /// Tells it from the beginning to the end.
-    pub(super) async fn tell(&mut self) -> Result<(), DemoError> {
+    pub(super) async fn tell(&mut self, programs: Option<&Programs>) -> Result<(), DemoError> {
         let suite = Suite::load().map_err(|error| unexpected("the suite", &error))?;
         self.push_policy().await?;
         self.real_work(&suite).await?;
@@ -82,6 +83,7 @@ impl Story {
         self.delegate(&suite).await?;
         self.add_up().await?;
         self.flip(&suite).await?;
+        self.before_a_server(programs).await?;
         self.absence(&suite).await?;
         self.count().await
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use checkrein_tests::{Binaries, WAIT_MAX};
+use checkrein_tests::{Binaries, WAIT_MAX, installed};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -21,7 +21,9 @@ const DEMO_MAX: Duration = Duration::from_mins(4);
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_shows_every_verdict_and_loses_nothing() {
     let mut demo = Binaries::build().await.unwrap().checkrein();
-    demo.args(["demo", "--json"]).kill_on_drop(true);
+    demo.args(["demo", "--json", "--tools"])
+        .arg(installed("").unwrap())
+        .kill_on_drop(true);
     let played = timeout(DEMO_MAX, demo.output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&played.stderr);
     assert!(played.status.success(), "{said}");
@@ -52,6 +54,9 @@ async fn the_demo_shows_every_verdict_and_loses_nothing() {
     );
     // The scenes go beside the object, not into it.
     assert!(said.contains("The control plane is killed"), "{said}");
+    // One payment of the suite, and a file of a real MCP server's.
+    assert_eq!(count("released"), 2, "{said}");
+    assert!(said.contains("and sees 14 tools"), "{said}");
 }
 
 /// A demo whose directories are made in `home`, in the middle of its work; and the rest of what it says.
@@ -214,6 +219,16 @@ async fn a_demo_that_stays_ends_with_its_input() {
     let home = tempfile::tempdir().unwrap();
     let (demo, mut said) = start(&["--stay"], home.path(), Stdio::null()).await;
     said.until("/sign-in?link=", DEMO_MAX).await;
+    let (code, _) = ended(demo, home.path()).await;
+    assert_eq!(code, Some(0), "{}", said.rest().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_without_node_says_so_and_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let (demo, mut said) = start(&["--tools", "/nowhere"], home.path(), Stdio::null()).await;
+    said.until("left out: it needs Node", DEMO_MAX).await;
+    said.until("It comes back", DEMO_MAX).await;
     let (code, _) = ended(demo, home.path()).await;
     assert_eq!(code, Some(0), "{}", said.rest().await);
 }
