@@ -41,9 +41,20 @@ fn arguments(method: &str) -> Value {
             json!({"name": text, "arguments": {"type": "object", "additionalProperties": text}}),
             &["name"],
         ),
+        "subscriptions/listen" => (json!({"notifications": subscription()}), &["notifications"]),
         _ => (json!({"uri": text}), &["uri"]),
     };
     json!({"type": "object", "properties": properties, "required": required})
+}
+
+/// Of what a client wants to be told.
+fn subscription() -> Value {
+    let is = json!({"type": "boolean"});
+    let resources = json!({"type": "array", "items": {"type": "string"}});
+    let properties = json!({
+        "toolsListChanged": is, "promptsListChanged": is, "resourcesListChanged": is, "resourceSubscriptions": resources
+    });
+    json!({"type": "object", "properties": properties})
 }
 
 /// The catalog's TOML.

@@ -1,4 +1,4 @@
-//! MCP over stdio, up to the revision 2025-11-25, and over HTTP: whatever a client wants of a server is decided.
+//! MCP over stdio and over HTTP: whatever a client wants of a server is decided.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | `call`, `held` | a call is decided, made, held, answered |
 //! | `listing`, `tools` | tools as they are defined, and which are shown |
 //! | `answers` | what we say ourselves |
-//! | `stateless` | what is different from the revision 2026-07-28 on |
+//! | `stateless`, `spoken` | what is different from the revision 2026-07-28 on, and which of the two eras is spoken |
 //! | `http` | the same for a server over HTTP |
 //! | `posted` | a message that a gateway shows |
 //! | `inventory` | what a server has, for whoever writes a catalog |
@@ -31,6 +31,7 @@ pub(in crate::surface) mod posted;
 mod requests;
 mod server;
 mod session;
+mod spoken;
 mod stateless;
 mod tools;
 mod wire;
@@ -109,7 +110,7 @@ impl Wrapped {
         let terms = Terms {
             gate,
             name: self.name,
-            era: methods::Era::Handshake,
+            era: None,
             grant: self.grant,
             patience: self.patience,
             definitions: Arc::default(),

@@ -1,6 +1,7 @@
-// A server of the official TypeScript SDK that speaks the revision 2026-07-28 alone, over Streamable HTTP.
+// A server of the official TypeScript SDK that speaks the revision 2026-07-28 alone, over Streamable HTTP or stdio.
 //
 //   node stateless-server.mjs <directory of node_modules>        says where it listens on its standard output, as JSON
+//   node stateless-server.mjs <directory of node_modules> stdio
 //
 // `echo` gives back a text; `deploy` asks its client a question first; `wait` tells how it goes on until nobody waits for it any more;
 // `seen` says which calls and which headers reached it, and which of the calls were broken off.
@@ -15,6 +16,7 @@ const load = (path) => import(pathToFileURL(join(modules, path)));
 const { McpServer, createMcpHandler, fromJsonSchema, inputRequired, inputResponse } = await load(
   '@modelcontextprotocol/server/dist/index.mjs',
 );
+const { serveStdio } = await load('@modelcontextprotocol/server/dist/stdio.mjs');
 
 const calls = [];
 const headers = new Set();
@@ -55,9 +57,10 @@ function serve() {
   return server;
 }
 
-const handler = createMcpHandler(serve, { legacy: 'reject' });
+const overStdio = process.argv[3] === 'stdio';
+const handler = overStdio ? serveStdio(serve, { legacy: 'reject' }) : createMcpHandler(serve, { legacy: 'reject' });
 
-createServer(async (request, response) => {
+const web = createServer(async (request, response) => {
   Object.keys(request.headers).forEach((name) => headers.add(name));
   const left = new AbortController();
   response.on('close', () => left.abort());
@@ -78,6 +81,8 @@ createServer(async (request, response) => {
   body.on('error', () => response.destroy());
   response.on('close', () => body.destroy());
   body.pipe(response);
-}).listen(0, '127.0.0.1', function () {
+});
+
+if (!overStdio) web.listen(0, '127.0.0.1', function () {
   console.log(JSON.stringify({ url: `http://127.0.0.1:${this.address().port}/mcp` }));
 });

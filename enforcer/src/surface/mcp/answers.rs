@@ -13,8 +13,10 @@ pub(super) const INVALID_REQUEST: i64 = -32600;
 pub(super) const UNKNOWN_METHOD: i64 = -32601;
 pub(super) const INVALID_PARAMS: i64 = -32602;
 pub(super) const INTERNAL: i64 = -32603;
-/// As MCP names them: a header says something else than the message, and a revision that is not spoken.
+/// As MCP names them: a header says something else than the message, a client lacks what a call needs of it, and a revision that is not
+/// spoken.
 pub(super) const HEADER_MISMATCH: i64 = -32020;
+pub(super) const MISSING_CAPABILITY: i64 = -32021;
 pub(super) const UNKNOWN_REVISION: i64 = -32022;
 /// Ours, outside what JSON-RPC and MCP keep for themselves.
 pub(super) const REFUSED: i64 = -31001;

@@ -137,7 +137,7 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
     if let Some(list) = call.list
         && is_unoffered
     {
-        let nothing = match session.terms.era {
+        let nothing = match under_way.era {
             Era::Handshake => format!(r#"{{"{list}":[]}}"#),
             Era::Stateless => format!(r#"{{"{list}":[],"ttlMs":0,"cacheScope":"private"}}"#),
         };

@@ -43,7 +43,7 @@ use tracing::error;
 
 use super::grant::GrantSource;
 use super::held::HeldCalls;
-use super::listing::Definitions;
+use super::listing::{DEFINED_MAX, Definitions};
 use super::methods::Era;
 use super::name::ServerName;
 use super::session::{Brought, Terms};
@@ -56,7 +56,7 @@ use crate::surface::{Speaks, SurfaceError, Surfaces};
 use door::{Door, Known};
 use place::Place;
 use sessions::{Open, Sessions};
-use stateless::{Callers, DEFINED_MAX, Said};
+use stateless::{Callers, Said};
 use upstream::{REVISION, SESSION};
 
 /// Revisions in which a session is begun by a handshake.
@@ -275,7 +275,7 @@ impl Front {
             return stateless::full(&said.id);
         };
         let terms = Terms {
-            era: Era::Stateless,
+            era: Some(Era::Stateless),
             definitions: Arc::clone(&shared.definitions),
             held: Arc::clone(&shared.held),
             ..self.terms(&known)
@@ -310,7 +310,7 @@ impl Front {
         Terms {
             gate: self.gate.for_caller(known.caller.clone()),
             name: self.name.clone(),
-            era: Era::Handshake,
+            era: Some(Era::Handshake),
             grant: self.grant.clone(),
             patience: self.patience,
             definitions: Arc::new(Definitions::known_for(DEFINED_MAX)),

@@ -14,12 +14,16 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::listing::{PAGES_MAX, Page};
+use super::methods::Era;
+use super::stateless::listing;
 use super::wire::{Answered, Id, Line, Lines, Members, Message, write_line};
 use super::{answers, server};
 
 /// A server that has not begun after this, a download included, does not begin.
 const BEGIN_MAX: Duration = Duration::from_mins(2);
 const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// One that is silent for so long to a question of the other era does not speak it.
+const OTHER_ERA_MAX: Duration = Duration::from_secs(10);
 /// So much that is no answer is passed over before one.
 const LINES_MAX: usize = 1_000;
 const HELLO: &str = concat!(
@@ -28,6 +32,8 @@ const HELLO: &str = concat!(
     r#""}}"#
 );
 const READY: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+const DISCOVER: &str = "server/discover";
+const LISTEN: &str = "subscriptions/listen";
 
 /// What a server says it has.
 #[derive(Debug)]
@@ -72,47 +78,106 @@ struct Server {
 impl Inventory {
     /// Starts a server, asks it, and ends it.
     pub async fn of(command: &[OsString]) -> Result<Self, InventoryError> {
-        let (child, stdin, stdout) = server::start(command)?;
-        let mut server = Server {
-            says: stdin,
-            hears: Lines::new(stdout),
-            asked: 0,
-        };
-        let found = server.inventory().await;
-        drop(server);
-        server::end(child, &CancellationToken::new()).await;
-        found
+        let (mut found, tells_changes) = with(command, async |server| {
+            let (era, about) = server.begin().await?;
+            server.inventory(era, &about).await
+        })
+        .await?;
+        if tells_changes && !found.methods.contains(&LISTEN) && speaks_without_session(command).await {
+            found.methods.push(LISTEN);
+        }
+        Ok(found)
     }
 }
 
+/// Starts a server for this, and ends it.
+async fn with<T>(
+    command: &[OsString],
+    asks: impl AsyncFnOnce(&mut Server) -> Result<T, InventoryError>,
+) -> Result<T, InventoryError> {
+    let (child, stdin, stdout) = server::start(command)?;
+    let mut server = Server {
+        says: stdin,
+        hears: Lines::new(stdout),
+        asked: 0,
+    };
+    let found = asks(&mut server).await;
+    drop(server);
+    server::end(child, &CancellationToken::new()).await;
+    found
+}
+
+/// Whether a server that knows the handshake would do without: it is asked anew, because how it is asked first decides what it speaks.
+async fn speaks_without_session(command: &[OsString]) -> bool {
+    let params = listing(Era::Stateless, None);
+    let discovered = with(command, async |server| {
+        server.ask(DISCOVER, &params, OTHER_ERA_MAX).await
+    });
+    discovered.await.is_ok()
+}
+
 impl Server {
-    async fn inventory(&mut self) -> Result<Inventory, InventoryError> {
-        let about = self.ask("initialize", HELLO, BEGIN_MAX).await?;
-        write_line(&mut self.says, READY.to_owned()).await?;
-        let about = Members::parse(&about).ok();
+    /// How it is spoken to, and what it says of itself.
+    async fn begin(&mut self) -> Result<(Era, String), InventoryError> {
+        match self.ask("initialize", HELLO, BEGIN_MAX).await {
+            Ok(about) => {
+                write_line(&mut self.says, READY.to_owned()).await?;
+                Ok((Era::Handshake, about))
+            }
+            Err(refused @ InventoryError::Error(..)) => {
+                let params = listing(Era::Stateless, None);
+                let discovered = self.ask(DISCOVER, &params, ANSWER_MAX).await;
+                discovered
+                    .map(|about| (Era::Stateless, about))
+                    .map_err(|_| refused)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What it has; and whether it may tell that this has changed.
+    async fn inventory(&mut self, era: Era, about: &str) -> Result<(Inventory, bool), InventoryError> {
+        let unreadable = InventoryError::Unreadable(match era {
+            Era::Handshake => "initialize",
+            Era::Stateless => DISCOVER,
+        });
+        let about = Members::parse(about).ok();
         let capabilities = about.and_then(|about| Members::parse(about.get("capabilities")?.get()).ok());
-        let capabilities = capabilities.ok_or(InventoryError::Unreadable("initialize"))?;
+        let capabilities = capabilities.ok_or(unreadable)?;
         let has = |name: &str| capabilities.get(name).is_some();
+        let tells = |name: &str| {
+            let capability = capabilities
+                .get(name)
+                .and_then(|has| Members::parse(has.get()).ok());
+            let says = |what: &str| Some(capability.as_ref()?.get(what)?.get() == "true");
+            says("listChanged") == Some(true) || says("subscribe") == Some(true)
+        };
+        let tells_changes = ["tools", "prompts", "resources"].into_iter().any(tells);
         let mut methods = Vec::new();
         if has("resources") {
             methods.extend(["resources/list", "resources/templates/list", "resources/read"]);
-            methods.extend(["resources/subscribe", "resources/unsubscribe"]);
+            if era == Era::Handshake {
+                methods.extend(["resources/subscribe", "resources/unsubscribe"]);
+            }
         }
         if has("prompts") {
             methods.extend(["prompts/list", "prompts/get"]);
         }
+        if era == Era::Stateless && tells_changes {
+            methods.push(LISTEN);
+        }
         let tools = if has("tools") {
-            self.tools().await?
+            self.tools(era).await?
         } else {
             Vec::new()
         };
-        Ok(Inventory { tools, methods })
+        Ok((Inventory { tools, methods }, tells_changes))
     }
 
-    async fn tools(&mut self) -> Result<Vec<String>, InventoryError> {
+    async fn tools(&mut self, era: Era) -> Result<Vec<String>, InventoryError> {
         const LIST: &str = "tools/list";
         let (mut tools, mut names) = (Vec::new(), BTreeSet::new());
-        let mut params = "{}".to_owned();
+        let mut params = listing(era, None);
         for _ in 0..PAGES_MAX {
             let result = self.ask(LIST, &params, ANSWER_MAX).await?;
             let page = Page::parse(&result).map_err(|_| InventoryError::Unreadable(LIST))?;
@@ -123,7 +188,7 @@ impl Server {
                 tools.push(tool.raw.to_owned());
             }
             match page.next {
-                Some(next) => params = format!(r#"{{"cursor":{}}}"#, next.get()),
+                Some(next) => params = listing(era, Some(next.get())),
                 None => return Ok(tools),
             }
         }

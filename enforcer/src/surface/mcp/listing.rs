@@ -17,6 +17,8 @@ use super::wire::{InvalidMessage, Members};
 pub(super) const PAGES_MAX: usize = 64;
 /// Of so many tools the definition is known; the others are refused.
 const TOOLS_MAX: usize = 4_096;
+/// Where a server may tell nobody that its tools have changed, they are asked for again after this.
+pub(super) const DEFINED_MAX: Duration = Duration::from_secs(5);
 
 /// One page of `tools/list`.
 #[derive(Debug)]
@@ -39,8 +41,6 @@ pub(super) struct Listed<'a> {
 /// What is known of the definitions of a server's tools.
 #[derive(Debug, Default)]
 pub(super) struct Definitions {
-    /// Known for so long; none: until the list changes.
-    life: Option<Duration>,
     known: Mutex<Known>,
     /// Held by whoever asks the server for all of them.
     pub(super) asking: tokio::sync::Mutex<()>,
@@ -48,6 +48,8 @@ pub(super) struct Definitions {
 
 #[derive(Debug, Default)]
 struct Known {
+    /// Each is known for so long; none: until the list changes.
+    life: Option<Duration>,
     by_name: HashMap<String, (Sha256, Instant)>,
     /// How often the server said that its list has changed.
     changes: u64,
@@ -114,20 +116,21 @@ impl<'a> Page<'a> {
 impl Definitions {
     /// Each is known for so long.
     pub(super) fn known_for(life: Duration) -> Self {
-        Self {
-            life: Some(life),
-            ..Self::default()
-        }
+        let definitions = Self::default();
+        definitions.live_for(life);
+        definitions
+    }
+
+    /// The same, from now on.
+    pub(super) fn live_for(&self, life: Duration) {
+        self.known().life = Some(life);
     }
 
     /// How the server defines a tool; none: that is not known.
     pub(super) fn of(&self, name: &str) -> Option<Sha256> {
-        let (sha256, noted) = self.known().by_name.get(name).copied()?;
-        self.is_fresh(noted).then_some(sha256)
-    }
-
-    fn is_fresh(&self, noted: Instant) -> bool {
-        self.life.is_none_or(|life| noted.elapsed() <= life)
+        let known = self.known();
+        let (sha256, noted) = known.by_name.get(name).copied()?;
+        is_fresh(known.life, noted).then_some(sha256)
     }
 
     /// To be said when a page that was asked for now has come.
@@ -143,7 +146,8 @@ impl Definitions {
         }
         let now = Instant::now();
         if known.by_name.len() + page.tools().len() > TOOLS_MAX {
-            known.by_name.retain(|_, (_, noted)| self.is_fresh(*noted));
+            let life = known.life;
+            known.by_name.retain(|_, (_, noted)| is_fresh(life, *noted));
         }
         for tool in page.tools() {
             if known.by_name.len() < TOOLS_MAX || known.by_name.contains_key(&tool.name) {
@@ -163,6 +167,10 @@ impl Definitions {
         // Nothing in here panics halfway.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_fresh(life: Option<Duration>, noted: Instant) -> bool {
+    life.is_none_or(|life| noted.elapsed() <= life)
 }
 
 /// How many elements a list has, whatever they are.

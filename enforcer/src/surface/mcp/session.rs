@@ -24,11 +24,12 @@ use super::answers::{self, INTERNAL, INVALID_REQUEST, NOT_JSON, UNKNOWN_METHOD};
 use super::call::{self, Call};
 use super::grant::{GrantSource, Presented};
 use super::held::HeldCalls;
-use super::listing::{Definitions, PAGES_MAX};
+use super::listing::{DEFINED_MAX, Definitions, PAGES_MAX};
 use super::methods::{self, ClientMethod, Era};
 use super::name::ServerName;
 use super::requests::{GivenUp, Goes, NotBegun, REQUESTS_MAX, Requests};
-use super::stateless;
+use super::spoken::Spoken;
+use super::stateless::{self, NotOfIt};
 use super::tools::{self, page};
 use super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Lines, Members, Message, shown};
 use crate::gate::Gate;
@@ -42,7 +43,8 @@ pub(super) struct Terms {
     pub(super) gate: Gate,
     /// The catalog's name of the server.
     pub(super) name: ServerName,
-    pub(super) era: Era,
+    /// None: the client says which is spoken.
+    pub(super) era: Option<Era>,
     /// What calls are presented with that bring no grant of their own.
     pub(super) grant: GrantSource,
     /// How long a call waits for people before its client is told that it waits.
@@ -55,6 +57,7 @@ pub(super) struct Terms {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) terms: Terms,
+    spoken: Spoken,
     pub(super) requests: Requests,
     /// Whatever is looked after here.
     pub(super) tasks: TaskTracker,
@@ -90,6 +93,7 @@ pub(super) struct Brought {
 pub(super) struct UnderWay {
     pub(super) session: Arc<Session>,
     pub(super) id: Id,
+    pub(super) era: Era,
     pub(super) cancelled: CancellationToken,
     pub(super) brought: Brought,
 }
@@ -104,7 +108,7 @@ impl UnderWay {
     /// Answers, unless nobody waits for it any more.
     pub(super) async fn answer(&self, line: String) {
         if !self.cancelled.is_cancelled() {
-            let line = match self.session.terms.era {
+            let line = match self.era {
                 Era::Handshake => line,
                 Era::Stateless => stateless::complete(line),
             };
@@ -137,6 +141,7 @@ impl Session {
         tag: &str,
     ) -> Self {
         Self {
+            spoken: Spoken::new(terms.era),
             terms,
             requests: Requests::new(tag),
             tasks: TaskTracker::new(),
@@ -230,14 +235,15 @@ impl Session {
         if let Some(known) = definitions.of(name) {
             return Some(known);
         }
-        let mut params = stateless::listing(self.terms.era, None);
+        let era = self.spoken.now();
+        let mut params = stateless::listing(era, None);
         for _ in 0..PAGES_MAX {
             let asked_at = definitions.changes();
             let line = self.ask_server("tools/list", &params).await?;
             let page = page(&line)?;
             definitions.note(asked_at, &page);
             match page.next {
-                Some(next) => params = stateless::listing(self.terms.era, Some(next.get())),
+                Some(next) => params = stateless::listing(era, Some(next.get())),
                 None => break,
             }
         }
@@ -256,17 +262,22 @@ impl Session {
         };
         match Message::parse(&line) {
             Ok(Message::Request { id, method, params }) => {
-                let asked = (id, shown(&method), self.terms.era.of_client(&method));
+                let era = match self.spoken.hears(&method, params) {
+                    Ok(era) => era,
+                    Err(not) => return self.none_of_it(&id, &not).await,
+                };
+                if era == Era::Stateless {
+                    self.terms.definitions.live_for(DEFINED_MAX);
+                }
+                let asked = (id, shown(&method), era.of_client(&method));
                 let call = match asked.2 {
                     None | Some(ClientMethod::Passes | ClientMethod::ListsTools) => None,
-                    Some(known) => Some(Call::read(
-                        (self.terms.name.as_str(), self.terms.era),
-                        &method,
-                        known,
-                        params,
-                    )),
+                    Some(known) => {
+                        let server = self.terms.name.as_str();
+                        Some(Call::read((server, era), &method, known, params))
+                    }
                 };
-                self.client_asked(asked, call, (line, brought)).await;
+                self.client_asked(asked, era, call, (line, brought)).await;
             }
             Ok(Message::Notification { method, params }) => {
                 let gives_up = (method == "notifications/cancelled").then(|| request_id(params));
@@ -306,6 +317,7 @@ impl Session {
     async fn client_asked(
         self: &Arc<Self>,
         (id, method, known): (Id, String, Option<ClientMethod>),
+        era: Era,
         call: Option<Result<Call, answers::Instead>>,
         (line, brought): (String, Brought),
     ) {
@@ -336,6 +348,7 @@ impl Session {
         let under_way = UnderWay {
             session: Arc::clone(self),
             id,
+            era,
             cancelled,
             brought,
         };
@@ -373,7 +386,7 @@ impl Session {
                 {
                     self.requests.server_has(&id);
                 }
-                if self.terms.era.server_may_notify(&method) {
+                if self.spoken.now().server_may_notify(&method) {
                     self.tell_client(about, line).await;
                 } else {
                     info!(
@@ -387,10 +400,11 @@ impl Session {
     }
 
     async fn server_asked(&self, id: Id, method: &str, (line, about): (String, Option<&Id>)) {
-        if self.terms.era == Era::Stateless {
+        let era = self.spoken.now();
+        if era == Era::Stateless {
             return warn!(%id, "in this revision a server asks nothing by itself; dropped");
         }
-        let refused = if self.terms.era.server_may_ask(method) {
+        let refused = if era.server_may_ask(method) {
             match self.requests.server_asks(&id) {
                 Ok(()) => return self.tell_client(about, line).await,
                 Err(NotBegun::InUse) => {
@@ -438,6 +452,15 @@ impl Session {
             Goes::Here(reply) => drop(reply.send(told)),
             Goes::Nowhere => {}
         }
+    }
+
+    /// A request that is of no revision that is spoken here.
+    async fn none_of_it(&self, id: &Id, not: &NotOfIt) {
+        // An answer under the id of another request would be taken for that one's.
+        let id = Some(id).filter(|id| self.requests.is_free(id));
+        info!(code = not.code, not.words, "a request of the client is refused");
+        let refused = answers::error(id, not.code, &not.words, not.data.as_ref());
+        self.tell_client(None, refused).await;
     }
 
     async fn refuse(&self, id: Option<&Id>, code: i64, words: &str) {

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::server;
 
-async fn wrote(name: &str, out: &PathBuf, command: &[PathBuf]) -> (bool, String) {
+pub(super) async fn wrote(name: &str, out: &Path, command: &[PathBuf]) -> (bool, String) {
     let mut catalog: Command = Binaries::build().await.unwrap().checkrein_enforcer();
     catalog
         .env("CHECKREIN_GRANT", "secret")

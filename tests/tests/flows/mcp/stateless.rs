@@ -1,5 +1,7 @@
 //! The revision 2026-07-28, in which no request knows of another: a server and a client of the official SDK, and what headers say.
 
+mod stdio;
+
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
@@ -13,7 +15,7 @@ use tokio::time::timeout;
 use super::door::{self, Door};
 use super::{Client, Scene, is_denied, node, peer, text};
 
-const REVISION: &str = "2026-07-28";
+pub(super) const REVISION: &str = "2026-07-28";
 const META: &str = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 const NOTES: &str = r#"
 [echo]
@@ -40,6 +42,29 @@ forbid (principal, action == Action::"modern/pay", resource);
 forbid (principal, action == Action::"modern/deploy", resource) when { context.input.env == "prod" };
 "#;
 
+const TOOLS: [&str; 5] = [
+    "modern/echo",
+    "modern/deploy",
+    "modern/wait",
+    "modern/pay",
+    "modern/seen",
+];
+
+/// What the server has, and what is allowed of it.
+fn pack(catalog: &str) -> PackSource {
+    let groups = "namespace = \"org\"\n[groups]\nowners = [\"spiffe://acme.example/approver/bob\"]\n";
+    let files = [
+        ("checkrein.toml", groups),
+        ("catalog/modern.json", catalog),
+        ("catalog/modern.toml", NOTES),
+        ("rules.cedar", RULES),
+    ];
+    PackSource {
+        name: "modern".to_owned(),
+        files: BTreeMap::from(files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))),
+    }
+}
+
 struct Web {
     scene: Scene,
     _server: Child,
@@ -47,7 +72,7 @@ struct Web {
 }
 
 /// A message, sent by hand; the status and the message in the answer.
-async fn posts(url: &str, headers: &[(&str, &str)], body: &str) -> (String, Value) {
+pub(super) async fn posts(url: &str, headers: &[(&str, &str)], body: &str) -> (String, Value) {
     let headers: String = headers
         .iter()
         .flat_map(|(name, value)| [name, ": ", value, "\r\n"])
@@ -59,7 +84,7 @@ async fn posts(url: &str, headers: &[(&str, &str)], body: &str) -> (String, Valu
 }
 
 /// A request as it should be, for this method, of whom it names.
-fn asked(method: &str, params: &str) -> String {
+pub(super) fn asked(method: &str, params: &str) -> String {
     let comma = if params.is_empty() { "" } else { "," };
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}{comma}"_meta":{META}}}}}"#)
 }
@@ -88,19 +113,7 @@ impl Web {
         let headers = [("MCP-Protocol-Version", REVISION), ("Mcp-Method", "tools/list")];
         let (_, listed) = posts(&upstream, &headers, &asked("tools/list", "")).await;
         let catalog = json!({ "tools": listed["result"]["tools"] }).to_string();
-        let groups = "namespace = \"org\"\n[groups]\nowners = [\"spiffe://acme.example/approver/bob\"]\n";
-        let files = [
-            ("checkrein.toml", groups),
-            ("catalog/modern.json", catalog.as_str()),
-            ("catalog/modern.toml", NOTES),
-            ("rules.cedar", RULES),
-        ];
-        let pack = PackSource {
-            name: "modern".to_owned(),
-            files: BTreeMap::from(files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()))),
-        };
-        let tools = ["echo", "deploy", "wait", "pay", "seen"].map(|tool| format!("modern/{tool}"));
-        let scene = Scene::set(&pack, &tools.each_ref().map(String::as_str)).await;
+        let scene = Scene::set(&pack(&catalog), &TOOLS).await;
         let door = Door::open(&scene, ("modern", &upstream), wait_s, &[]).await;
         Self {
             scene,
@@ -110,11 +123,7 @@ impl Web {
     }
 
     async fn client(&self) -> Client {
-        let mut program = Command::new(node());
-        program
-            .arg(peer("stateless-client.mjs"))
-            .arg(installed("peers/mcp").unwrap());
-        Client::run(program, &[self.door.url.clone().into()]).await
+        Client::run(client(), &[self.door.url.clone().into()]).await
     }
 
     /// A call, sent by hand with these headers.
@@ -124,16 +133,23 @@ impl Web {
     }
 }
 
+/// A client of the official SDK, which is to be told whom to talk to.
+pub(super) fn client() -> Command {
+    let mut program = Command::new(node());
+    program
+        .arg(peer("stateless-client.mjs"))
+        .arg(installed("peers/mcp").unwrap());
+    program
+}
+
 /// What reached the server.
 async fn seen(client: &mut Client) -> Value {
     let told = client.calls("seen", json!({})).await;
     serde_json::from_str(text(&told)).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_needs_no_session_calls_is_asked_denied_and_held() {
-    let web = Web::open(50).await;
-    let mut client = web.client().await;
+/// Calls, is asked, denied and held, and goes away from a call.
+async fn deals(scene: &Scene, client: &mut Client) {
     assert_eq!(client.tools().await, ["deploy", "echo", "pay", "seen", "wait"]);
     let told = client.calls("echo", json!({"message": "naïve \u{1f600}"})).await;
     assert_eq!(text(&told), "Echo: naïve \u{1f600}");
@@ -154,22 +170,22 @@ async fn a_client_that_needs_no_session_calls_is_asked_denied_and_held() {
         .does(json!({"do": "leave", "name": "wait", "arguments": {}}))
         .await;
     assert!(left["error"].is_object(), "{left}");
-    let heard = async { while seen(&mut client).await["brokenOff"] != json!(["wait"]) {} };
+    let heard = async { while seen(client).await["brokenOff"] != json!(["wait"]) {} };
     timeout(WAIT_MAX, heard).await.unwrap();
 
     let number = client
         .begins(json!({"do": "call", "name": "pay", "arguments": {"amount": 5}}))
         .await;
-    web.scene.operator.waiting(&web.scene.task).await.unwrap();
+    scene.operator.waiting(&scene.task).await.unwrap();
     let paid = |seen: &Value| {
         let calls = seen["calls"].as_array().unwrap();
         calls.iter().filter(|call| **call == "pay").count()
     };
-    assert_eq!(paid(&seen(&mut client).await), 0, "nobody has agreed");
-    web.scene.approves().await;
+    assert_eq!(paid(&seen(client).await), 0, "nobody has agreed");
+    scene.approves().await;
     let told = client.told(number).await;
     assert_eq!(text(&told), "paid 5");
-    let seen = seen(&mut client).await;
+    let seen = seen(client).await;
     assert_eq!(paid(&seen), 1);
     let denied = seen["calls"]
         .as_array()
@@ -181,6 +197,13 @@ async fn a_client_that_needs_no_session_calls_is_asked_denied_and_held() {
         2,
         "a question and an answer, and nothing of what was denied"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_needs_no_session_calls_is_asked_denied_and_held() {
+    let web = Web::open(50).await;
+    let mut client = web.client().await;
+    deals(&web.scene, &mut client).await;
     client.ends().await;
     web.door.stop().await;
 }

@@ -82,7 +82,7 @@ impl Scene {
         let terms = Terms {
             gate: bench.gate.clone(),
             name: "bank".parse().unwrap(),
-            era: Era::Handshake,
+            era: Some(Era::Handshake),
             grant,
             patience,
             definitions: Arc::default(),

@@ -183,7 +183,9 @@ fn status(line: &str) -> StatusCode {
     let parsed: Option<serde_json::Value> = serde_json::from_str(line).ok();
     match parsed.as_ref().and_then(|said| said["error"]["code"].as_i64()) {
         Some(answers::UNKNOWN_METHOD) => StatusCode::NOT_FOUND,
-        Some(answers::UNKNOWN_REVISION | answers::HEADER_MISMATCH) => StatusCode::BAD_REQUEST,
+        Some(answers::HEADER_MISMATCH | answers::MISSING_CAPABILITY | answers::UNKNOWN_REVISION) => {
+            StatusCode::BAD_REQUEST
+        }
         _ => StatusCode::OK,
     }
 }

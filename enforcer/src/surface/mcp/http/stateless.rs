@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -14,14 +13,13 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use checkrein_shared::identity::SpiffeId;
-use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::super::answers::{self, HEADER_MISMATCH, UNKNOWN_REVISION};
+use super::super::answers::{self, HEADER_MISMATCH};
 use super::super::held::HeldCalls;
-use super::super::listing::Definitions;
-use super::super::stateless::{REVISION, SAYS_REVISION};
+use super::super::listing::{DEFINED_MAX, Definitions};
+use super::super::stateless::{Envelope, NotOfIt, REVISION, SAYS_REVISION};
 use super::super::wire::{Id, Members, Message, shown, text};
 use super::{HANDSHAKES, post, secret, upstream};
 
@@ -34,8 +32,6 @@ const ENCODED: (&str, &str) = ("=?base64?", "?=");
 /// So many callers are known at once, and so many requests of one are under way.
 const CALLERS_MAX: usize = 512;
 const REQUESTS_OF_ONE_MAX: usize = 256;
-/// A server may tell nobody that its tools have changed: so they are asked for again after this.
-pub(super) const DEFINED_MAX: Duration = Duration::from_secs(5);
 
 /// A request whose headers and message agree.
 #[derive(Debug)]
@@ -96,9 +92,8 @@ pub(super) fn said(headers: &HeaderMap, message: &Message<'_>) -> Option<Result<
         return (revision == REVISION).then(|| Err(Box::new(status.into_response())));
     };
     let members = params.and_then(|params| Members::parse(params.get()).ok());
-    let own = members
-        .as_ref()
-        .and_then(|members| revision_of(members.get("_meta")?));
+    let envelope = Envelope::of(*params);
+    let own = envelope.revision.as_deref();
     if own.is_none() && (revision.is_empty() || HANDSHAKES.contains(&revision)) {
         return None;
     }
@@ -114,12 +109,12 @@ pub(super) fn said(headers: &HeaderMap, message: &Message<'_>) -> Option<Result<
         // Nobody knows what this is.
         return None;
     }
-    if !says(headers, &upstream::REVISION, own.as_deref()) {
+    if own.is_some() && !says(headers, &upstream::REVISION, own) {
         let words = format!("`MCP-Protocol-Version` must say what `_meta` says under `{SAYS_REVISION}`");
         return Some(Err(mismatch(words)));
     }
-    if revision != REVISION {
-        return Some(Err(Box::new(unknown_revision(id, revision))));
+    if let Err(not) = envelope.check() {
+        return Some(Err(Box::new(none_of_it(id, &not))));
     }
     if !says(headers, &METHOD, Some(method)) {
         return Some(Err(mismatch(format!(
@@ -188,21 +183,14 @@ pub(super) fn full(id: &Id) -> Response {
     )
 }
 
-fn unknown_revision(id: &Id, requested: &str) -> Response {
-    let words = format!("the revision is not spoken here; {REVISION} is");
-    let data = json!({ "supported": [REVISION], "requested": shown(requested) });
-    let error = answers::error(Some(id), UNKNOWN_REVISION, &words, Some(&data));
+fn none_of_it(id: &Id, not: &NotOfIt) -> Response {
+    let error = answers::error(Some(id), not.code, &not.words, not.data.as_ref());
     (
         StatusCode::BAD_REQUEST,
         [(CONTENT_TYPE, "application/json")],
         error,
     )
         .into_response()
-}
-
-fn revision_of(meta: &RawValue) -> Option<String> {
-    let meta = Members::parse(meta.get()).ok()?;
-    meta.get(SAYS_REVISION).and_then(text)
 }
 
 fn mirrors_name(method: &str) -> bool {
