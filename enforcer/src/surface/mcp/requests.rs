@@ -147,6 +147,17 @@ impl Requests {
         }
     }
 
+    /// Whether somebody waits for the server's answer to this.
+    pub(super) fn awaits(&self, id: &Id) -> bool {
+        let state = self.state();
+        state.ours.contains_key(id)
+            || match state.of_client.get(id) {
+                Some(Asked::Passed) => true,
+                Some(Asked::Followed { reply, .. }) => reply.is_some(),
+                None => false,
+            }
+    }
+
     /// The client does not wait any more.
     pub(super) fn give_up(&self, id: &Id) -> GivenUp {
         let mut state = self.state();

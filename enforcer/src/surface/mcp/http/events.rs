@@ -1,11 +1,19 @@
 //! Server-sent events, as far as MCP uses them: each carries one message.
 //!
-//! **Invariant**: no event is longer than a line may be; one that is ends the stream, which says so.
+//! **Invariant**: no event is longer than a line may be; one that is ends the stream, which says so. Where a stream can be taken up again is
+//! known of whole events alone.
+
+use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::header::HeaderValue;
 use thiserror::Error;
 
 use super::super::wire::LINE_BYTES_MAX;
+
+/// A stream that broke off is taken up again after this, unless its server says when, and after this at the latest.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// What has come of a stream, up to an event that is not whole yet.
 #[derive(Debug, Default)]
@@ -14,6 +22,11 @@ pub(super) struct Events {
     /// So much of the buffer holds no end of a line.
     searched: usize,
     data: Option<Vec<u8>>,
+    /// Of the event that is not whole yet.
+    id: Option<HeaderValue>,
+    /// Of the last that was.
+    last: Option<HeaderValue>,
+    retry: Option<Duration>,
 }
 
 /// A stream that is not read on.
@@ -32,8 +45,13 @@ impl Events {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if line.is_empty() {
                 whole.extend(self.data.take());
-            } else if let Some(value) = line.strip_prefix(b"data:") {
-                let value = value.strip_prefix(b" ").unwrap_or(value);
+                self.last = self.id.take().or_else(|| self.last.take());
+            } else if let Some(id) = field(line, b"id:") {
+                self.id = HeaderValue::from_bytes(id).ok();
+            } else if let Some(ms) = field(line, b"retry:") {
+                let ms = str::from_utf8(ms).ok().and_then(|ms| ms.parse().ok());
+                self.retry = ms.map(Duration::from_millis).or(self.retry);
+            } else if let Some(value) = field(line, b"data:") {
                 match &mut self.data {
                     Some(data) => {
                         data.push(b'\n');
@@ -55,11 +73,36 @@ impl Events {
         }
     }
 
+    /// After which event a stream that broke off can be taken up again; none: it can't be.
+    pub(super) fn last(&self) -> Option<&HeaderValue> {
+        self.last.as_ref()
+    }
+
+    /// How long to wait before that.
+    pub(super) fn retry(&self) -> Duration {
+        self.retry.unwrap_or(RETRY).min(RETRY_MAX)
+    }
+
+    /// It is taken up again: what was not whole comes once more.
+    pub(super) fn resume(&mut self) {
+        *self = Self {
+            last: self.last.take(),
+            retry: self.retry,
+            ..Self::default()
+        };
+    }
+
     fn end_of_line(&self, start: usize) -> Option<usize> {
         let from = self.searched.max(start);
         let found = self.buffer[from..].iter().position(|byte| *byte == b'\n');
         found.map(|at| from + at)
     }
+}
+
+/// What a line says under this name.
+fn field<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = line.strip_prefix(name)?;
+    Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
 /// An event with this message: a line, and so without an end of line in it.

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -25,9 +25,13 @@ use super::stateless;
 
 /// An answer that stands still for so long has broken off.
 const BODY_PIECE_MAX: Duration = Duration::from_mins(1);
+/// A stream that brings nothing is taken up again so often.
+const RESUMED_MAX: u32 = 5;
 const BROKEN_OFF: &str = "the server's answer broke off";
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const REVISION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
 /// The server, as one session knows it.
@@ -84,7 +88,13 @@ impl Upstream {
         let (words, is_undone) = match heard {
             Some(Ok(())) => return,
             Some(Err(error)) => (error.to_string(), error.is_undone()),
-            None => (BROKEN_OFF.to_owned(), false),
+            None => {
+                debug!(?id, "nobody waits for the server any more");
+                if let Some(id) = id {
+                    session.server_broke_off(&id, BROKEN_OFF).await;
+                }
+                return;
+            }
         };
         match id {
             Some(id) if is_undone => {
@@ -108,13 +118,22 @@ impl Upstream {
 
     /// Hears what the server says by itself, until it says nothing more.
     pub(super) async fn listen(&self, session: &Session) -> Result<(), NoAnswer> {
+        let body = self.open(None).await?;
+        self.hear(session, None, body).await
+    }
+
+    /// Opens a stream of what the server says, by itself or after this event.
+    async fn open(&self, after: Option<HeaderValue>) -> Result<Incoming, NoAnswer> {
         let mut told = self.told().clone();
-        told.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        told.insert(ACCEPT, EVENTS);
+        if let Some(after) = after {
+            told.insert(LAST_EVENT, after);
+        }
         let answer = self.place.send(Method::GET, told, Bytes::new()).await?;
         if answer.status() != StatusCode::OK {
             return Err(NoAnswer::Status(answer.status()));
         }
-        self.hear(session, None, answer.into_body()).await
+        Ok(answer.into_body())
     }
 
     /// The session is over.
@@ -171,9 +190,57 @@ impl Upstream {
         Err(NoAnswer::Status(head.status))
     }
 
-    /// Hears events, until the answer to `id` has come and the stream ends, or without it until it ends.
+    /// Hears events, until the answer to `id` has come and the stream ends, or without it until it ends. A stream that ends before is
+    /// taken up again where it broke off, if its server has said where that is.
     async fn hear(&self, session: &Session, id: Option<&Id>, mut body: Incoming) -> Result<(), NoAnswer> {
         let mut events = Events::default();
+        let mut in_vain = 0;
+        loop {
+            let before = events.last().cloned();
+            match self.hear_out(session, id, body, &mut events).await {
+                Err(error @ NoAnswer::TooLong) => return Err(error),
+                Err(error) => debug!(%error, "a stream of the server's broke off"),
+                Ok(()) => {}
+            }
+            if id.is_some_and(|id| !session.requests.awaits(id)) {
+                return Ok(());
+            }
+            let Some(last) = events.last().filter(|_| !self.breaks_off).cloned() else {
+                break;
+            };
+            in_vain = if before.as_ref() == Some(&last) {
+                in_vain + 1
+            } else {
+                0
+            };
+            if in_vain > RESUMED_MAX {
+                break;
+            }
+            sleep(events.retry()).await;
+            events.resume();
+            body = match self.open(Some(last)).await {
+                Ok(body) => body,
+                Err(error) => {
+                    debug!(%error, "a stream of the server's can't be taken up again");
+                    break;
+                }
+            };
+        }
+        if let Some(id) = id {
+            // If it was answered, nobody waits for this.
+            session.server_broke_off(id, BROKEN_OFF).await;
+        }
+        Ok(())
+    }
+
+    /// Hears one stream to its end.
+    async fn hear_out(
+        &self,
+        session: &Session,
+        id: Option<&Id>,
+        mut body: Incoming,
+        events: &mut Events,
+    ) -> Result<(), NoAnswer> {
         while let Some(frame) = body.frame().await {
             let Ok(piece) = frame?.into_data() else { continue };
             for data in events.take(&piece).map_err(|_| NoAnswer::TooLong)? {
@@ -188,10 +255,6 @@ impl Upstream {
                 }
                 session.server_said(line, id).await;
             }
-        }
-        if let Some(id) = id {
-            // If it was answered, nobody waits for this.
-            session.server_broke_off(id, BROKEN_OFF).await;
         }
         Ok(())
     }

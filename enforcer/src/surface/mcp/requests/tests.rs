@@ -66,3 +66,20 @@ async fn whoever_waits_for_a_server_that_ends_is_told() {
     assert!(requests.reply(&followed).await.is_err(), "nor later");
     assert!(requests.own().1.await.is_err());
 }
+
+#[test]
+fn an_answer_is_awaited_until_it_has_come_or_nobody_wants_it() {
+    let requests = Requests::new("tag");
+    let (passed, followed) = (Id::Number(1), Id::Number(2));
+    assert!(!requests.awaits(&passed));
+    requests.pass(&passed).unwrap();
+    requests.follow(&followed, &CancellationToken::new()).unwrap();
+    assert!(!requests.awaits(&followed), "the server was not asked yet");
+    let _reply = requests.reply(&followed);
+    let (ours, _answer) = requests.own();
+    for id in [&passed, &followed, &ours] {
+        assert!(requests.awaits(id), "{id}");
+        requests.answered(id);
+        assert!(!requests.awaits(id), "{id}");
+    }
+}

@@ -33,6 +33,27 @@ fn an_event_without_an_end_is_refused_when_it_is_too_long() {
     }
 }
 
+#[test]
+fn a_stream_is_taken_up_again_after_its_last_whole_event() {
+    let mut events = Events::default();
+    assert_eq!((events.last(), events.retry()), (None, RETRY));
+    events.take(b"id: 1\nretry: 50\ndata:\n\n").unwrap();
+    events.take(b"data: of no id\n\nid: 2\ndata: cut").unwrap();
+    assert_eq!(events.last().unwrap(), "1");
+    assert_eq!(events.retry(), Duration::from_millis(50));
+    events.resume();
+    assert_eq!(events.take(b"id: 2\ndata: whole\n\n").unwrap(), [b"whole"]);
+    assert_eq!(events.last().unwrap(), "2");
+    assert_eq!(events.retry(), Duration::from_millis(50));
+    events
+        .take(b"retry: 86400000\n\nretry: soon\n\nid: a\x00b\n\n")
+        .unwrap();
+    assert_eq!(
+        (events.last().unwrap().as_bytes(), events.retry()),
+        (&b"2"[..], RETRY_MAX)
+    );
+}
+
 proptest! {
     #[test]
     fn it_does_not_matter_where_a_stream_is_cut(
