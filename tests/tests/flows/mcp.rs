@@ -2,6 +2,7 @@
 //! them.
 
 mod approved;
+mod conformance;
 mod door;
 mod hostile;
 mod http;

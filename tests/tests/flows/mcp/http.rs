@@ -1,6 +1,7 @@
 //! The same over Streamable HTTP: a real server behind, real clients before, and whoever is not known is not heard.
 
 mod oauth;
+mod streams;
 
 use std::path::PathBuf;
 use std::process::Stdio;
