@@ -6,6 +6,7 @@ mod conformance;
 mod door;
 mod hostile;
 mod http;
+mod peers;
 mod skeleton;
 mod stateless;
 
