@@ -36,6 +36,8 @@ use crate::gate::Gate;
 
 /// A server that does not list its tools in this time does not list them.
 const LISTING_MAX: Duration = Duration::from_secs(10);
+/// Nor one whose list changes each of so many times while it comes.
+const LISTINGS_MAX: usize = 3;
 
 /// What sessions of one caller with one server share.
 #[derive(Debug, Clone)]
@@ -235,7 +237,19 @@ impl Session {
         if let Some(known) = definitions.of(name) {
             return Some(known);
         }
-        let era = self.spoken.now();
+        for _ in 0..LISTINGS_MAX {
+            let asked_at = definitions.changes();
+            self.ask_definitions().await?;
+            // A list that changed while it came is not the list.
+            if definitions.of(name).is_some() || definitions.changes() == asked_at {
+                break;
+            }
+        }
+        definitions.of(name)
+    }
+
+    async fn ask_definitions(&self) -> Option<()> {
+        let (era, definitions) = (self.spoken.now(), &self.terms.definitions);
         let mut params = stateless::listing(era, None);
         for _ in 0..PAGES_MAX {
             let asked_at = definitions.changes();
@@ -247,7 +261,7 @@ impl Session {
                 None => break,
             }
         }
-        definitions.of(name)
+        Some(())
     }
 
     /// Takes a line of the client.

@@ -1,5 +1,7 @@
 //! A client, a server that is written here, and a real gate between them.
 
+mod changing;
+
 use std::time::Duration;
 
 use checkrein_shared::decision::{OutcomeResult, Record, Verdict};
