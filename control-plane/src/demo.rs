@@ -13,6 +13,7 @@ mod tally;
 mod typed;
 
 use std::path::PathBuf;
+
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

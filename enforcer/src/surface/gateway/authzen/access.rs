@@ -49,6 +49,7 @@ struct Wanted {
     bound: String,
     /// The call that it is.
     call: Call,
+    groups: Vec<String>,
     decide_by_ms: u64,
     waiter: Waiter,
     requested: Option<Requested>,
@@ -95,6 +96,8 @@ pub(super) struct Task {
     /// When people stop being asked, or what came of it stops being shown.
     pub(super) expires_ms: u64,
     pub(super) approval: Option<Approval>,
+    /// Who is asked.
+    pub(super) groups: Vec<String>,
     /// What somebody asks back, or said when denying.
     pub(super) said: String,
 }
@@ -162,6 +165,7 @@ impl Desk {
             denials: VecDeque::from([held.decided.id]),
             bound: asked.0.bound(),
             call: Call::of(asked.1),
+            groups: held.groups.clone(),
             decide_by_ms: held.decide_by_ms,
             waiter,
             requested: None,
@@ -302,6 +306,7 @@ impl Wanted {
                 // Heard of too late to know it: ask again at once.
                 until_ms: outcome.use_by_ms.unwrap_or(outcome.at_ms),
             }),
+            groups: self.groups.clone(),
             said: view.said,
         }
     }

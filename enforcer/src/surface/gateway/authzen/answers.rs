@@ -65,6 +65,9 @@ impl Decision {
             decision.say("reason", reason);
             decision.say("reason_user", json!({ "403": words }));
         }
+        if let Said::Hold(held) = said {
+            decision.say("groups", held.groups.clone());
+        }
         if let Some(decided) = decided {
             decision.say("evaluation_id", decided.id.to_string());
             decision.say("evaluated_at", rfc3339(now_ms));

@@ -170,6 +170,9 @@ impl AuthZen {
             "status_endpoint": place,
             "expires_at": rfc3339(task.expires_ms),
         }});
+        if task.status == Status::Pending {
+            body["task"]["progress"] = json!({ "awaiting": task.groups });
+        }
         if !task.said.is_empty() {
             body["task"]["display"] = json!({ "title": "A person says", "description": task.said });
         }

@@ -93,6 +93,8 @@ async fn a_hold_is_requested_looked_at_approved_and_goes_on_once() {
         (StatusCode::ACCEPTED, &json!("pending"))
     );
     assert_eq!(told.body["task"]["id"], id.to_string());
+    assert_eq!(denial["groups"], json!(["treasury"]));
+    assert_eq!(told.body["task"]["progress"]["awaiting"], denial["groups"]);
     let place = told.headers["location"].to_str().unwrap().to_owned();
     assert_eq!(told.body["task"]["status_endpoint"], place);
     let told = scene.looks_at(Pep::OfSocket, &place).await;
