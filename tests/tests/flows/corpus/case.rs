@@ -31,6 +31,9 @@ pub(super) struct Case {
     /// Whether one is for the enforcer that is asked.
     #[serde(default = "yes")]
     pub(super) has_pack: bool,
+    /// What people answer, where they are asked.
+    #[serde(default = "yes")]
+    pub(super) people_agree: bool,
     pub(super) expect: Expected,
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Scene {
 /// A case, asked at a surface.
 pub(super) struct Asked<'a> {
     pub(super) case: &'a str,
-    /// Once more, after people agreed.
+    /// Once more, after people answered.
     pub(super) step: usize,
     pub(super) task: String,
     /// What was decided in it before, to make it what the case says.
@@ -78,7 +78,7 @@ impl Scene {
         }
     }
 
-    /// What a surface says of a case, and once more after people agreed, if they are asked.
+    /// What a surface says of a case, and once more after people answered, if they are asked.
     pub(super) async fn ask<'a>(
         &self,
         (surface, carries): (Surface, Carries),
@@ -115,7 +115,7 @@ impl Scene {
                 break;
             }
             let hold = self.operator.waiting(&task).await.unwrap();
-            self.approver.vote(&hold, true).await.unwrap();
+            self.approver.vote(&hold, case.people_agree).await.unwrap();
         }
         asked
     }
@@ -258,10 +258,10 @@ impl Asked<'_> {
         if let Some(differs) = self.told.differs(record) {
             return flaw(differs);
         }
-        let expected = if self.step == 0 {
-            (&*expect.verdict, &*expect.cause)
-        } else {
-            ("permit", "approved")
+        let expected = match (self.step, self.expected.people_agree) {
+            (0, _) => (&*expect.verdict, &*expect.cause),
+            (_, true) => ("permit", "approved"),
+            (_, false) => ("deny", "denied_by_person"),
         };
         if (&*self.told.verdict, &*record.cause) != expected {
             return flaw(format!("expected {expected:?}, recorded {record:?}"));
@@ -278,7 +278,7 @@ impl Asked<'_> {
 
 impl fmt::Display for Asked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let after = if self.step == 0 { "" } else { ", approved" };
+        let after = if self.step == 0 { "" } else { ", answered" };
         write!(f, "{:?}: {}{after}", self.surface, self.case)
     }
 }
