@@ -21,11 +21,11 @@ use std::time::Duration;
 
 use checkrein_proto::decision::v1::gate_service_server::GateServiceServer;
 use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_stream::Stream;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tokio_stream::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -167,7 +167,7 @@ impl Surfaces {
         let router = server().add_service(GateServiceServer::new(surface));
         let stop = self.stop.clone().cancelled_owned();
         // Who calls is known only after the handshake.
-        let incoming = bounded(TcpListenerStream::new(listener), |_| false);
+        let incoming = bounded(at_once(listener), |_| false);
         let incoming = encrypted(incoming, identity, Speaks::Grpc);
         let serving = router.serve_with_incoming_shutdown(incoming, stop);
         self.listening.push(Listening::Tcp(address));
@@ -195,7 +195,7 @@ impl Surfaces {
         }
         if let Some(address) = gateway.address {
             let (listener, address) = listen_tcp(address).await?;
-            let incoming = bounded(TcpListenerStream::new(listener), |_| false);
+            let incoming = bounded(at_once(listener), |_| false);
             let incoming = encrypted(incoming, identity, Speaks::Http);
             let stop = self.stop.clone().cancelled_owned();
             let router = spoken(Known::Certified(gateway.callers.clone()));
@@ -216,7 +216,7 @@ impl Surfaces {
         let (listener, address) = listen_tcp(address).await?;
         let stop = self.stop.clone().cancelled_owned();
         let router = server().accept_http1(true).add_routes(routes);
-        let incoming = bounded(TcpListenerStream::new(listener), |_| false);
+        let incoming = bounded(at_once(listener), |_| false);
         match identity {
             Some((identity, speaks)) => {
                 let incoming = encrypted(incoming, identity, speaks);
@@ -258,6 +258,15 @@ async fn listen_tcp(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Su
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+/// Who comes in on a port. The end of an answer does not wait until whoever reads it has said that the rest arrived.
+fn at_once(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
+    TcpListenerStream::new(listener).map(|came| {
+        let stream = came?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    })
 }
 
 /// Who comes in on a socket for one user; others on places of their own, to be told so.

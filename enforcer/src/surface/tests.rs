@@ -410,3 +410,12 @@ async fn over_tcp_a_key_that_may_sign_certificates_or_no_handshake_is_nobodys() 
     }
     assert!(bench.records().is_empty());
 }
+
+#[tokio::test]
+async fn what_comes_in_on_a_port_is_answered_at_once() {
+    let (listener, address) = listen_tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let _client = TcpStream::connect(address).await.unwrap();
+    let mut incoming = std::pin::pin!(at_once(listener));
+    let stream = incoming.next().await.unwrap().unwrap();
+    assert!(stream.nodelay().unwrap());
+}
