@@ -5,12 +5,13 @@
 //! |---|---|
 //! | `case` | the calls, and what is to be decided of each |
 //! | `scene`, `stand` | a fleet; an enforcer for an agent, with every surface open |
-//! | `beside`, `mcp`, `gateway` | how each surface is asked, and what it said |
+//! | `beside`, `mcp`, `gateway`, `authzen` | how each surface is asked, and what it said |
 //! | `told` | what was said, and what was recorded |
 //! | `joined` | no surface is left out |
 //!
 //! **Invariant**: a case that a surface can't carry is named, with the reason, and counted.
 
+mod authzen;
 mod beside;
 mod case;
 mod gateway;
@@ -29,7 +30,7 @@ use told::{Told, decided};
 
 /// Nothing falls out unseen.
 const CASES: usize = 31;
-const ANSWERS: usize = 305;
+const ANSWERS: usize = 371;
 
 /// Where an agent's action is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,11 +40,13 @@ enum Surface {
     Hook,
     Run,
     McpStdio,
+    McpStdioStateless,
     McpHttp,
     McpStateless,
     ExtAuthz,
     ExtAuthzMcp,
     ExtMcp,
+    AuthZen,
 }
 
 /// What becomes of a case there.
@@ -59,17 +62,19 @@ enum Carries {
 
 impl Surface {
     /// Each; the first is what the others are held to.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Library,
         Self::Grpc,
         Self::Hook,
         Self::Run,
         Self::McpStdio,
+        Self::McpStdioStateless,
         Self::McpHttp,
         Self::McpStateless,
         Self::ExtAuthz,
         Self::ExtAuthzMcp,
         Self::ExtMcp,
+        Self::AuthZen,
     ];
 
     /// Where it is written, under the enforcer's `src`.
@@ -79,11 +84,18 @@ impl Surface {
             Self::Grpc => &["surface/grpc.rs"],
             Self::Hook => &["hook.rs", "ask.rs"],
             Self::Run => &["lease.rs", "ask.rs"],
-            Self::McpStdio | Self::McpHttp | Self::McpStateless => &["surface/mcp.rs", "surface/mcp/call.rs"],
+            Self::McpStdio | Self::McpStdioStateless | Self::McpHttp | Self::McpStateless => {
+                &["surface/mcp.rs", "surface/mcp/call.rs"]
+            }
             Self::ExtAuthz | Self::ExtAuthzMcp => {
                 &["surface/gateway/ext_authz.rs", "surface/gateway/asking.rs"]
             }
             Self::ExtMcp => &["surface/gateway/ext_mcp.rs", "surface/gateway/asking.rs"],
+            Self::AuthZen => &[
+                "surface/gateway/authzen.rs",
+                "surface/gateway/authzen/requests.rs",
+                "surface/gateway/asking.rs",
+            ],
         }
     }
 
@@ -95,8 +107,16 @@ impl Surface {
             Self::ExtAuthz if ["a member twice", "no object"].contains(&case.name.as_str()) => {
                 Carries::Nothing("a body that a service may read in another way is no call")
             }
+            Self::AuthZen if ["a member twice", "no object"].contains(&case.name.as_str()) => {
+                Carries::Nothing("a question that has two readings, or no object of arguments, is none")
+            }
             _ => Carries::It,
         }
+    }
+
+    /// Whether it says which groups are asked.
+    fn says_groups(self) -> bool {
+        self != Self::AuthZen
     }
 
     async fn ask(self, stand: &Stand, call: &Call) -> Told {
@@ -106,11 +126,13 @@ impl Surface {
             Self::Hook => beside::hook(stand, call).await,
             Self::Run => beside::run(stand, call).await,
             Self::McpStdio => stand.stdio.ask(stand, call).await,
+            Self::McpStdioStateless => stand.stateless_stdio.ask(stand, call).await,
             Self::McpHttp => stand.door.ask_in_session(call).await,
             Self::McpStateless => stand.door.ask(call).await,
             Self::ExtAuthz => gateway::http(stand, call).await,
             Self::ExtAuthzMcp => gateway::mcp(stand, call).await,
             Self::ExtMcp => gateway::ext_mcp(stand, call).await,
+            Self::AuthZen => authzen::ask(stand, call).await,
         }
     }
 }
@@ -150,6 +172,9 @@ async fn the_same_action_gets_the_same_verdict_for_the_same_reason_through_every
         .into_iter()
         .map(|(surface, cases)| (surface, cases.len()))
         .collect();
-    assert_eq!(left_out, [(Surface::Run, 23), (Surface::ExtAuthz, 2)]);
+    assert_eq!(
+        left_out,
+        [(Surface::Run, 23), (Surface::ExtAuthz, 2), (Surface::AuthZen, 2)]
+    );
     assert_eq!((cases.len(), asked.len()), (CASES, ANSWERS));
 }

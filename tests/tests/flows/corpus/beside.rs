@@ -36,7 +36,7 @@ pub(super) async fn library(stand: &Stand, call: &Call) -> Told {
             told
         }
         Answer::Hold(held) => Told {
-            groups: held.groups,
+            groups: Some(held.groups),
             ..told
         },
         Answer::Deny(_) => told,
@@ -71,7 +71,7 @@ pub(super) async fn grpc(stand: &Stand, call: &Call) -> Told {
         cause: Some(answer.cause),
         reason: Some(answer.reason),
         rules: Some(answer.rules),
-        groups: answer.groups,
+        groups: Some(answer.groups),
         decision: Some(answer.decision_id),
         words: None,
     }
@@ -128,7 +128,7 @@ fn waits_or_not(words: &str) -> Told {
     let (groups, _) = who.1.split_once(':').unwrap();
     Told {
         verdict: "hold".to_owned(),
-        groups: groups.split(", ").map(str::to_owned).collect(),
+        groups: Some(groups.split(", ").map(str::to_owned).collect()),
         ..told
     }
 }

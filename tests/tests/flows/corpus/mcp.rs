@@ -22,7 +22,7 @@ const STATELESS: &str = "2026-07-28";
 const META: &str = r#","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 const READY: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
-/// A client over stdio, and its server.
+/// A client over stdio, and its server. Which revision they speak is known by what the client says first.
 pub(super) struct Stdio {
     line: Mutex<Line>,
     _stop: DropGuard,
@@ -32,6 +32,8 @@ struct Line {
     says: OwnedWriteHalf,
     hears: Lines<BufReader<OwnedReadHalf>>,
     number: u64,
+    /// What each request says beside its call.
+    more: &'static str,
 }
 
 /// A door before a server over HTTP, with a session.
@@ -49,7 +51,7 @@ struct Answer {
 }
 
 impl Stdio {
-    pub(super) async fn open(enforcer: &Enforcer, directory: &Path, served: (&Path, &Path)) -> Self {
+    pub(super) fn open(enforcer: &Enforcer, directory: &Path, served: (&Path, &Path)) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let wrapped = Wrapped {
             name: SERVER.parse().unwrap(),
@@ -60,24 +62,33 @@ impl Stdio {
         let stop = CancellationToken::new();
         tokio::spawn(wrapped.run(enforcer.gate(), theirs.into_split(), stop.clone()));
         let (hears, says) = ours.into_split();
-        let mut line = Line {
+        let line = Line {
             says,
             hears: BufReader::new(hears).lines(),
             number: 0,
+            more: META,
         };
-        line.asks(&hello()).await;
-        line.says(READY).await;
         Self {
             line: Mutex::new(line),
             _stop: stop.drop_guard(),
         }
     }
 
+    /// The same after the handshake of earlier revisions.
+    pub(super) async fn greeted(self) -> Self {
+        let mut line = self.line.lock().await;
+        line.asks(&hello()).await;
+        line.says(READY).await;
+        line.more = "";
+        drop(line);
+        self
+    }
+
     pub(super) async fn ask(&self, stand: &Stand, call: &Call) -> Told {
         let mut line = self.line.lock().await;
         stand.grants(call);
         line.number += 1;
-        let message = call.message(line.number, "");
+        let message = call.message(line.number, line.more);
         told(&line.asks(&message).await)
     }
 }

@@ -16,6 +16,7 @@ pub(super) struct Stand {
     pub(super) binaries: Binaries,
     pub(super) gateway: Channel,
     pub(super) stdio: Stdio,
+    pub(super) stateless_stdio: Stdio,
     pub(super) door: Door,
     _surfaces: Surfaces,
 }
@@ -56,7 +57,8 @@ impl Stand {
         let gateway = format!("unix:{}", directory.join("gateway.sock").display());
         Self {
             gateway: Endpoint::from_shared(gateway).unwrap().connect().await.unwrap(),
-            stdio: Stdio::open(&enforcer, &directory, (catalog, log)).await,
+            stdio: Stdio::open(&enforcer, &directory, (catalog, log)).greeted().await,
+            stateless_stdio: Stdio::open(&enforcer, &directory, (catalog, log)),
             door: Door::open(&enforcer, &config, (catalog, log)).await,
             binaries: Binaries::build().await.unwrap(),
             enforcer,

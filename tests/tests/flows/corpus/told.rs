@@ -13,7 +13,7 @@ pub(super) struct Told {
     pub(super) cause: Option<String>,
     pub(super) reason: Option<String>,
     pub(super) rules: Option<Vec<String>>,
-    pub(super) groups: Vec<String>,
+    pub(super) groups: Option<Vec<String>>,
     /// The id of the record.
     pub(super) decision: Option<String>,
     /// For whoever reads words alone: the reason and the rules must be in them.
@@ -52,7 +52,7 @@ impl Told {
             cause: text("cause"),
             reason: text("reason"),
             rules: texts("rules"),
-            groups: texts("groups").unwrap_or_default(),
+            groups: texts("groups"),
             decision: text("decision_id"),
             words: None,
         }
