@@ -114,11 +114,6 @@ impl Surface {
         }
     }
 
-    /// Whether it says which groups are asked.
-    fn says_groups(self) -> bool {
-        self != Self::AuthZen
-    }
-
     async fn ask(self, stand: &Stand, call: &Call) -> Told {
         match self {
             Self::Library => beside::library(stand, call).await,

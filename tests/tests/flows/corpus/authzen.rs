@@ -45,7 +45,10 @@ fn told(answer: &Value) -> Told {
     let is_held = context["access_request"].is_object();
     assert_eq!(is_held, cause.as_deref() == Some("approval_required"), "{answer}");
     let rules = context["reason_admin"]["403"].as_str().unwrap_or_default();
+    let groups = context["groups"].as_array();
+    let groups = groups.map(|groups| groups.iter().filter_map(text).collect());
     Told {
+        groups,
         verdict: if is_held { "hold" } else { "deny" }.to_owned(),
         cause: cause.filter(|_| !is_held),
         words: Some(format!("{} {rules}", reason.clone().unwrap_or_default())),

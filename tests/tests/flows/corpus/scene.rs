@@ -271,7 +271,7 @@ impl Asked<'_> {
         if (&*self.told.verdict, &*record.cause) != expected {
             return flaw(format!("expected {expected:?}, recorded {record:?}"));
         }
-        let must_say = self.told.verdict == "hold" && self.surface.says_groups();
+        let must_say = self.told.verdict == "hold";
         let groups = self
             .told
             .groups
