@@ -19,7 +19,7 @@ use super::agent::{Agent, Answer};
 const AGENT: &str = "spiffe://acme.example/agent/portal";
 /// People of the fixtures, and the properties that are known of each.
 const CERTIFIED: [(&str, &str); 2] = [("alice", ""), ("bob", "role = \"admin\"")];
-const TODO: [(&str, &str, &[&str]); 5] = [
+const MEMBERS: [(&str, &str, &[&str]); 5] = [
     (
         "A2MTRkMy1jMzlhLTQ3ODEtYjdiZC04Yjk2ZjVhNTEwMGQSBWxvY2Fs",
         "rick@the-citadel.com",
@@ -187,7 +187,7 @@ fn application() -> String {
     config += &action("delete", "record", "records/delete", record);
     config += &resource("record", "record-1", "status = \"active\"");
     config += &resource("record", "record-2", "status = \"archived\"");
-    for (id, email, roles) in TODO {
+    for (id, email, roles) in MEMBERS {
         let known = format!("email = \"{email}\", roles = {roles:?}");
         config += &subject("user", &format!("CiRmZD{id}"), &known);
         config += &subject("identity", &format!("CiRmZD{id}"), &known);
