@@ -165,6 +165,9 @@ pub(crate) struct Settings {
     /// The agent this process itself acts for
     #[arg(long, env = "CHECKREIN_IN_PROCESS_AGENT", value_name = "SPIFFE-ID")]
     in_process_agent: Option<String>,
+    /// Where people find the control plane's console, for links to what waits for them
+    #[arg(long, env = "CHECKREIN_CONSOLE_URL", value_name = "URL")]
+    console_url: Option<String>,
     /// How much the journal may hold; full, it denies
     #[arg(long, env = "CHECKREIN_JOURNAL_MAX_BYTES", value_name = "BYTES")]
     journal_max_bytes: Option<u64>,
@@ -228,6 +231,9 @@ impl Settings {
         }
         if let Some(root_key) = &self.root_key {
             table.insert("root_key".into(), Value::String(root_key.clone()));
+        }
+        if let Some(url) = &self.console_url {
+            table.insert("console_url".into(), Value::String(url.clone()));
         }
         let sections = [
             ("spiffe", "socket", self.spiffe_socket.clone().map(Value::String)),

@@ -18,6 +18,7 @@ use checkrein_shared::identity::{Role, SpiffeId};
 use checkrein_shared::key::{InvalidKey, VerifyingKey};
 use serde::Deserialize;
 use thiserror::Error;
+use url::Url;
 
 use crate::identity::{Files, Origin, WorkloadApi};
 pub use authzen::{ArgumentSource, AuthZen, AuthZenAction, AuthZenResource, AuthZenSubject};
@@ -65,6 +66,8 @@ pub struct Config {
     pub oauth: Option<OAuth>,
     /// The agent this process acts for through the library.
     pub in_process: Option<InProcess>,
+    /// Where people find the control plane's console: clients that take links are given one to what their call waits for.
+    pub console_url: Option<String>,
     /// Bounds of the journal.
     #[serde(default)]
     pub journal: JournalBounds,
@@ -188,6 +191,9 @@ pub enum InvalidConfig {
     /// More than a search looks at.
     #[error("there are more than {0} subjects or resources under `[gateway.authzen]`")]
     AuthZenTooMany(usize),
+    /// No link leads there.
+    #[error("`console_url` is `{0}`, which is no URL such as https://checkrein.acme.example")]
+    ConsoleUrl(String),
     /// Too small a journal.
     #[error("`journal.max_bytes` is {0}; at least {JOURNAL_BYTES_MIN} are needed")]
     JournalTooSmall(u64),
@@ -236,6 +242,7 @@ impl Config {
             *path = base.join(&*path);
         }
         self.check()?;
+        self.console_url = self.console_url.map(|url| url.trim_end_matches('/').to_owned());
         Ok(self)
     }
 
@@ -275,6 +282,9 @@ impl Config {
         }
         self.gateway.iter().try_for_each(Gateway::check)?;
         self.oauth.iter().try_for_each(OAuth::check)?;
+        if let Some(url) = self.console_url.as_ref().filter(|url| !is_console(url)) {
+            return Err(InvalidConfig::ConsoleUrl(url.clone()));
+        }
         if self.journal.max_bytes < JOURNAL_BYTES_MIN {
             return Err(InvalidConfig::JournalTooSmall(self.journal.max_bytes));
         }
@@ -288,6 +298,12 @@ impl Default for JournalBounds {
             max_bytes: JOURNAL_BYTES_DEFAULT,
         }
     }
+}
+
+/// Whether links can lead there.
+fn is_console(url: &str) -> bool {
+    let is_web = Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host());
+    is_web && !url.contains(['?', '#', '@'])
 }
 
 /// What is on unless it is switched off.

@@ -18,6 +18,7 @@ fn the_sample_file_is_a_configuration() {
     );
     assert_eq!(config.tcp.unwrap().address.port(), 7500);
     assert_eq!(config.journal.max_bytes, 268_435_456);
+    assert_eq!(config.console_url.unwrap(), "https://checkrein.acme.example");
 }
 
 #[test]
@@ -48,6 +49,18 @@ fn what_would_fail_open_is_refused() {
     assert!(matches!(parse(&person), Err(InvalidConfig::NotAnAgent(_))));
     let tiny = SAMPLE.replace("268435456", "1000");
     assert!(matches!(parse(&tiny), Err(InvalidConfig::JournalTooSmall(1000))));
+    for nowhere in [
+        "checkrein.acme.example",
+        "javascript:alert(1)",
+        "https://x.example/?a=b",
+        "https://a@x.example",
+    ] {
+        let text = SAMPLE.replace("https://checkrein.acme.example", nowhere);
+        assert!(
+            matches!(parse(&text), Err(InvalidConfig::ConsoleUrl(_))),
+            "{nowhere}"
+        );
+    }
     for key in ["", "zz", &"g".repeat(64), &"a".repeat(63)] {
         let text = SAMPLE.replace(
             "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",

@@ -16,11 +16,11 @@ const CALLS_MAX: usize = 4_096;
 /// What makes two calls the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Sameness {
-    agent: SpiffeId,
-    task: TaskId,
-    tool: String,
+    pub(super) agent: SpiffeId,
+    pub(super) task: TaskId,
+    pub(super) tool: String,
     /// Of the canonical arguments, and of what comes beside them.
-    arguments: Sha256,
+    pub(super) arguments: Sha256,
 }
 
 /// All that wait.

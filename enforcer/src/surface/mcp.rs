@@ -6,6 +6,7 @@
 //! | `methods` | what a method is to us |
 //! | `session`, `requests` | who says what to whom, and who waits |
 //! | `call`, `held` | a call is decided, made, held, answered |
+//! | `forms` | how a client is told that its call waits |
 //! | `listing`, `tools` | tools as they are defined, and which are shown |
 //! | `answers` | what we say ourselves |
 //! | `stateless`, `spoken` | what is different from the revision 2026-07-28 on, and which of the two eras is spoken |
@@ -18,6 +19,7 @@
 
 mod answers;
 mod call;
+mod forms;
 #[cfg(test)]
 mod fuzz;
 mod grant;
@@ -50,6 +52,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::gate::Gate;
+use forms::Forms;
 pub use grant::{GrantSource, NoGrant};
 use held::HeldCalls;
 pub use http::{DoorError, McpDoor, Proxied};
@@ -115,6 +118,7 @@ impl Wrapped {
             patience: self.patience,
             definitions: Arc::default(),
             held: Arc::new(HeldCalls::new(&tag)),
+            forms: Forms::default(),
         };
         let session = Arc::new(Session::new(terms, (to_client, to_server), &tag));
         let (last_to_server, last_to_client) = (CancellationToken::new(), CancellationToken::new());

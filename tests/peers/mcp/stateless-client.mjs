@@ -10,7 +10,8 @@
 // {"do":"heard"}                            waits for the next that the tools have changed
 // {"do":"closed"}                           waits until it is told nothing more
 //
-// Whatever its server asks of it, it accepts. With CLIENT_ERA=auto it speaks whatever its server does.
+// Whatever its server asks of it, it accepts. With CLIENT_ERA=auto it speaks whatever its server does. With CLIENT_MODES=url it takes links
+// too, each of which is a line {"link":…}.
 
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -24,11 +25,17 @@ const { Client, StreamableHTTPClientTransport } = await load('@modelcontextproto
 const { StdioClientTransport } = await load('@modelcontextprotocol/client/dist/stdio.mjs');
 const mode = process.env.CLIENT_ERA === 'auto' ? 'auto' : { pin: '2026-07-28' };
 
+const modes = process.env.CLIENT_MODES ? { [process.env.CLIENT_MODES]: {} } : {};
+
 const client = new Client(
   { name: 'checkrein-tests', version: '1' },
-  { capabilities: { elicitation: { form: {} } }, versionNegotiation: { mode } },
+  { capabilities: { elicitation: { form: {}, ...modes } }, versionNegotiation: { mode } },
 );
-client.setRequestHandler('elicitation/create', async () => ({ action: 'accept', content: { sure: true } }));
+client.setRequestHandler('elicitation/create', async ({ params }) => {
+  if (params.mode !== 'url') return { action: 'accept', content: { sure: true } };
+  say({ link: params.url });
+  return { action: 'accept' };
+});
 let changes = 0;
 let waiting = [];
 client.setNotificationHandler('notifications/tools/list_changed', () => {

@@ -41,6 +41,13 @@ pub(super) struct Instead {
     decision: Option<Value>,
 }
 
+/// What a request comes to, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ending {
+    Result(String),
+    Error(String),
+}
+
 impl Instead {
     /// The action may not happen.
     pub(super) fn denied(denied: &Denied, note: Option<&str>) -> Self {
@@ -100,8 +107,8 @@ impl Instead {
         self.words
     }
 
-    /// As the answer to a request.
-    pub(super) fn answer(&self, id: &Id, shape: Shape) -> String {
+    /// What a request of this shape comes to by it.
+    pub(super) fn ending(&self, shape: Shape) -> Ending {
         match (shape, &self.decision) {
             (Shape::Tool, Some(decision)) => {
                 let told = json!({
@@ -109,9 +116,24 @@ impl Instead {
                     "isError": true,
                     "_meta": { DECISION: decision },
                 });
-                result(id, &told.to_string())
+                Ending::Result(told.to_string())
             }
-            (_, decision) => error(Some(id), self.code, &self.words, decision.as_ref()),
+            (_, decision) => Ending::Error(error_object(self.code, &self.words, decision.as_ref())),
+        }
+    }
+
+    /// As the answer to a request.
+    pub(super) fn answer(&self, id: &Id, shape: Shape) -> String {
+        self.ending(shape).answer(id)
+    }
+}
+
+impl Ending {
+    /// As the answer to a request.
+    pub(super) fn answer(&self, id: &Id) -> String {
+        match self {
+            Self::Result(bytes) => result(id, bytes),
+            Self::Error(bytes) => error_of(id, bytes),
         }
     }
 }
@@ -128,12 +150,17 @@ pub(super) fn error_of(id: &Id, error: &str) -> String {
 
 /// An error. Without an id, nobody knows whose it is.
 pub(super) fn error(id: Option<&Id>, code: i64, words: &str, data: Option<&Value>) -> String {
+    let error = error_object(code, words, data);
+    let id = id.map_or_else(|| "null".to_owned(), Id::to_string);
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+}
+
+fn error_object(code: i64, words: &str, data: Option<&Value>) -> String {
     let mut error = json!({ "code": code, "message": words });
     if let Some(data) = data {
         error["data"] = data.clone();
     }
-    let id = id.map_or_else(|| "null".to_owned(), Id::to_string);
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+    error.to_string()
 }
 
 /// A request, its parameters as they are.
@@ -151,11 +178,15 @@ pub(super) fn cancelled(id: &Id) -> String {
 
 /// That a call goes on waiting. It rises by so little that whatever the server counts from 1 rises further.
 pub(super) fn waits(token: &str, step: u32, held: &Held) -> String {
-    let words = format!("waiting for approval by {}", held.groups.join(", "));
-    let words = Value::from(words);
+    let words = Value::from(waiting(held));
     format!(
         r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":0.{step:06},"message":{words}}}}}"#
     )
+}
+
+/// What a call waits for, in few words.
+pub(super) fn waiting(held: &Held) -> String {
+    format!("waiting for approval by {}", held.groups.join(", "))
 }
 
 fn of(decided: &Decided) -> String {

@@ -3,24 +3,29 @@
 //! **Invariant**: the server gets a call only after the gate permitted it, with the arguments that were decided, and once. Its outcome
 //! is said before its result is passed on; a result of which the ledger could not be told stays here.
 
+mod read;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use checkrein_shared::action::Sha256;
 use checkrein_shared::decision::OutcomeResult;
+use checkrein_shared::id::TaskId;
 use checkrein_shared::policy::ResultSize;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tracing::warn;
 
-use super::answers::{self, INTERNAL, INVALID_PARAMS, Instead, Shape};
+use super::answers::{self, INTERNAL, INVALID_PARAMS, Instead};
+use super::forms::{self, Resumed};
 use super::held::{Follower, HeldCall, Stage, Told};
-use super::methods::{ANSWERS, ClientMethod, Era};
+use super::methods::Era;
 use super::session::{Session, UnderWay};
-use super::wire::{Answered, Id, Members, Message, shown, text};
-use crate::gate::{Answer, CompleteError, Decided, Found, Permit, Request, WAIT_MAX};
+use super::wire::{Answered, Id, Members, Message, shown};
+use crate::gate::{Answer, CompleteError, Decided, Found, Held, Offer, Permit, Request, WAIT_MAX};
 use crate::surface::again::Sameness;
+pub(super) use read::Call;
 
 /// After a call was given up, its answer is waited for so long, to record how it ended.
 const GIVEN_UP_MAX: Duration = Duration::from_secs(5);
@@ -29,95 +34,19 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// A hold that can't be waited for is asked about so often.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What a client wants done.
-#[derive(Debug, Clone)]
-pub(super) struct Call {
-    /// As the catalog names it.
-    pub(super) tool: String,
-    /// As the server names it, if it is a tool of the server's own: then it has a definition.
-    own_name: Option<String>,
-    /// JSON, as it came.
-    pub(super) arguments: String,
-    pub(super) shape: Shape,
-    /// A list, and its name in the result.
-    pub(super) list: Option<&'static str>,
-    /// By which the client wants to hear how it goes on; JSON, as it came.
-    token: Option<String>,
-    method: String,
-    /// As they came.
-    params: String,
-    /// What it brings in answer to the server, as it came.
-    brought: String,
-}
-
 /// A request of the gate, and what belongs to it.
 struct Asking {
     request: Request,
     note: Option<String>,
     /// As the server defined the tool when it was asked for.
     definition: Option<Sha256>,
+    /// The task that it belongs to, if its grant is believed.
+    task: Option<TaskId>,
     call: Call,
 }
 
-impl Call {
-    /// Reads the parameters. A member that is not decided and not named by the method is refused: it would reach the server unseen.
-    pub(super) fn read(
-        (server, era): (&str, Era),
-        method: &str,
-        known: ClientMethod,
-        params: Option<&RawValue>,
-    ) -> Result<Self, Instead> {
-        let invalid = |words: String| Instead::failed(INVALID_PARAMS, words);
-        let raw = params.map_or("{}", RawValue::get);
-        let members = Members::parse(raw).map_err(|error| invalid(format!("`params`: {error}")))?;
-        let (named, list): (&[&str], _) = match known {
-            ClientMethod::Decided { arguments, list } => (arguments, list),
-            _ => (&["name", "arguments"], None),
-        };
-        let is_answer = |name: &str| era.answers_within(method) && ANSWERS.contains(&name);
-        let is_unknown =
-            |(name, _): &&(String, _)| !named.contains(&name.as_str()) && name != "_meta" && !is_answer(name);
-        if let Some((name, _)) = members.0.iter().find(is_unknown) {
-            let words = format!(
-                "`params` of `{method}` has no member `{}` that goes through here",
-                shown(name)
-            );
-            return Err(invalid(words));
-        }
-        let mut call = Self {
-            tool: format!("{server}/{method}"),
-            own_name: None,
-            arguments: "{}".to_owned(),
-            shape: Shape::Plain,
-            list,
-            token: members.get("_meta").and_then(progress_token),
-            method: method.to_owned(),
-            params: raw.to_owned(),
-            brought: String::new(),
-        };
-        for (name, value) in members.0.iter().filter(|(name, _)| is_answer(name)) {
-            call.brought.extend(["\0", name, "\0", value.get()]);
-        }
-        if known == ClientMethod::CallsTool {
-            let name = members.get("name").and_then(text);
-            let name = name.ok_or_else(|| invalid("`params.name` must name a tool".to_owned()))?;
-            call.tool = format!("{server}/{name}");
-            call.own_name = Some(name);
-            call.shape = Shape::Tool;
-            if let Some(arguments) = members.get("arguments") {
-                arguments.get().clone_into(&mut call.arguments);
-            }
-        } else {
-            let member = |name: &&str| Some(format!("\"{name}\":{}", members.get(name)?.get()));
-            let given: Vec<String> = named.iter().filter_map(member).collect();
-            call.arguments = format!("{{{}}}", given.join(","));
-        }
-        Ok(call)
-    }
-}
-
 /// Decides a request, and answers it.
-pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
+pub(super) async fn answer(under_way: UnderWay, mut call: Call, mut line: String) {
     let session = Arc::clone(&under_way.session);
     let definition = match &call.own_name {
         // One that the server does not define is defined as nothing is.
@@ -129,10 +58,19 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
     let is_unoffered = offer
         .as_ref()
         .is_some_and(|offer| offer.definition(&call.tool).is_none());
+    let task = offer.as_ref().map(Offer::task);
+    let resumed = match forms::resume(&session.terms.forms, &mut call, offer.as_ref()) {
+        Ok(resumed) => resumed,
+        Err(instead) => return under_way.answer(instead.answer(&under_way.id, call.shape)).await,
+    };
+    if resumed.is_some() {
+        // What the client brought was for us.
+        line = answers::request(&under_way.id, &call.method, &call.params);
+    }
     let sameness = offer.and_then(|offer| {
         let (whose, arguments) = ((offer.agent(), offer.task()), call.arguments.as_bytes());
         // Another answer to the server is another call.
-        Sameness::of(whose, &call.tool, arguments, &call.brought)
+        Sameness::of(whose, &call.tool, arguments, &call.beside())
     });
     if let Some(list) = call.list
         && is_unoffered
@@ -144,7 +82,8 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
         let nothing = answers::result(&under_way.id, &nothing);
         return under_way.answer(nothing).await;
     }
-    let known = sameness.and_then(|sameness| session.terms.held.enter(&sameness));
+    let name = resumed.as_ref().map(|resumed| &*resumed.call_id);
+    let known = sameness.and_then(|sameness| session.terms.held.enter(&sameness, name));
     let mut request = Request::new(presented.grant, &*call.tool, call.arguments.as_bytes());
     if let Some(definition) = definition {
         request = request.definition(definition);
@@ -156,9 +95,10 @@ pub(super) async fn answer(under_way: UnderWay, call: Call, line: String) {
         request,
         note: presented.note.or_else(|| undefined(definition)),
         definition,
+        task,
         call,
     };
-    decide(&under_way, asking, known.as_ref(), line).await;
+    decide(&under_way, asking, (known.as_ref(), resumed.as_ref()), line).await;
     if let Some(known) = known {
         session.terms.held.leave(known);
     }
@@ -170,11 +110,16 @@ fn undefined(definition: Option<Sha256>) -> Option<String> {
     is_undefined.then(|| "the server defines no tool of this name, or two".to_owned())
 }
 
-async fn decide(under_way: &UnderWay, asking: Asking, known: Option<&Arc<HeldCall>>, line: String) {
+async fn decide(
+    under_way: &UnderWay,
+    asking: Asking,
+    (known, resumed): (Option<&Arc<HeldCall>>, Option<&Resumed>),
+    line: String,
+) {
     let session = &under_way.session;
     let call = asking.call.clone();
     if let Some(follower) = known.and_then(HeldCall::join) {
-        return follow(under_way, &call, follower).await;
+        return forms::wait(under_way, &call, follower, resumed).await;
     }
     let decided = tokio::select! {
         decided = session.terms.gate.authorize(asking.request.clone()) => decided,
@@ -196,7 +141,7 @@ async fn decide(under_way: &UnderWay, asking: Asking, known: Option<&Arc<HeldCal
                 let looking = look_after(Arc::clone(session), Arc::clone(known), asking);
                 session.tasks.spawn(looking);
             }
-            return follow(under_way, &call, follower).await;
+            return forms::wait(under_way, &call, follower, resumed).await;
         }
         // It was approved before it was asked for again.
         (Ok(Answer::Permit(permit)), Some(known)) if permit.decided().hold.is_some() => {
@@ -204,7 +149,7 @@ async fn decide(under_way: &UnderWay, asking: Asking, known: Option<&Arc<HeldCal
             let (session, known) = (Arc::clone(session), Arc::clone(known));
             let making = async move { known.ends(make_approved(&session, permit, &asking).await) };
             under_way.session.tasks.spawn(making);
-            return follow(under_way, &call, follower).await;
+            return forms::wait(under_way, &call, follower, resumed).await;
         }
         (Ok(Answer::Permit(permit)), _) => {
             if let Some(line) = make(under_way, permit, &asking, line).await {
@@ -241,14 +186,17 @@ async fn make(under_way: &UnderWay, permit: Permit, asking: &Asking, line: Strin
             return Some(Instead::lost(&why, &decided).answer(id, shape));
         }
     };
+    let Some(permit) = forms::goes_on(session, (permit, asking.task), reply.as_deref()) else {
+        return reply;
+    };
     match settle(permit, reply.as_deref()).await {
         Err(why) => Some(Instead::lost(&why, &decided).answer(id, shape)),
         Ok(()) => Some(reply.unwrap_or_else(|| lost_server(&decided).answer(id, shape))),
     }
 }
 
-/// Waits with others for people and what comes after, and answers.
-async fn follow(under_way: &UnderWay, call: &Call, mut follower: Follower) {
+/// Waits with others for people and what comes after, and answers; gives what it still waits for, if its client is to be told so.
+pub(super) async fn follow(under_way: &UnderWay, call: &Call, follower: &mut Follower) -> Option<Held> {
     let session = &under_way.session;
     let until = Instant::now() + session.terms.patience;
     let mut progress = interval(PROGRESS_EVERY);
@@ -264,19 +212,18 @@ async fn follow(under_way: &UnderWay, call: &Call, mut follower: Follower) {
                 session.terms.held.taken(&follower.call);
                 under_way.answer(told.answer(&under_way.id, call.shape)).await;
             }
-            return;
+            return None;
         }
         let waits = follower.still_waits();
         tokio::select! {
             biased;
             _ = follower.changes.changed() => {}
-            () = under_way.cancelled.cancelled() => return,
+            () = under_way.cancelled.cancelled() => return None,
             // Whoever asks next gets what comes of it.
-            () = under_way.brought.left.cancelled() => return,
+            () = under_way.brought.left.cancelled() => return None,
             () = patience(session, until), if waits.is_some() => {
                 if let Some(held) = follower.still_waits() {
-                    let pending = Instead::pending(&held).answer(&under_way.id, call.shape);
-                    return under_way.answer(pending).await;
+                    return Some(held);
                 }
             }
             _ = progress.tick() => {
@@ -357,7 +304,10 @@ async fn make_approved(session: &Session, permit: Permit, asking: &Asking) -> To
         }
     };
     session.requests.end(&id);
-    if let Err(why) = settle(permit, reply.as_deref()).await {
+    let permit = forms::goes_on(session, (permit, asking.task), reply.as_deref());
+    if let Some(permit) = permit
+        && let Err(why) = settle(permit, reply.as_deref()).await
+    {
         return Told::Instead(Instead::lost(&why, &decided));
     }
     let parsed = reply.as_deref().map(Message::parse);
@@ -400,7 +350,7 @@ async fn given_up(session: &Session, id: &Id, permit: Permit, reply: &mut onesho
 }
 
 /// Says how a call ended; why its result may not be passed on.
-async fn settle(permit: Permit, reply: Option<&str>) -> Result<(), String> {
+pub(super) async fn settle(permit: Permit, reply: Option<&str>) -> Result<(), String> {
     let Some(Ok(Message::Response { answer, .. })) = reply.map(Message::parse) else {
         let detail = "the server did not say how it ended";
         let completed = permit.complete(OutcomeResult::Unknown, detail).await;
@@ -456,12 +406,6 @@ fn lost_server(decided: &Decided) -> Instead {
 fn is_error(result: &RawValue) -> bool {
     let members = Members::parse(result.get());
     members.is_ok_and(|members| members.get("isError").is_some_and(|is| is.get() == "true"))
-}
-
-fn progress_token(meta: &RawValue) -> Option<String> {
-    let meta = Members::parse(meta.get()).ok()?;
-    let token = meta.get("progressToken")?.get();
-    Id::parse(token).map(|_| token.to_owned())
 }
 
 #[cfg(test)]

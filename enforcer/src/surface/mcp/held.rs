@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::answers::{Instead, Shape, error_of, result};
+use super::answers::{Ending, Instead, Shape};
 use super::wire::Id;
 use crate::gate::Held;
 use crate::surface::again::Sameness;
@@ -47,7 +47,7 @@ struct Calls {
 pub(super) struct HeldCall {
     /// By which the control plane finds its hold again.
     pub(super) call_id: String,
-    sameness: Sameness,
+    pub(super) sameness: Sameness,
     number: u64,
     state: watch::Sender<State>,
 }
@@ -84,10 +84,15 @@ pub(super) struct Follower {
 impl Told {
     /// As the answer to a request.
     pub(super) fn answer(&self, id: &Id, shape: Shape) -> String {
+        self.ending(shape).answer(id)
+    }
+
+    /// What a request of this shape comes to by it.
+    pub(super) fn ending(&self, shape: Shape) -> Ending {
         match self {
-            Self::Result(bytes) => result(id, bytes),
-            Self::Error(bytes) => error_of(id, bytes),
-            Self::Instead(instead) => instead.answer(id, shape),
+            Self::Result(bytes) => Ending::Result(bytes.clone()),
+            Self::Error(bytes) => Ending::Error(bytes.clone()),
+            Self::Instead(instead) => instead.ending(shape),
         }
     }
 
@@ -107,8 +112,9 @@ impl HeldCalls {
         }
     }
 
-    /// The call that this is, as far as it has come; none, if there is room for no other.
-    pub(super) fn enter(&self, sameness: &Sameness) -> Option<Arc<HeldCall>> {
+    /// The call that this is, as far as it has come; none, if there is room for no other. One that is not known here may have been
+    /// named before.
+    pub(super) fn enter(&self, sameness: &Sameness, named: Option<&str>) -> Option<Arc<HeldCall>> {
         let mut calls = self.calls();
         if let Some(call) = calls.by_sameness.get(sameness) {
             return Some(Arc::clone(call));
@@ -120,7 +126,7 @@ impl HeldCalls {
         }
         calls.made += 1;
         let call = Arc::new(HeldCall {
-            call_id: format!("{}-{}", self.tag, calls.made),
+            call_id: named.map_or_else(|| format!("{}-{}", self.tag, calls.made), str::to_owned),
             sameness: sameness.clone(),
             number: calls.made,
             state: watch::Sender::new(State {
@@ -244,6 +250,11 @@ impl HeldCall {
                 Told::Instead(Instead::failed(super::answers::INTERNAL, words))
             });
         });
+    }
+
+    /// How far it is.
+    pub(super) fn stage(&self) -> Stage {
+        self.state.borrow().stage.clone()
     }
 
     fn is_left(&self) -> bool {

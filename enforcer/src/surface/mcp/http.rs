@@ -35,12 +35,14 @@ use axum::http::header::{ALLOW, HeaderMap, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use checkrein_http::InvalidCa;
+use checkrein_shared::SharedClock;
 use checkrein_shared::identity::SpiffeId;
 use thiserror::Error;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
 use tracing::error;
 
+use super::forms::{Forms, Links};
 use super::grant::GrantSource;
 use super::held::HeldCalls;
 use super::listing::{DEFINED_MAX, Definitions};
@@ -117,6 +119,9 @@ pub enum DoorError {
         /// Why not.
         source: io::Error,
     },
+    /// The key that signs what clients bring back can't be kept.
+    #[error("can't keep the key that signs what clients bring back of links, in the enforcer's directory")]
+    Links(#[source] io::Error),
     /// It can't be listened on.
     #[error(transparent)]
     Surface(#[from] SurfaceError),
@@ -133,6 +138,8 @@ struct Front {
     place: Place,
     sessions: Sessions,
     callers: Callers,
+    forms: Forms,
+    clock: SharedClock,
 }
 
 impl Proxied {
@@ -159,6 +166,15 @@ impl Proxied {
             (Door::Certificate { path: "/mcp".into() }, Speaks::Http)
         };
         let path = door.path().to_owned();
+        let clock = Arc::clone(&enforcer.parts.clock);
+        let links = config.console_url.as_deref().map(|console| {
+            let links = Links::open(console, &config.directory, Arc::clone(&clock));
+            links.map(Arc::new).map_err(DoorError::Links)
+        });
+        let forms = Forms {
+            tasks: None,
+            links: links.transpose()?,
+        };
         let front = Arc::new(Front {
             door,
             gate: enforcer.gate(),
@@ -168,6 +184,8 @@ impl Proxied {
             place,
             sessions: Sessions::default(),
             callers: Callers::default(),
+            forms,
+            clock,
         });
         let mut routes = Routes::default();
         *routes.axum_router_mut() = Router::new().fallback(asked).with_state(Arc::clone(&front));
@@ -271,13 +289,17 @@ impl Front {
     /// Answers a request that needs no session.
     async fn answer(&self, known: Known, said: Said, line: String) -> Response {
         let agent = known.caller.agent.clone();
-        let Some((shared, room)) = self.callers.enter(&agent) else {
+        let Some((shared, room)) = self.callers.enter(&agent, &self.clock) else {
             return stateless::full(&said.id);
         };
         let terms = Terms {
             era: Some(Era::Stateless),
             definitions: Arc::clone(&shared.definitions),
             held: Arc::clone(&shared.held),
+            forms: Forms {
+                tasks: Some(Arc::clone(&shared.tasks)),
+                ..self.forms.clone()
+            },
             ..self.terms(&known)
         };
         let open = Open::new(agent, terms, self.place.clone(), said.told, true);
@@ -315,6 +337,7 @@ impl Front {
             patience: self.patience,
             definitions: Arc::new(Definitions::known_for(DEFINED_MAX)),
             held: Arc::new(HeldCalls::new(&format!("mcp-{}", secret::made()))),
+            forms: self.forms.clone(),
         }
     }
 }

@@ -16,6 +16,10 @@ pub(super) enum Era {
 pub(super) enum ClientMethod {
     /// It goes on as it is: it uses nothing of what the server has.
     Passes,
+    /// What the server is and can, to which we say what we can beside it.
+    Discovers,
+    /// About a task that a call came to, ours or the server's.
+    AsksTask,
     /// The list of tools, of which the client gets what its task may use.
     ListsTools,
     /// A call of a tool, which is decided.
@@ -34,7 +38,7 @@ pub(super) const ANSWERS: [&str; 2] = ["inputResponses", "requestState"];
 impl Era {
     /// What a client asks for.
     pub(super) fn of_client(self, method: &str) -> Option<ClientMethod> {
-        use ClientMethod::{CallsTool, Decided, ListsTools, Passes};
+        use ClientMethod::{AsksTask, CallsTool, Decided, Discovers, ListsTools, Passes};
         let decided = |arguments| Decided {
             arguments,
             list: None,
@@ -44,9 +48,11 @@ impl Era {
             list: Some(name),
         };
         Some(match (self, method) {
-            (Self::Handshake, "initialize" | "ping" | "logging/setLevel")
-            | (Self::Stateless, "server/discover")
-            | (_, "completion/complete") => Passes,
+            (Self::Handshake, "initialize" | "ping" | "logging/setLevel") | (_, "completion/complete") => {
+                Passes
+            }
+            (Self::Stateless, "server/discover") => Discovers,
+            (Self::Stateless, "tasks/get" | "tasks/update" | "tasks/cancel") => AsksTask,
             (_, "tools/list") => ListsTools,
             (_, "tools/call") => CallsTool,
             (_, "resources/list") => list("resources"),

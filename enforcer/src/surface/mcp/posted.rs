@@ -144,6 +144,11 @@ impl Posted {
             ClientMethod::Passes => return Ok(Self::Passes),
             ClientMethod::ListsTools => return Ok(Self::ListsTools(plain())),
             ClientMethod::CallsTool | ClientMethod::Decided { .. } => {}
+            // Of the other era.
+            ClientMethod::Discovers | ClientMethod::AsksTask => {
+                let words = format!("the method `{}` does not go through here", shown(method));
+                return Err(unspoken(UNKNOWN_METHOD, words));
+            }
         }
         let call = Call::read((server, Era::Handshake), method, known, params)
             .map_err(|instead| unspoken(INVALID_PARAMS, instead.into_words()))?;

@@ -22,6 +22,7 @@ use tracing::{debug, info, warn};
 
 use super::answers::{self, INTERNAL, INVALID_REQUEST, NOT_JSON, UNKNOWN_METHOD};
 use super::call::{self, Call};
+use super::forms::{self, Forms};
 use super::grant::{GrantSource, Presented};
 use super::held::HeldCalls;
 use super::listing::{DEFINED_MAX, Definitions, PAGES_MAX};
@@ -53,6 +54,8 @@ pub(super) struct Terms {
     pub(super) patience: Duration,
     pub(super) definitions: Arc<Definitions>,
     pub(super) held: Arc<HeldCalls>,
+    /// What a client can be given while its call waits.
+    pub(super) forms: Forms,
 }
 
 /// One client, one server, and the gate between them.
@@ -285,11 +288,11 @@ impl Session {
                 }
                 let asked = (id, shown(&method), era.of_client(&method));
                 let call = match asked.2 {
-                    None | Some(ClientMethod::Passes | ClientMethod::ListsTools) => None,
-                    Some(known) => {
+                    Some(known @ (ClientMethod::CallsTool | ClientMethod::Decided { .. })) => {
                         let server = self.terms.name.as_str();
                         Some(Call::read((server, era), &method, known, params))
                     }
+                    _ => None,
                 };
                 self.client_asked(asked, era, call, (line, brought)).await;
             }
@@ -367,6 +370,12 @@ impl Session {
             brought,
         };
         match call {
+            None if known == Some(ClientMethod::AsksTask) => {
+                drop(self.tasks.spawn(forms::about_task(under_way, line)));
+            }
+            None if known == Some(ClientMethod::Discovers) => {
+                drop(self.tasks.spawn(forms::discover(under_way, line)));
+            }
             None => drop(self.tasks.spawn(tools::list(under_way, line))),
             Some(Ok(call)) => drop(self.tasks.spawn(call::answer(under_way, call, line))),
             Some(Err(instead)) => {

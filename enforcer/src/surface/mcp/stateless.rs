@@ -15,7 +15,7 @@ pub(super) const REVISION: &str = "2026-07-28";
 /// Where a request says its revision.
 pub(super) const SAYS_REVISION: &str = "io.modelcontextprotocol/protocolVersion";
 /// And what its client can do.
-const SAYS_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+pub(super) const SAYS_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// What a request says of itself, beside what it asks for.
 #[derive(Debug, Default)]

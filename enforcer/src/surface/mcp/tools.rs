@@ -14,18 +14,8 @@ pub(super) async fn list(under_way: UnderWay, line: String) {
     let session = &under_way.session;
     let definitions = &session.terms.definitions;
     let asked_at = definitions.changes();
-    let reply = session.requests.reply(&under_way.id);
-    session.tell_server(line).await;
-    let reply = tokio::select! {
-        reply = reply => reply,
-        () = under_way.cancelled.cancelled() => {
-            return session.tell_server(answers::cancelled(&under_way.id)).await;
-        }
-    };
-    let Ok(reply) = reply else {
-        let words = "the server ended before it answered";
-        let lost = answers::error(Some(&under_way.id), INTERNAL, words, None);
-        return under_way.answer(lost).await;
+    let Some(reply) = asked(&under_way, line).await else {
+        return;
     };
     let shown = match Message::parse(&reply) {
         Ok(Message::Response {
@@ -44,6 +34,23 @@ pub(super) async fn list(under_way: UnderWay, line: String) {
         }
     };
     under_way.answer(shown).await;
+}
+
+/// Asks the server under the client's own id; gives what it answered, or that it did not. None: nobody waits for it.
+pub(super) async fn asked(under_way: &UnderWay, line: String) -> Option<String> {
+    let session = &under_way.session;
+    let reply = session.requests.reply(&under_way.id);
+    session.tell_server(line).await;
+    tokio::select! {
+        reply = reply => Some(reply.unwrap_or_else(|_| {
+            let words = "the server ended before it answered";
+            answers::error(Some(&under_way.id), INTERNAL, words, None)
+        })),
+        () = under_way.cancelled.cancelled() => {
+            session.tell_server(answers::cancelled(&under_way.id)).await;
+            None
+        }
+    }
 }
 
 /// A page of tools, as far as the task may use them as they are defined now.

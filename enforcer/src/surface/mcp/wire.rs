@@ -253,6 +253,34 @@ impl<'a> Members<'a> {
         let found = self.0.iter().find(|(member, _)| member == name);
         found.map(|(_, value)| *value)
     }
+
+    /// The object with this value under a name, in place of what stands there or after the others, which stay as they came.
+    pub(super) fn with(&self, name: &str, value: &str) -> String {
+        let is_new = self.get(name).is_none();
+        let others = self.0.iter().map(|(member, given)| {
+            let given = if member == name { value } else { given.get() };
+            (member.as_str(), given)
+        });
+        object(others.chain(is_new.then_some((name, value))))
+    }
+
+    /// The object without these, and with these others at its end.
+    pub(super) fn without(&self, names: &[&str], others: &[(String, String)]) -> String {
+        let kept = self
+            .0
+            .iter()
+            .filter(|(member, _)| !names.contains(&member.as_str()));
+        let kept = kept.map(|(member, value)| (member.as_str(), value.get()));
+        object(kept.chain(others.iter().map(|(name, value)| (name.as_str(), value.as_str()))))
+    }
+}
+
+/// An object of these members, whose values are JSON.
+fn object<'a>(members: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let members: Vec<String> = members
+        .map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name)))
+        .collect();
+    format!("{{{}}}", members.join(","))
 }
 
 impl<'de> Deserialize<'de> for Members<'de> {

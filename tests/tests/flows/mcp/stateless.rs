@@ -1,5 +1,6 @@
 //! The revision 2026-07-28, in which no request knows of another: a server and a client of the official SDK, and what headers say.
 
+mod forms;
 mod stdio;
 
 use std::collections::BTreeMap;
@@ -107,13 +108,24 @@ async fn server() -> (Child, String) {
     (child, ready["url"].as_str().unwrap().to_owned())
 }
 
+/// The server's tools as it defines them now.
+async fn catalog(upstream: &str) -> String {
+    let headers = [("MCP-Protocol-Version", REVISION), ("Mcp-Method", "tools/list")];
+    let (_, listed) = posts(upstream, &headers, &asked("tools/list", "")).await;
+    json!({ "tools": listed["result"]["tools"] }).to_string()
+}
+
 impl Web {
     async fn open(wait_s: u32) -> Self {
+        Self::open_with(wait_s, "").await
+    }
+
+    /// The same with this before the enforcer's configuration.
+    async fn open_with(wait_s: u32, more: &str) -> Self {
         let (server, upstream) = server().await;
-        let headers = [("MCP-Protocol-Version", REVISION), ("Mcp-Method", "tools/list")];
-        let (_, listed) = posts(&upstream, &headers, &asked("tools/list", "")).await;
-        let catalog = json!({ "tools": listed["result"]["tools"] }).to_string();
-        let scene = Scene::set(&pack(&catalog), &TOOLS).await;
+        let scene = Scene::set(&pack(&catalog(&upstream).await), &TOOLS).await;
+        let config = std::fs::read_to_string(&scene.config).unwrap();
+        std::fs::write(&scene.config, format!("{more}{config}")).unwrap();
         let door = Door::open(&scene, ("modern", &upstream), wait_s, &[]).await;
         Self {
             scene,
@@ -124,6 +136,13 @@ impl Web {
 
     async fn client(&self) -> Client {
         Client::run(client(), &[self.door.url.clone().into()]).await
+    }
+
+    /// One whose user can be shown links.
+    async fn client_with_links(&self) -> Client {
+        let mut program = client();
+        program.env("CLIENT_MODES", "url");
+        Client::run(program, &[self.door.url.clone().into()]).await
     }
 
     /// A call, sent by hand with these headers.
@@ -146,6 +165,12 @@ pub(super) fn client() -> Command {
 async fn seen(client: &mut Client) -> Value {
     let told = client.calls("seen", json!({})).await;
     serde_json::from_str(text(&told)).unwrap()
+}
+
+/// How often it was paid.
+fn paid(seen: &Value) -> usize {
+    let calls = seen["calls"].as_array().unwrap();
+    calls.iter().filter(|call| **call == "pay").count()
 }
 
 /// Calls, is asked, denied and held, and goes away from a call.
@@ -177,10 +202,6 @@ async fn deals(scene: &Scene, client: &mut Client) {
         .begins(json!({"do": "call", "name": "pay", "arguments": {"amount": 5}}))
         .await;
     scene.operator.waiting(&scene.task).await.unwrap();
-    let paid = |seen: &Value| {
-        let calls = seen["calls"].as_array().unwrap();
-        calls.iter().filter(|call| **call == "pay").count()
-    };
     assert_eq!(paid(&seen(client).await), 0, "nobody has agreed");
     scene.approves().await;
     let told = client.told(number).await;

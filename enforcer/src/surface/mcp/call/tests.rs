@@ -19,7 +19,7 @@ use crate::control_plane::Consumption;
 use crate::fixture::Bench;
 use crate::hold::View;
 use crate::surface::mcp::held::HeldCalls;
-use crate::surface::mcp::{grant::GrantSource, session::Terms, write_all};
+use crate::surface::mcp::{forms::Forms, grant::GrantSource, session::Terms, write_all};
 
 const PIPE: usize = 1 << 20;
 /// As the bench's catalog has them, and one that it does not know.
@@ -89,6 +89,7 @@ impl Scene {
             patience,
             definitions: Arc::default(),
             held: Arc::new(HeldCalls::new("tag")),
+            forms: Forms::default(),
         };
         let session = Arc::new(Session::new(terms, (to_client, to_server), "tag"));
         let (client_reads, client_writes) = split(client_side);

@@ -17,15 +17,18 @@ fn told(bytes: usize) -> Told {
 #[test]
 fn the_same_call_has_one_name_until_what_came_of_it_is_taken() {
     let calls = HeldCalls::new("tag");
-    let first = calls.enter(&sameness("a")).unwrap();
-    let other = calls.enter(&sameness("b")).unwrap();
+    let first = calls.enter(&sameness("a"), None).unwrap();
+    let other = calls.enter(&sameness("b"), None).unwrap();
     first.goes_on(Stage::Asked);
     assert_ne!(first.call_id, other.call_id);
-    assert_eq!(calls.enter(&sameness("a")).unwrap().call_id, first.call_id);
+    assert_eq!(calls.enter(&sameness("a"), None).unwrap().call_id, first.call_id);
     first.ends(told(1));
-    assert!(calls.enter(&sameness("a")).unwrap().join().is_some(), "kept");
+    assert!(
+        calls.enter(&sameness("a"), None).unwrap().join().is_some(),
+        "kept"
+    );
     calls.taken(&first);
-    let next = calls.enter(&sameness("a")).unwrap();
+    let next = calls.enter(&sameness("a"), None).unwrap();
     assert!(next.join().is_none() && next.call_id != first.call_id);
 }
 
@@ -33,20 +36,20 @@ fn the_same_call_has_one_name_until_what_came_of_it_is_taken() {
 fn a_call_that_nobody_has_to_look_at_is_forgotten_with_the_last_who_asked() {
     let calls = HeldCalls::new("tag");
     let (one, two) = (
-        calls.enter(&sameness("a")).unwrap(),
-        calls.enter(&sameness("a")).unwrap(),
+        calls.enter(&sameness("a"), None).unwrap(),
+        calls.enter(&sameness("a"), None).unwrap(),
     );
     let name = one.call_id.clone();
     calls.leave(one);
-    assert_eq!(calls.enter(&sameness("a")).unwrap().call_id, name);
+    assert_eq!(calls.enter(&sameness("a"), None).unwrap().call_id, name);
     calls.leave(two);
-    assert_ne!(calls.enter(&sameness("a")).unwrap().call_id, name);
+    assert_ne!(calls.enter(&sameness("a"), None).unwrap().call_id, name);
 }
 
 #[test]
 fn a_result_that_nobody_is_there_to_take_is_kept_within_a_bound() {
     let calls = HeldCalls::new("tag");
-    let call = calls.enter(&sameness("a")).unwrap();
+    let call = calls.enter(&sameness("a"), None).unwrap();
     call.ends(told(KEPT_BYTES_MAX));
     assert!(matches!(call.state.borrow().stage, Stage::Ended(Told::Result(_))));
     call.ends(told(KEPT_BYTES_MAX + 1));
@@ -60,11 +63,14 @@ fn a_result_that_nobody_is_there_to_take_is_kept_within_a_bound() {
 fn where_there_is_no_room_the_oldest_that_nobody_waits_for_goes() {
     let calls = HeldCalls::new("tag");
     let all: Vec<_> = (0..CALLS_MAX)
-        .map(|number| calls.enter(&sameness(&number.to_string())).unwrap())
+        .map(|number| calls.enter(&sameness(&number.to_string()), None).unwrap())
         .collect();
-    assert!(calls.enter(&sameness("more")).is_none(), "all are being decided");
+    assert!(
+        calls.enter(&sameness("more"), None).is_none(),
+        "all are being decided"
+    );
     all[3].goes_on(Stage::Asked);
     all[5].goes_on(Stage::Asked);
-    assert!(calls.enter(&sameness("more")).is_some());
-    assert_ne!(calls.enter(&sameness("3")).unwrap().call_id, all[3].call_id);
+    assert!(calls.enter(&sameness("more"), None).is_some());
+    assert_ne!(calls.enter(&sameness("3"), None).unwrap().call_id, all[3].call_id);
 }

@@ -12,11 +12,13 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use checkrein_shared::SharedClock;
 use checkrein_shared::identity::SpiffeId;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::answers::{self, HEADER_MISMATCH};
+use super::super::forms::Tasks;
 use super::super::held::HeldCalls;
 use super::super::listing::{DEFINED_MAX, Definitions};
 use super::super::stateless::{Envelope, NotOfIt, REVISION, SAYS_REVISION};
@@ -50,12 +52,17 @@ pub(super) struct Callers(Mutex<HashMap<SpiffeId, Arc<Shared>>>);
 pub(super) struct Shared {
     pub(super) definitions: Arc<Definitions>,
     pub(super) held: Arc<HeldCalls>,
+    pub(super) tasks: Arc<Tasks>,
     room: Arc<Semaphore>,
 }
 
 impl Callers {
     /// Room for a request of this caller, and what it shares with the others; none: there is no room.
-    pub(super) fn enter(&self, agent: &SpiffeId) -> Option<(Arc<Shared>, OwnedSemaphorePermit)> {
+    pub(super) fn enter(
+        &self,
+        agent: &SpiffeId,
+        clock: &SharedClock,
+    ) -> Option<(Arc<Shared>, OwnedSemaphorePermit)> {
         // Nothing in here panics halfway.
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !all.contains_key(agent) && all.len() >= CALLERS_MAX {
@@ -70,6 +77,7 @@ impl Callers {
             Arc::new(Shared {
                 definitions: Arc::new(Definitions::known_for(DEFINED_MAX)),
                 held: Arc::new(HeldCalls::new(&format!("mcp-{}", secret::made()))),
+                tasks: Arc::new(Tasks::new(Arc::clone(clock))),
                 room: Arc::new(Semaphore::new(REQUESTS_OF_ONE_MAX)),
             })
         });
@@ -194,7 +202,10 @@ fn none_of_it(id: &Id, not: &NotOfIt) -> Response {
 }
 
 fn mirrors_name(method: &str) -> bool {
-    matches!(method, "tools/call" | "prompts/get" | "resources/read")
+    matches!(
+        method,
+        "tools/call" | "prompts/get" | "resources/read" | "tasks/get" | "tasks/update" | "tasks/cancel"
+    )
 }
 
 /// Whom a message names.
@@ -202,6 +213,7 @@ fn name(method: &str, members: &Members<'_>) -> Option<String> {
     match method {
         "tools/call" | "prompts/get" => members.get("name").and_then(text),
         "resources/read" => members.get("uri").and_then(text),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => members.get("taskId").and_then(text),
         _ => None,
     }
 }

@@ -33,6 +33,8 @@ impl Port {
             place: Place::new("http://127.0.0.1:1/mcp", None, None).unwrap(),
             sessions: Sessions::default(),
             callers: Callers::default(),
+            forms: Forms::default(),
+            clock: Arc::new(bench.clock.clone()),
         };
         let mut routes = Routes::default();
         *routes.axum_router_mut() = Router::new().fallback(asked).with_state(Arc::new(front));
@@ -156,6 +158,7 @@ async fn a_session_is_its_callers_alone_and_there_is_a_bound_on_each_callers() {
         patience: Duration::ZERO,
         definitions: Arc::default(),
         held: Arc::new(HeldCalls::new("tag")),
+        forms: Forms::default(),
     };
     let place = Place::new("http://127.0.0.1:1/mcp", None, None).unwrap();
     let open = |agent: &str| {

@@ -1,5 +1,6 @@
 //! What headers say is what the message says, or nothing is heard.
 
+use checkrein_shared::ManualClock;
 use proptest::prelude::*;
 
 use super::*;
@@ -107,18 +108,18 @@ fn a_message_of_the_older_era_is_none_of_this_one() {
 #[test]
 fn no_caller_takes_the_room_of_another() {
     let agent = |name: &str| format!("spiffe://a.example/agent/{name}").parse().unwrap();
-    let callers = Callers::default();
+    let (callers, clock): (_, SharedClock) = (Callers::default(), Arc::new(ManualClock::default()));
     let one: SpiffeId = agent("one");
     let rooms: Vec<_> = (0..REQUESTS_OF_ONE_MAX)
-        .map(|_| callers.enter(&one).unwrap())
+        .map(|_| callers.enter(&one, &clock).unwrap())
         .collect();
-    assert!(callers.enter(&one).is_none());
-    let (other, _room) = callers.enter(&agent("other")).unwrap();
+    assert!(callers.enter(&one, &clock).is_none());
+    let (other, _room) = callers.enter(&agent("other"), &clock).unwrap();
     assert!(!Arc::ptr_eq(&other.held, &rooms[0].0.held));
     drop(rooms);
-    assert!(callers.enter(&one).is_some());
+    assert!(callers.enter(&one, &clock).is_some());
     for number in 0..2 * CALLERS_MAX {
-        assert!(callers.enter(&agent(&format!("a{number}"))).is_some());
+        assert!(callers.enter(&agent(&format!("a{number}")), &clock).is_some());
     }
     let kept = callers.0.lock().unwrap();
     assert_eq!(kept.len(), CALLERS_MAX);

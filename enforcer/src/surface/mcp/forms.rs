@@ -1,0 +1,186 @@
+//! How a client is told that its call waits for people: by a task that it asks about, by a link for its user, or by an answer that takes
+//! its time.
+//!
+//! **Invariant**: a form says what is decided elsewhere. Nothing that a client or its user answers in one is taken for an approval, and
+//! whatever form a call waits in, it is made once.
+
+mod about;
+mod links;
+mod moment;
+mod tasks;
+
+use std::sync::Arc;
+
+use checkrein_shared::id::TaskId;
+use serde_json::value::RawValue;
+use tracing::warn;
+
+use super::answers::{self, Instead, Shape};
+use super::call::{Call, follow};
+use super::held::Follower;
+use super::session::{Session, UnderWay};
+use super::stateless::SAYS_CAPABILITIES;
+use super::tools::asked;
+use super::wire::{Answered, Members, Message};
+use crate::gate::{Offer, Permit};
+pub(super) use about::about_task;
+pub(super) use links::Links;
+pub(super) use tasks::Tasks;
+
+/// The extension by which a call may come to a task.
+const TASKS: &str = "io.modelcontextprotocol/tasks";
+
+/// What a client can be given, if it takes it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Forms {
+    /// The tasks of this caller.
+    pub(super) tasks: Option<Arc<Tasks>>,
+    /// Links to where people answer.
+    pub(super) links: Option<Arc<Links>>,
+}
+
+/// What a client says that it takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Takes {
+    pub(super) tasks: bool,
+    pub(super) links: bool,
+}
+
+/// A call that comes back with what it was given when it began to wait.
+#[derive(Debug)]
+pub(super) struct Resumed {
+    /// By which the control plane finds its hold again.
+    pub(super) call_id: String,
+    /// How often it has come back.
+    round: u32,
+    /// Its user was shown the link, or nobody was asked to this time.
+    goes_on: bool,
+}
+
+impl Takes {
+    /// What the `_meta` of a request says of its client.
+    pub(super) fn of(meta: &RawValue) -> Self {
+        let Some(capabilities) = member(meta, SAYS_CAPABILITIES) else {
+            return Self::default();
+        };
+        let says = |group: &str, name: &str| {
+            let said = member(capabilities, group).and_then(|group| member(group, name));
+            said.is_some_and(|said| said.get().starts_with('{'))
+        };
+        Self {
+            tasks: says("extensions", TASKS),
+            links: says("elicitation", "url"),
+        }
+    }
+}
+
+fn member<'a>(object: &'a RawValue, name: &str) -> Option<&'a RawValue> {
+    Members::parse(object.get()).ok()?.get(name)
+}
+
+/// Takes up a call that comes back with what it was given: then it is the call that it was.
+pub(super) fn resume(
+    forms: &Forms,
+    call: &mut Call,
+    offer: Option<&Offer>,
+) -> Result<Option<Resumed>, Instead> {
+    match &forms.links {
+        Some(links) => links.resume(call, offer),
+        None => Ok(None),
+    }
+}
+
+/// Has a client wait in the best form that it takes.
+pub(super) async fn wait(
+    under_way: &UnderWay,
+    call: &Call,
+    mut follower: Follower,
+    resumed: Option<&Resumed>,
+) {
+    let forms = &under_way.session.terms.forms;
+    let waits = follower.still_waits();
+    if call.takes.tasks
+        && call.shape == Shape::Tool
+        && under_way.is_waited_for()
+        && let (Some(tasks), Some(held)) = (&forms.tasks, &waits)
+    {
+        match tasks.begin(follower, held) {
+            Ok(handle) => {
+                return under_way.answer(answers::result(&under_way.id, &handle)).await;
+            }
+            Err(back) => follower = back,
+        }
+    }
+    let links = forms.links.as_ref().filter(|_| links::may_ask(call));
+    if let (Some(links), Some(held)) = (links, &waits) {
+        let first = match resumed {
+            None => links.question(call, &follower.call, held),
+            Some(resumed) if resumed.goes_on => None,
+            Some(_) => Some(Instead::pending(held).ending(call.shape)),
+        };
+        if let Some(first) = first {
+            return under_way.answer(first.answer(&under_way.id)).await;
+        }
+    }
+    let Some(held) = follow(under_way, call, &mut follower).await else {
+        return;
+    };
+    let again = links
+        .zip(resumed)
+        .and_then(|(links, resumed)| links.again(call, &follower.call, &held, resumed.round));
+    let told = again.unwrap_or_else(|| Instead::pending(&held).ending(call.shape));
+    under_way.answer(told.answer(&under_way.id)).await;
+}
+
+/// Takes up a call that came to a task of the server's: it has not ended. Gives the permit back, if it has.
+pub(super) fn goes_on(
+    session: &Session,
+    (permit, of): (Permit, Option<TaskId>),
+    reply: Option<&str>,
+) -> Option<Permit> {
+    let (Some(tasks), Some(id)) = (&session.terms.forms.tasks, reply.and_then(tasks::named_in)) else {
+        return Some(permit);
+    };
+    let Some(of) = of else { return Some(permit) };
+    let back = tasks.take_up(&id, of, permit);
+    if back.is_some() {
+        warn!("there is no room for another task of the server's; how it ends is not recorded");
+    }
+    back
+}
+
+/// Has the server say what it is and can, and says beside it that calls may come to tasks.
+pub(super) async fn discover(under_way: UnderWay, line: String) {
+    let Some(reply) = asked(&under_way, line).await else {
+        return;
+    };
+    let told = discovered(&reply).map_or(reply.clone(), |result| answers::result(&under_way.id, &result));
+    under_way.answer(told).await;
+}
+
+/// What the server said, and that calls may come to tasks; none: it says so itself, or can't be understood.
+fn discovered(reply: &str) -> Option<String> {
+    let Ok(Message::Response {
+        answer: Answered::Result(result),
+        ..
+    }) = Message::parse(reply)
+    else {
+        return None;
+    };
+    let result = Members::parse(result.get()).ok()?;
+    let capabilities = Members::parse(result.get("capabilities")?.get()).ok()?;
+    let extensions = match capabilities.get("extensions") {
+        Some(extensions) => {
+            let extensions = Members::parse(extensions.get()).ok()?;
+            if extensions.get(TASKS).is_some() {
+                return None;
+            }
+            extensions.with(TASKS, "{}")
+        }
+        None => format!(r#"{{"{TASKS}":{{}}}}"#),
+    };
+    Some(result.with("capabilities", &capabilities.with("extensions", &extensions)))
+}
+
+#[cfg(test)]
+mod tests;
