@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Serve(Box<Serve>),
     /// Stands before an MCP server: started by a client in its place, or over HTTP; every call is decided
     #[command(
-        after_help = "In the configuration of an MCP client, in place of the server:\n  { \"command\": \"checkrein-enforcer\",\n    \"args\": [\"mcp\", \"--config\", \"/etc/checkrein/files/enforcer.toml\", \"--name\", \"files\", \"--grant\", \"/run/agent.grant\",\n             \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem\", \"/srv/files\"] }\n\nThe config is one that `checkrein fleet add NAME --in-process AGENT` wrote; each wrapped server needs one of its own.\nThe server's tool `read_file` is `files/read_file` in the catalog and in a task's scope; its resources and prompts are\n`files/resources/read`, `files/prompts/get` and so on. A tool that the catalog lists with another definition is denied.\nWhat waits for people longer than `--wait` is answered as pending; the same call with the same arguments picks it up.\n\nBefore a server over HTTP:\n  checkrein-enforcer mcp --config files/enforcer.toml --name files --grant agent.grant --listen 127.0.0.1:7801 --upstream http://127.0.0.1:3001/mcp\nOn an address of this machine clients use the URL that is printed: it holds a secret, and whoever knows it is taken for the agent that\nthe config names. On any other, clients show their agent's certificate. A header `Checkrein-Grant` wins over `--grant`."
+        after_help = "In the configuration of an MCP client, in place of the server:\n  { \"command\": \"checkrein-enforcer\",\n    \"args\": [\"mcp\", \"--config\", \"/etc/checkrein/files/enforcer.toml\", \"--name\", \"files\", \"--grant\", \"/run/agent.grant\",\n             \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-filesystem\", \"/srv/files\"] }\n\nThe config is one that `checkrein fleet add NAME --in-process AGENT` wrote; each wrapped server needs one of its own.\nThe server's tool `read_file` is `files/read_file` in the catalog and in a task's scope; its resources and prompts are\n`files/resources/read`, `files/prompts/get` and so on. A tool that the catalog lists with another definition is denied.\nWhat waits for people longer than `--wait` is answered as pending; the same call with the same arguments picks it up.\n\nBefore a server over HTTP:\n  checkrein-enforcer mcp --config files/enforcer.toml --name files --grant agent.grant --listen 127.0.0.1:7801 --upstream http://127.0.0.1:3001/mcp\nOn an address of this machine clients use the URL that is printed: it holds a secret, and whoever knows it is taken for the agent that\nthe config names. On any other, clients show their agent's certificate. A header `Checkrein-Grant` wins over `--grant`.\n\nBefore several servers, which are one to their clients: name each under `[[mcp.upstream]]` in the config, and leave `--name` out.\nThe tool `read_file` of `files` is `files__read_file` to the client then, and `files/read_file` in the catalog, as ever."
     )]
     Mcp(Box<Mcp>),
     /// Writes down what an MCP server has, as a catalog to begin with
@@ -77,9 +77,9 @@ pub(crate) struct Join {
 pub(crate) struct Mcp {
     #[command(flatten)]
     pub(crate) settings: Settings,
-    /// What the catalog calls the server
+    /// What the catalog calls the server; without it the servers are those of `[[mcp.upstream]]` in the config
     #[arg(long)]
-    pub(crate) name: ServerName,
+    pub(crate) name: Option<ServerName>,
     /// The grant that `checkrein task start --grant-only` gave; read for each call. Without it: `CHECKREIN_GRANT` holds the grant
     /// itself
     #[arg(long, value_name = "FILE")]
@@ -87,16 +87,11 @@ pub(crate) struct Mcp {
     /// How many seconds a call waits for people before its client is told so; clients give up after 60, many of them
     #[arg(long, value_name = "SECONDS", default_value_t = 50, value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub(crate) wait: u64,
-    /// Listen here for clients over HTTP, before the server of `--upstream`; port 0 takes a free one
-    #[arg(
-        long,
-        value_name = "IP:PORT",
-        requires = "upstream",
-        conflicts_with = "command"
-    )]
+    /// Listen here for clients over HTTP, before the server of `--upstream` or those of the config; port 0 takes a free one
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "command")]
     pub(crate) listen: Option<SocketAddr>,
     /// Where the server is that `--listen` stands before
-    #[arg(long, value_name = "URL", requires = "listen")]
+    #[arg(long, value_name = "URL", requires_all = ["listen", "name"])]
     pub(crate) upstream: Option<String>,
     /// The CA of that server's certificate, PEM [default: those of this machine]
     #[arg(long, value_name = "FILE", requires = "upstream")]
@@ -108,7 +103,7 @@ pub(crate) struct Mcp {
     #[arg(long, requires = "listen")]
     pub(crate) json: bool,
     /// What starts the server
-    #[arg(last = true, required_unless_present = "listen", value_name = "COMMAND")]
+    #[arg(last = true, requires = "name", value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
 

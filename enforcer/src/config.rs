@@ -8,6 +8,7 @@
 
 mod authzen;
 mod gateway;
+mod mcp;
 mod oauth;
 mod route;
 
@@ -23,6 +24,7 @@ use url::Url;
 use crate::identity::{Files, Origin, WorkloadApi};
 pub use authzen::{ArgumentSource, AuthZen, AuthZenAction, AuthZenResource, AuthZenSubject};
 pub use gateway::{AgentFrom, Gateway};
+pub use mcp::{Mcp, McpUpstream};
 pub use oauth::{OAuth, OAuthClient};
 pub(crate) use route::Target;
 pub use route::{GatewayRoute, InvalidPattern, RequestPattern};
@@ -64,6 +66,9 @@ pub struct Config {
     pub gateway: Vec<Gateway>,
     /// An authorization server that vouches for agents, where they show its tokens.
     pub oauth: Option<OAuth>,
+    /// MCP servers that it stands before.
+    #[serde(default)]
+    pub mcp: Mcp,
     /// The agent this process acts for through the library.
     pub in_process: Option<InProcess>,
     /// Where people find the control plane's console: clients that take links are given one to what their call waits for.
@@ -191,6 +196,9 @@ pub enum InvalidConfig {
     /// More than a search looks at.
     #[error("there are more than {0} subjects or resources under `[gateway.authzen]`")]
     AuthZenTooMany(usize),
+    /// A server that can't be stood before.
+    #[error("`[[mcp.upstream]]` named `{0}`: {1}")]
+    McpUpstream(String, String),
     /// No link leads there.
     #[error("`console_url` is `{0}`, which is no URL such as https://checkrein.acme.example")]
     ConsoleUrl(String),
@@ -241,6 +249,7 @@ impl Config {
         {
             *path = base.join(&*path);
         }
+        self.mcp.settle(base);
         self.check()?;
         self.console_url = self.console_url.map(|url| url.trim_end_matches('/').to_owned());
         Ok(self)
@@ -282,6 +291,7 @@ impl Config {
         }
         self.gateway.iter().try_for_each(Gateway::check)?;
         self.oauth.iter().try_for_each(OAuth::check)?;
+        self.mcp.check()?;
         if let Some(url) = self.console_url.as_ref().filter(|url| !is_console(url)) {
             return Err(InvalidConfig::ConsoleUrl(url.clone()));
         }

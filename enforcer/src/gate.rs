@@ -176,6 +176,11 @@ impl Gate {
         Self { core, caller }
     }
 
+    /// What it takes the time from.
+    pub(crate) fn clock(&self) -> SharedClock {
+        Arc::clone(&self.core.clock)
+    }
+
     /// The same gate for another caller.
     pub(crate) fn for_caller(&self, caller: Caller) -> Self {
         Self::new(Arc::clone(&self.core), Some(caller))

@@ -56,7 +56,7 @@ pub use child::{Child, exit_code};
 pub use config::{
     AgentFrom, ArgumentSource, AuthZen, AuthZenAction, AuthZenResource, AuthZenSubject, Config, Gateway,
     GatewayRoute, InProcess, InvalidConfig, InvalidPattern, InvalidRootKey, JOURNAL_BYTES_MIN, JournalBounds,
-    OAuth, OAuthClient, RequestPattern, RootKey, Spiffe, Tcp, UnixSocket,
+    Mcp, McpUpstream, OAuth, OAuthClient, RequestPattern, RootKey, Spiffe, Tcp, UnixSocket,
 };
 pub use control_plane::InvalidReplica;
 pub use directory::DirectoryError;
@@ -74,7 +74,7 @@ pub use measure::{Decoded, SeenGrants, SeenLedgers};
 pub use status::{NotReached, Status};
 pub use surface::mcp::{
     DoorError, GrantSource, InvalidServerName, Inventory, InventoryError, McpDoor, McpError, NoGrant,
-    Proxied, ServerName, Wrapped,
+    Proxied, Remote, ServerName, Together, Wrapped,
 };
 pub use surface::{Listening, SurfaceError, Surfaces};
 pub use tls::TlsError;

@@ -1,5 +1,6 @@
 //! `checkrein-enforcer mcp`: an enforcer between an MCP client and the server it starts, or before a server over HTTP.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -7,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use checkrein_enforcer::{Config, Enforcer, GrantSource, Proxied, Wrapped};
+use checkrein_enforcer::{
+    Config, Enforcer, GrantSource, McpUpstream, Proxied, Remote, ServerName, Together, Wrapped,
+};
 use checkrein_shared::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -21,45 +24,118 @@ const FIRST_POLICY_MAX: Duration = Duration::from_secs(10);
 /// What stands between the two.
 enum Between {
     Pipes(Wrapped),
+    Several(Together),
     Http { proxied: Proxied, json: bool },
 }
 
-/// Everything is read and checked before the server starts, or a port opens.
+/// Everything is read and checked before a server starts, or a port opens.
 pub(crate) fn run(mcp: Mcp) -> anyhow::Result<ExitCode> {
     let config = mcp.settings.read()?;
-    let (grant, patience) = (GrantSource::of(mcp.grant), Duration::from_secs(mcp.wait));
-    let between = if let (Some(listen), Some(upstream)) = (mcp.listen, mcp.upstream) {
-        let proxied = Proxied {
-            name: mcp.name,
-            upstream,
-            upstream_ca: mcp.upstream_ca,
-            upstream_headers: mcp.upstream_headers,
-            listen,
-            grant,
-            patience,
-        };
-        Between::Http {
-            proxied,
-            json: mcp.json,
-        }
-    } else {
-        if config.in_process.is_none() {
-            bail!(
-                "nobody says which agent the client is: name it under `[in_process]`; `checkrein fleet add NAME --in-process AGENT` writes such a config"
-            );
-        }
-        Between::Pipes(Wrapped {
-            name: mcp.name,
-            command: mcp.command,
-            grant,
-            patience,
-        })
-    };
+    let between = between(mcp, &config)?;
+    if !matches!(between, Between::Http { .. }) && config.in_process.is_none() {
+        bail!(
+            "nobody says which agent the client is: name it under `[in_process]`; `checkrein fleet add NAME --in-process AGENT` writes such a config"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(enforce(config, between));
     // A read of standard input may never return.
     runtime.shutdown_background();
     ended
+}
+
+/// What is to stand between, from what was typed and what the config says.
+fn between(mcp: Mcp, config: &Config) -> anyhow::Result<Between> {
+    let (grant, patience) = (GrantSource::of(mcp.grant), Duration::from_secs(mcp.wait));
+    let console = config
+        .console_url
+        .clone()
+        .map(|url| (url, config.directory.clone()));
+    let typed = match (mcp.name, mcp.upstream) {
+        (Some(name), Some(url)) => Some(Remote {
+            name,
+            url,
+            ca: mcp.upstream_ca,
+            headers: mcp.upstream_headers,
+        }),
+        (Some(name), None) if mcp.listen.is_none() && !mcp.command.is_empty() => {
+            let command = mcp.command;
+            return Ok(Between::Pipes(Wrapped {
+                name,
+                command,
+                grant,
+                patience,
+                console,
+            }));
+        }
+        (Some(_), None) => {
+            bail!("`--name` needs the server: `--listen` and `--upstream`, or what starts it after `--`")
+        }
+        (None, _) => None,
+    };
+    let json = mcp.json;
+    let upstream = &config.mcp.upstream;
+    if typed.is_none() && upstream.is_empty() {
+        bail!(
+            "there is no server to stand before: give `--name` and the server, or `[[mcp.upstream]]` in the config"
+        );
+    }
+    if let Some(listen) = mcp.listen {
+        let servers = match typed {
+            Some(one) => vec![one],
+            None => upstream.iter().map(remote).collect::<anyhow::Result<_>>()?,
+        };
+        let proxied = Proxied {
+            servers,
+            listen,
+            grant,
+            patience,
+        };
+        return Ok(Between::Http { proxied, json });
+    }
+    let mut servers = upstream.iter().map(started).collect::<anyhow::Result<Vec<_>>>()?;
+    if servers.len() > 1 {
+        return Ok(Between::Several(Together {
+            servers,
+            grant,
+            patience,
+        }));
+    }
+    let (name, command) = servers.remove(0);
+    Ok(Between::Pipes(Wrapped {
+        name,
+        command,
+        grant,
+        patience,
+        console,
+    }))
+}
+
+/// A server of the config that is spoken to over HTTP.
+fn remote(one: &McpUpstream) -> anyhow::Result<Remote> {
+    let Some(url) = one.url.clone() else {
+        bail!(
+            "`[[mcp.upstream]]` named `{}` has a `command`; with `--listen` each needs a `url`",
+            one.name
+        );
+    };
+    Ok(Remote {
+        name: one.name.parse()?,
+        url,
+        ca: one.ca.clone(),
+        headers: one.headers.clone(),
+    })
+}
+
+/// A server of the config that is started.
+fn started(one: &McpUpstream) -> anyhow::Result<(ServerName, Vec<OsString>)> {
+    if one.command.is_empty() {
+        bail!(
+            "`[[mcp.upstream]]` named `{}` has a `url`; without `--listen` each needs a `command`",
+            one.name
+        );
+    }
+    Ok((one.name.parse()?, one.command.iter().map(Into::into).collect()))
 }
 
 async fn enforce(config: Config, between: Between) -> anyhow::Result<ExitCode> {
@@ -97,6 +173,13 @@ async fn enforce(config: Config, between: Between) -> anyhow::Result<ExitCode> {
                 .await
                 .map_err(Into::into)
         }
+        Between::Several(together) => {
+            let pipes = (standard(std::io::stdin())?, standard(std::io::stdout())?);
+            together
+                .run(enforcer.gate(), pipes, stop)
+                .await
+                .map_err(Into::into)
+        }
         Between::Http { proxied, json } => listen(&enforcer, &config, (proxied, json), stop).await,
     };
     enforcer.shutdown().await;
@@ -109,7 +192,8 @@ async fn listen(
     (proxied, json): (Proxied, bool),
     stop: CancellationToken,
 ) -> anyhow::Result<u8> {
-    let upstream = proxied.upstream.clone();
+    let upstream: Vec<String> = proxied.servers.iter().map(|one| one.url.clone()).collect();
+    let upstream = upstream.join(", ");
     let door = proxied.open(enforcer, config).await.context("can't listen")?;
     if json {
         println!("{}", serde_json::json!({ "ready": true, "url": door.url }));

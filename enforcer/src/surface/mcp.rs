@@ -7,6 +7,7 @@
 //! | `session`, `requests` | who says what to whom, and who waits |
 //! | `call`, `held` | a call is decided, made, held, answered |
 //! | `forms` | how a client is told that its call waits |
+//! | `several`, `together` | one client before several servers |
 //! | `listing`, `tools` | tools as they are defined, and which are shown |
 //! | `answers` | what we say ourselves |
 //! | `stateless`, `spoken` | what is different from the revision 2026-07-28 on, and which of the two eras is spoken |
@@ -33,13 +34,16 @@ pub(in crate::surface) mod posted;
 mod requests;
 mod server;
 mod session;
+mod several;
 mod spoken;
 mod stateless;
+mod together;
 mod tools;
 mod wire;
 
 use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,10 +59,11 @@ use crate::gate::Gate;
 use forms::Forms;
 pub use grant::{GrantSource, NoGrant};
 use held::HeldCalls;
-pub use http::{DoorError, McpDoor, Proxied};
+pub use http::{DoorError, McpDoor, Proxied, Remote};
 pub use inventory::{Inventory, InventoryError};
 pub use name::{InvalidServerName, ServerName};
 use session::{Session, Terms, ToClient};
+pub use together::Together;
 
 /// So many lines wait for a reader at most; then whoever writes them waits.
 const QUEUE: usize = 8;
@@ -78,6 +83,8 @@ pub struct Wrapped {
     pub grant: GrantSource,
     /// How long a call waits for people before its client is told that it waits.
     pub patience: Duration,
+    /// Where people find the console, and the directory of the key that signs what clients bring back of links to it; none: no links.
+    pub console: Option<(String, PathBuf)>,
 }
 
 /// A server that can't be started.
@@ -110,6 +117,7 @@ impl Wrapped {
         let (to_client, for_client) = mpsc::channel(QUEUE);
         let (to_server, for_server) = mpsc::channel(QUEUE);
         let tag = format!("mcp-{:032x}", u128::from_be_bytes(random_bytes()));
+        let gate_clock = gate.clock();
         let terms = Terms {
             gate,
             name: self.name,
@@ -118,7 +126,7 @@ impl Wrapped {
             patience: self.patience,
             definitions: Arc::default(),
             held: Arc::new(HeldCalls::new(&tag)),
-            forms: Forms::default(),
+            forms: Forms::of(gate_clock, self.console.as_ref()),
         };
         let session = Arc::new(Session::new(terms, (to_client, to_server), &tag));
         let (last_to_server, last_to_client) = (CancellationToken::new(), CancellationToken::new());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
-use checkrein_enforcer::{GrantSource, Proxied, Wrapped};
+use checkrein_enforcer::{GrantSource, Proxied, Remote, Wrapped};
 use checkrein_tests::{Latency, Stopwatch};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
@@ -38,6 +38,7 @@ pub(crate) async fn stdio(stage: &Stage, calls: Calls) -> Result<(Latency, Laten
         ],
         grant: GrantSource::Given(stage.grant.clone()),
         patience: Duration::ZERO,
+        console: None,
     };
     let stop = CancellationToken::new();
     let proxy = tokio::spawn(wrapped.run(stage.enforcer.gate(), theirs.into_split(), stop.clone()));
@@ -90,10 +91,12 @@ async fn lines(client: UnixStream, calls: Calls) -> Result<Latency> {
 pub(crate) async fn http(stage: &Stage, calls: Calls) -> Result<(Latency, Latency)> {
     let port = served::http(calls.bytes).await?;
     let proxied = Proxied {
-        name: SERVER.parse()?,
-        upstream: format!("http://127.0.0.1:{port}/mcp"),
-        upstream_ca: None,
-        upstream_headers: None,
+        servers: vec![Remote {
+            name: SERVER.parse()?,
+            url: format!("http://127.0.0.1:{port}/mcp"),
+            ca: None,
+            headers: None,
+        }],
         listen: ([127, 0, 0, 1], 0).into(),
         grant: GrantSource::Given(stage.grant.clone()),
         patience: Duration::ZERO,

@@ -7,6 +7,7 @@ mod door;
 mod hostile;
 mod http;
 mod peers;
+mod several;
 mod skeleton;
 mod stateless;
 

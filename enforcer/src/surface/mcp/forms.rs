@@ -9,8 +9,10 @@ mod links;
 mod moment;
 mod tasks;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use checkrein_shared::SharedClock;
 use checkrein_shared::id::TaskId;
 use serde_json::value::RawValue;
 use tracing::warn;
@@ -55,6 +57,22 @@ pub(super) struct Resumed {
     round: u32,
     /// Its user was shown the link, or nobody was asked to this time.
     goes_on: bool,
+}
+
+impl Forms {
+    /// For one client, with links to this console, whose key is in this directory. Without the key there are no links.
+    pub(super) fn of(clock: SharedClock, console: Option<&(String, PathBuf)>) -> Self {
+        let links = console.and_then(|(url, directory)| {
+            let links = Links::open(url, directory, Arc::clone(&clock));
+            links
+                .map_err(|error| warn!(%error, "the key for links can't be kept; clients are given none"))
+                .ok()
+        });
+        Self {
+            tasks: Some(Arc::new(Tasks::new(clock))),
+            links: links.map(Arc::new),
+        }
+    }
 }
 
 impl Takes {

@@ -64,23 +64,30 @@ use upstream::{REVISION, SESSION};
 /// Revisions in which a session is begun by a handshake.
 const HANDSHAKES: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
-/// An MCP server over HTTP, and how what is wanted of it is decided.
+/// MCP servers over HTTP, and how what is wanted of them is decided.
 #[derive(Debug, Clone)]
 pub struct Proxied {
-    /// What the catalog calls the server.
-    pub name: ServerName,
-    /// Where it is.
-    pub upstream: String,
-    /// The CA of its certificate, PEM; absent: those of this machine.
-    pub upstream_ca: Option<PathBuf>,
-    /// What we show it ourselves, a header a line.
-    pub upstream_headers: Option<PathBuf>,
+    /// One, or several that clients see as one.
+    pub servers: Vec<Remote>,
     /// Where clients come in.
     pub listen: SocketAddr,
     /// What calls are presented with that bring no grant of their own.
     pub grant: GrantSource,
     /// How long a call waits for people before its client is told that it waits.
     pub patience: Duration,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// What the catalog calls the server.
+    pub name: ServerName,
+    /// Where it is.
+    pub url: String,
+    /// The CA of its certificate, PEM; absent: those of this machine.
+    pub ca: Option<PathBuf>,
+    /// What we show it ourselves, a header a line.
+    pub headers: Option<PathBuf>,
 }
 
 /// A door that is open.
@@ -132,10 +139,9 @@ pub enum DoorError {
 struct Front {
     door: Door,
     gate: Gate,
-    name: ServerName,
+    servers: Vec<(ServerName, Place)>,
     grant: GrantSource,
     patience: Duration,
-    place: Place,
     sessions: Sessions,
     callers: Callers,
     forms: Forms,
@@ -145,8 +151,11 @@ struct Front {
 impl Proxied {
     /// Opens the door.
     pub async fn open(self, enforcer: &Enforcer, config: &Config) -> Result<McpDoor, DoorError> {
-        let (ca, headers) = (self.upstream_ca.as_deref(), self.upstream_headers.as_deref());
-        let place = Place::new(&self.upstream, ca, headers)?;
+        let place = |one: Remote| {
+            let place = Place::new(&one.url, one.ca.as_deref(), one.headers.as_deref());
+            place.map(|place| (one.name, place))
+        };
+        let servers = self.servers.into_iter().map(place).collect::<Result<_, _>>()?;
         let is_local = self.listen.ip().is_loopback();
         let stop = CancellationToken::new();
         let (clock, speaks) = (Arc::clone(&enforcer.parts.clock), Speaks::HttpToStrangers);
@@ -178,10 +187,9 @@ impl Proxied {
         let front = Arc::new(Front {
             door,
             gate: enforcer.gate(),
-            name: self.name,
+            servers,
             grant: self.grant,
             patience: self.patience,
-            place,
             sessions: Sessions::default(),
             callers: Callers::default(),
             forms,
@@ -277,9 +285,7 @@ impl Front {
             return post::ask(open, id, line, known.grant, None).await;
         }
         let cancelled = post::cancelled(&message);
-        open.session
-            .client_said(Line::Text(line), Brought::default())
-            .await;
+        open.said(Line::Text(line), Brought::default()).await;
         if let Some(id) = cancelled {
             open.streams.close(&id);
         }
@@ -289,28 +295,39 @@ impl Front {
     /// Answers a request that needs no session.
     async fn answer(&self, known: Known, said: Said, line: String) -> Response {
         let agent = known.caller.agent.clone();
-        let Some((shared, room)) = self.callers.enter(&agent, &self.clock) else {
+        let known_as = (self.servers.len(), &self.clock);
+        let Some((shared, room)) = self.callers.enter(&agent, known_as) else {
             return stateless::full(&said.id);
         };
-        let terms = Terms {
-            era: Some(Era::Stateless),
-            definitions: Arc::clone(&shared.definitions),
-            held: Arc::clone(&shared.held),
-            forms: Forms {
-                tasks: Some(Arc::clone(&shared.tasks)),
-                ..self.forms.clone()
-            },
-            ..self.terms(&known)
-        };
-        let open = Open::new(agent, terms, self.place.clone(), said.told, true);
+        let servers = self
+            .servers
+            .iter()
+            .zip(&shared.servers)
+            .map(|((name, place), own)| {
+                let terms = Terms {
+                    era: Some(Era::Stateless),
+                    definitions: Arc::clone(&own.definitions),
+                    held: Arc::clone(&own.held),
+                    forms: Forms {
+                        tasks: Some(Arc::clone(&own.tasks)),
+                        ..self.forms.clone()
+                    },
+                    ..self.terms(&known, name)
+                };
+                (terms, place.clone())
+            });
+        let open = Open::new(agent, servers.collect(), &said.told, true);
         post::ask(open, said.id, line, known.grant, Some(room)).await
     }
 
     /// Begins a session.
     async fn begin(&self, known: Known, id: super::wire::Id, line: String) -> Response {
         let agent = known.caller.agent.clone();
-        let terms = self.terms(&known);
-        let open = Open::new(agent, terms, self.place.clone(), HeaderMap::new(), false);
+        let servers = self
+            .servers
+            .iter()
+            .map(|(name, place)| (self.terms(&known, name), place.clone()));
+        let open = Open::new(agent, servers.collect(), &HeaderMap::new(), false);
         let begun = Arc::clone(&open);
         if let Err(open) = self.sessions.add(open) {
             open.end();
@@ -328,10 +345,10 @@ impl Front {
         response
     }
 
-    fn terms(&self, known: &Known) -> Terms {
+    fn terms(&self, known: &Known, name: &ServerName) -> Terms {
         Terms {
             gate: self.gate.for_caller(known.caller.clone()),
-            name: self.name.clone(),
+            name: name.clone(),
             era: Some(Era::Handshake),
             grant: self.grant.clone(),
             patience: self.patience,

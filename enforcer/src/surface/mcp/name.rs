@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+/// Between the name of a server and what is its own, where clients see several servers as one.
+pub(super) const BETWEEN: &str = "__";
 /// It may have at most this many bytes.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -21,6 +23,11 @@ impl ServerName {
     /// As it is written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it can be told from what follows it behind two underscores.
+    pub(crate) fn is_apart(&self) -> bool {
+        !self.0.contains(BETWEEN) && !self.0.ends_with('_')
     }
 }
 

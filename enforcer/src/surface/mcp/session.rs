@@ -25,20 +25,18 @@ use super::call::{self, Call};
 use super::forms::{self, Forms};
 use super::grant::{GrantSource, Presented};
 use super::held::HeldCalls;
-use super::listing::{DEFINED_MAX, Definitions, PAGES_MAX};
+use super::listing::{DEFINED_MAX, Definitions};
 use super::methods::{self, ClientMethod, Era};
 use super::name::ServerName;
 use super::requests::{GivenUp, Goes, NotBegun, REQUESTS_MAX, Requests};
 use super::spoken::Spoken;
 use super::stateless::{self, NotOfIt};
-use super::tools::{self, page};
+use super::tools;
 use super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Lines, Members, Message, shown};
 use crate::gate::Gate;
 
 /// A server that does not list its tools in this time does not list them.
 const LISTING_MAX: Duration = Duration::from_secs(10);
-/// Nor one whose list changes each of so many times while it comes.
-const LISTINGS_MAX: usize = 3;
 
 /// What sessions of one caller with one server share.
 #[derive(Debug, Clone)]
@@ -62,7 +60,7 @@ pub(super) struct Terms {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) terms: Terms,
-    spoken: Spoken,
+    pub(super) spoken: Spoken,
     pub(super) requests: Requests,
     /// Whatever is looked after here.
     pub(super) tasks: TaskTracker,
@@ -228,43 +226,6 @@ impl Session {
         let reply = timeout(LISTING_MAX, reply).await;
         self.requests.end(&id);
         reply.ok()?.ok()
-    }
-
-    /// Has the server define this tool; none: it does not.
-    pub(super) async fn definition(&self, name: &str) -> Option<checkrein_shared::action::Sha256> {
-        let definitions = &self.terms.definitions;
-        if let Some(known) = definitions.of(name) {
-            return Some(known);
-        }
-        let _asking = definitions.asking.lock().await;
-        if let Some(known) = definitions.of(name) {
-            return Some(known);
-        }
-        for _ in 0..LISTINGS_MAX {
-            let asked_at = definitions.changes();
-            self.ask_definitions().await?;
-            // A list that changed while it came is not the list.
-            if definitions.of(name).is_some() || definitions.changes() == asked_at {
-                break;
-            }
-        }
-        definitions.of(name)
-    }
-
-    async fn ask_definitions(&self) -> Option<()> {
-        let (era, definitions) = (self.spoken.now(), &self.terms.definitions);
-        let mut params = stateless::listing(era, None);
-        for _ in 0..PAGES_MAX {
-            let asked_at = definitions.changes();
-            let line = self.ask_server("tools/list", &params).await?;
-            let page = page(&line)?;
-            definitions.note(asked_at, &page);
-            match page.next {
-                Some(next) => params = stateless::listing(era, Some(next.get())),
-                None => break,
-            }
-        }
-        Some(())
     }
 
     /// Takes a line of the client.

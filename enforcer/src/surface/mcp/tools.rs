@@ -2,12 +2,56 @@
 //!
 //! **Invariant**: a client sees no tool that its task may not use, or that is defined otherwise than the catalog accepted.
 
+use checkrein_shared::action::Sha256;
 use tracing::warn;
 
 use super::answers::{self, INTERNAL};
-use super::listing::Page;
+use super::listing::{PAGES_MAX, Page};
 use super::session::{Session, UnderWay};
+use super::stateless;
 use super::wire::{Answered, Message};
+
+/// A server whose list changes each of so many times while it comes does not list its tools.
+const LISTINGS_MAX: usize = 3;
+
+impl Session {
+    /// Has the server define this tool; none: it does not.
+    pub(super) async fn definition(&self, name: &str) -> Option<Sha256> {
+        let definitions = &self.terms.definitions;
+        if let Some(known) = definitions.of(name) {
+            return Some(known);
+        }
+        let _asking = definitions.asking.lock().await;
+        if let Some(known) = definitions.of(name) {
+            return Some(known);
+        }
+        for _ in 0..LISTINGS_MAX {
+            let asked_at = definitions.changes();
+            self.ask_definitions().await?;
+            // A list that changed while it came is not the list.
+            if definitions.of(name).is_some() || definitions.changes() == asked_at {
+                break;
+            }
+        }
+        definitions.of(name)
+    }
+
+    async fn ask_definitions(&self) -> Option<()> {
+        let (era, definitions) = (self.spoken.now(), &self.terms.definitions);
+        let mut params = stateless::listing(era, None);
+        for _ in 0..PAGES_MAX {
+            let asked_at = definitions.changes();
+            let line = self.ask_server("tools/list", &params).await?;
+            let page = page(&line)?;
+            definitions.note(asked_at, &page);
+            match page.next {
+                Some(next) => params = stateless::listing(era, Some(next.get())),
+                None => break,
+            }
+        }
+        Some(())
+    }
+}
 
 /// Asks the server for a page of its tools, and gives what the task may use.
 pub(super) async fn list(under_way: UnderWay, line: String) {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use checkrein_enforcer::{Config, Enforcer, GrantSource, Proxied, Wrapped};
+use checkrein_enforcer::{Config, Enforcer, GrantSource, Proxied, Remote, Wrapped};
 use checkrein_tests::{Process, WAIT_MAX, installed};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
@@ -58,6 +58,7 @@ impl Stdio {
             command: server(served).into_iter().map(Into::into).collect(),
             grant: GrantSource::File(grant_file(directory)),
             patience: Duration::ZERO,
+            console: None,
         };
         let stop = CancellationToken::new();
         tokio::spawn(wrapped.run(enforcer.gate(), theirs.into_split(), stop.clone()));
@@ -115,10 +116,12 @@ impl Door {
         let server = Process::start(Command::new(&command[0]).args(&command[1..]).arg("http")).await;
         let server = server.unwrap();
         let proxied = Proxied {
-            name: SERVER.parse().unwrap(),
-            upstream: server.ready["url"].as_str().unwrap().to_owned(),
-            upstream_ca: None,
-            upstream_headers: None,
+            servers: vec![Remote {
+                name: SERVER.parse().unwrap(),
+                url: server.ready["url"].as_str().unwrap().to_owned(),
+                ca: None,
+                headers: None,
+            }],
             listen: ([127, 0, 0, 1], 0).into(),
             grant: GrantSource::Nowhere,
             patience: Duration::ZERO,

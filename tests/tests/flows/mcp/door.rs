@@ -23,6 +23,17 @@ impl Door {
         wait_s: u32,
         more: &[&str],
     ) -> Self {
+        let wait = wait_s.to_string();
+        let server = ["--name", name, "--wait", &wait, "--upstream", upstream];
+        Self::start(scene, &[&server, more].concat()).await
+    }
+
+    /// Before the servers of the configuration.
+    pub(super) async fn of_config(scene: &Scene, wait_s: u32) -> Self {
+        Self::start(scene, &["--wait", &wait_s.to_string()]).await
+    }
+
+    async fn start(scene: &Scene, more: &[&str]) -> Self {
         let mut command = Command::new(&scene.enforcer);
         command
             .arg("mcp")
@@ -30,8 +41,7 @@ impl Door {
             .arg(&scene.config)
             .arg("--grant")
             .arg(&scene.grant)
-            .args(["--name", name, "--json", "--listen", "127.0.0.1:0"])
-            .args(["--wait", &wait_s.to_string(), "--upstream", upstream])
+            .args(["--json", "--listen", "127.0.0.1:0"])
             .args(more)
             .env_remove("CHECKREIN_GRANT")
             .env("CHECKREIN_LOG", "warn");

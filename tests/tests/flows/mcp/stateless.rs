@@ -1,6 +1,7 @@
 //! The revision 2026-07-28, in which no request knows of another: a server and a client of the official SDK, and what headers say.
 
 mod forms;
+mod several;
 mod stdio;
 
 use std::collections::BTreeMap;

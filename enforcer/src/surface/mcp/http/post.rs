@@ -16,7 +16,6 @@ use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::super::answers::{self, INTERNAL, INVALID_REQUEST, NOT_JSON};
-use super::super::requests::GivenUp;
 use super::super::session::Brought;
 use super::super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Message, on_one_line};
 use super::events::{KEEPALIVE, event};
@@ -47,8 +46,8 @@ impl Drop for Reader {
         self.left.cancel();
         let Some(id) = &self.id else { return };
         self.open.streams.forget(id);
-        if self.room.is_some() && self.open.session.requests.give_up(id) == GivenUp::TellServer {
-            self.open.upstream.break_off(id);
+        if self.room.is_some() {
+            self.open.give_up(id);
         }
     }
 }
@@ -125,7 +124,7 @@ pub(super) async fn ask(
         left: brought.left.clone(),
         room,
     };
-    open.session.client_said(Line::Text(line), brought).await;
+    open.said(Line::Text(line), brought).await;
     respond(reader).await
 }
 
@@ -139,16 +138,10 @@ pub(super) fn stand(open: Arc<Open>) -> Response {
     let left = CancellationToken::new();
     let until = left.clone();
     tokio::spawn(async move {
-        let session = &listening.session;
-        let heard = async {
-            if let Err(error) = listening.upstream.listen(session).await {
-                tracing::debug!(%error, "the server says nothing by itself");
-            }
-        };
         tokio::select! {
-            () = heard => {}
+            () = listening.listen() => {}
             () = until.cancelled() => {}
-            () = session.gone.cancelled() => {}
+            () = listening.over() => {}
         }
     });
     let reader = Reader {
@@ -210,7 +203,7 @@ fn events(first: Option<Told>, reader: Reader) -> Response {
                     biased;
                     told = reader.told.recv() => Some(told?),
                     _ = keepalive.tick() => None,
-                    () = reader.open.session.gone.cancelled() => return None,
+                    () = reader.open.over() => return None,
                 }
             };
             let Some(told) = told else {

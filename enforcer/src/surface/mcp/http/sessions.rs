@@ -9,12 +9,16 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use checkrein_shared::identity::SpiffeId;
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
 
-use super::super::session::{Session, Terms, ToClient};
-use super::super::wire::Message;
+use super::super::methods::Era;
+use super::super::requests::GivenUp;
+use super::super::session::{Brought, Session, Terms, ToClient};
+use super::super::several::Several;
+use super::super::wire::{Id, Line, Message};
 use super::place::Place;
 use super::secret;
 use super::streams::Streams;
@@ -35,10 +39,18 @@ const TAKEN_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Open {
     pub(super) id: String,
     agent: SpiffeId,
-    pub(super) session: Arc<Session>,
+    servers: Vec<Behind>,
+    /// What stands before them, if they are several.
+    several: Option<Arc<Several>>,
     pub(super) streams: Arc<Streams>,
-    pub(super) upstream: Arc<Upstream>,
     used: Mutex<Instant>,
+}
+
+/// A server, and the session with it.
+#[derive(Debug)]
+struct Behind {
+    session: Arc<Session>,
+    upstream: Arc<Upstream>,
 }
 
 /// All of them.
@@ -46,41 +58,100 @@ pub(super) struct Open {
 pub(super) struct Sessions(Mutex<HashMap<String, Arc<Open>>>);
 
 impl Open {
-    /// A session with the server; it is known to nobody yet.
+    /// A session with these servers; it is known to nobody yet.
     pub(super) fn new(
         agent: SpiffeId,
-        terms: Terms,
-        place: Place,
-        told: HeaderMap,
+        servers: Vec<(Terms, Place)>,
+        told: &HeaderMap,
         breaks_off: bool,
     ) -> Arc<Self> {
         let (to_client, for_client) = mpsc::channel::<ToClient>(QUEUE);
-        let (to_server, for_server) = mpsc::channel(QUEUE);
-        let session = Session::new(terms, (to_client, to_server), &format!("mcp-{}", secret::made()));
+        let is_one = servers.len() == 1;
+        let (mut behind, mut queues, mut named) = (Vec::new(), Vec::new(), Vec::new());
+        let mut era = Era::Handshake;
+        for (terms, place) in servers {
+            let (to_us, queue) = mpsc::channel(QUEUE);
+            let to_client = if is_one { to_client.clone() } else { to_us };
+            let (to_server, for_server) = mpsc::channel(QUEUE);
+            let name = terms.name.clone();
+            era = terms.era.unwrap_or(era);
+            let tag = format!("mcp-{}", secret::made());
+            let session = Arc::new(Session::new(terms, (to_client, to_server), &tag));
+            let upstream = Arc::new(Upstream::new(place, told.clone(), breaks_off));
+            tokio::spawn(carry(for_server, Arc::downgrade(&session), Arc::clone(&upstream)));
+            named.push((name, Arc::clone(&session)));
+            queues.push(queue);
+            behind.push(Behind { session, upstream });
+        }
+        let several = (!is_one).then(|| {
+            let tag = format!("mcp-{}", secret::made());
+            Arc::new(Several::new(named, era, to_client, &tag))
+        });
+        if let Some(several) = &several {
+            for (at, queue) in queues.into_iter().enumerate() {
+                tokio::spawn(Arc::clone(several).bring(at, queue));
+            }
+        }
         let open = Arc::new(Self {
             id: secret::made(),
             agent,
-            session: Arc::new(session),
+            servers: behind,
+            several,
             streams: Arc::default(),
-            upstream: Arc::new(Upstream::new(place, told, breaks_off)),
             used: Mutex::new(Instant::now()),
         });
         let streams = Arc::clone(&open.streams);
         tokio::spawn(async move { streams.bring(for_client).await });
-        tokio::spawn(carry(
-            for_server,
-            Arc::downgrade(&open.session),
-            Arc::clone(&open.upstream),
-        ));
         open
+    }
+
+    /// Takes a line of the client.
+    pub(super) async fn said(&self, line: Line, brought: Brought) {
+        match (&self.several, self.servers.as_slice()) {
+            (Some(several), _) => several.client_said(line, brought).await,
+            (None, [one, ..]) => one.session.client_said(line, brought).await,
+            (None, []) => {}
+        }
+    }
+
+    /// The client does not wait for a request any more, which is how its server hears of it.
+    pub(super) fn give_up(&self, id: &Id) {
+        if let Some(several) = &self.several {
+            several.give_up(id);
+        }
+        for one in &self.servers {
+            if one.session.requests.give_up(id) == GivenUp::TellServer {
+                one.upstream.break_off(id);
+            }
+        }
+    }
+
+    /// Hears what the servers say by themselves, until they say nothing more.
+    pub(super) async fn listen(&self) {
+        let heard = self.servers.iter().map(|one| async {
+            if let Err(error) = one.upstream.listen(&one.session).await {
+                debug!(%error, "the server says nothing by itself");
+            }
+        });
+        join_all(heard).await;
+    }
+
+    /// Resolves when it is over.
+    pub(super) async fn over(&self) {
+        if let Some(one) = self.servers.first() {
+            one.session.gone.cancelled().await;
+        }
     }
 
     /// It is over.
     pub(super) fn end(self: Arc<Self>) {
-        self.session.gone.cancel();
+        for one in &self.servers {
+            one.session.gone.cancel();
+        }
         tokio::spawn(async move {
             // The tasks of the session end by themselves; what the server knows of it is told to go.
-            if timeout(TAKEN_MAX, self.upstream.end()).await.is_err() {
+            let told = join_all(self.servers.iter().map(|one| one.upstream.end()));
+            if timeout(TAKEN_MAX, told).await.is_err() {
                 debug!("the server was not told in time that a session is over");
             }
         });
@@ -149,7 +220,7 @@ impl Sessions {
         let is_over = |open: &Arc<Open>| {
             let used = *open.used.lock().unwrap_or_else(PoisonError::into_inner);
             let is_idle = used.elapsed() > IDLE_MAX && Arc::strong_count(open) == 1;
-            is_idle || open.upstream.lost.is_cancelled()
+            is_idle || open.servers.iter().any(|one| one.upstream.lost.is_cancelled())
         };
         for (_, open) in all.extract_if(|_, open| is_over(open)) {
             info!("a session that nobody uses, or that the server has forgotten, is over");

@@ -50,10 +50,17 @@ pub(super) struct Callers(Mutex<HashMap<SpiffeId, Arc<Shared>>>);
 /// Of one caller.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// For each server.
+    pub(super) servers: Vec<OfServer>,
+    room: Arc<Semaphore>,
+}
+
+/// Of one caller, and one server.
+#[derive(Debug)]
+pub(super) struct OfServer {
     pub(super) definitions: Arc<Definitions>,
     pub(super) held: Arc<HeldCalls>,
     pub(super) tasks: Arc<Tasks>,
-    room: Arc<Semaphore>,
 }
 
 impl Callers {
@@ -61,7 +68,7 @@ impl Callers {
     pub(super) fn enter(
         &self,
         agent: &SpiffeId,
-        clock: &SharedClock,
+        (servers, clock): (usize, &SharedClock),
     ) -> Option<(Arc<Shared>, OwnedSemaphorePermit)> {
         // Nothing in here panics halfway.
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,10 +81,13 @@ impl Callers {
             all.remove(&idle?);
         }
         let shared = all.entry(agent.clone()).or_insert_with(|| {
-            Arc::new(Shared {
+            let server = |_| OfServer {
                 definitions: Arc::new(Definitions::known_for(DEFINED_MAX)),
                 held: Arc::new(HeldCalls::new(&format!("mcp-{}", secret::made()))),
                 tasks: Arc::new(Tasks::new(Arc::clone(clock))),
+            };
+            Arc::new(Shared {
+                servers: (0..servers).map(server).collect(),
                 room: Arc::new(Semaphore::new(REQUESTS_OF_ONE_MAX)),
             })
         });

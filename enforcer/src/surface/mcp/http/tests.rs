@@ -26,11 +26,13 @@ impl Port {
         let front = Front {
             door: Door::Certificate { path: "/mcp".into() },
             gate: bench.gate.clone(),
-            name: "bank".parse().unwrap(),
+            // Nobody listens there.
+            servers: vec![(
+                "bank".parse().unwrap(),
+                Place::new("http://127.0.0.1:1/mcp", None, None).unwrap(),
+            )],
             grant: GrantSource::Nowhere,
             patience: Duration::ZERO,
-            // Nobody listens there.
-            place: Place::new("http://127.0.0.1:1/mcp", None, None).unwrap(),
             sessions: Sessions::default(),
             callers: Callers::default(),
             forms: Forms::default(),
@@ -164,9 +166,8 @@ async fn a_session_is_its_callers_alone_and_there_is_a_bound_on_each_callers() {
     let open = |agent: &str| {
         Open::new(
             agent.parse().unwrap(),
-            terms(),
-            place.clone(),
-            HeaderMap::new(),
+            vec![(terms(), place.clone())],
+            &HeaderMap::new(),
             false,
         )
     };

@@ -99,18 +99,16 @@ async fn a_call_that_waits_is_a_task_whose_result_is_that_of_the_call_once_peopl
     web.door.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_user_of_the_official_client_is_shown_the_page_on_which_people_answer() {
-    let web = Web::open_with(50, "console_url = \"https://console.acme.example/\"\n").await;
-    let mut client = web.client_with_links().await;
+const CONSOLE: &str = "console_url = \"https://console.acme.example/\"\n";
+
+/// Pays, and its user is shown a link; opening it approves nothing.
+async fn pays(scene: &Scene, client: &mut Client) {
     let number = client
         .begins(json!({"do": "call", "name": "pay", "arguments": {"amount": 5}}))
         .await;
-    let hold = web.scene.operator.waiting(&web.scene.task).await.unwrap();
-    // The link was opened, and that is no approval.
-    let mut others = web.client().await;
-    assert_eq!(paid(&seen(&mut others).await), 0);
-    let bob = web.scene.world.approver("bob").await.unwrap();
+    let hold = scene.operator.waiting(&scene.task).await.unwrap();
+    assert_eq!(paid(&seen(client).await), 0, "nobody has agreed");
+    let bob = scene.world.approver("bob").await.unwrap();
     bob.vote(&hold, true).await.unwrap();
     let told = client.told(number).await;
     assert_eq!(text(&told), "paid 5");
@@ -119,14 +117,29 @@ async fn a_user_of_the_official_client_is_shown_the_page_on_which_people_answer(
         .iter()
         .filter(|line| line["link"].is_string())
         .collect();
-    let hold = &hold.hold_id;
-    assert_eq!(links.len(), 1, "{links:?}");
-    assert_eq!(
-        links[0]["link"],
-        format!("https://console.acme.example/holds/{hold}")
-    );
-    assert_eq!(paid(&seen(&mut others).await), 1);
+    let page = format!("https://console.acme.example/holds/{}", hold.hold_id);
+    assert_eq!(links, [&json!({ "link": page })]);
+    assert_eq!(paid(&seen(client).await), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_of_the_official_client_is_shown_the_page_on_which_people_answer() {
+    let web = Web::open_with(50, CONSOLE).await;
+    let mut client = web.client_with_links().await;
+    pays(&web.scene, &mut client).await;
     client.ends().await;
-    others.ends().await;
     web.door.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_over_stdio_too() {
+    let (_server, upstream) = server().await;
+    let scene = Scene::set(&pack(&catalog(&upstream).await), &TOOLS).await;
+    let config = std::fs::read_to_string(&scene.config).unwrap();
+    std::fs::write(&scene.config, format!("{CONSOLE}{config}")).unwrap();
+    let mut program = client();
+    program.env("CLIENT_MODES", "url");
+    let mut client = Client::run(program, &scene.wrapping("modern", 50, &stdio::command())).await;
+    pays(&scene, &mut client).await;
+    client.ends().await;
 }

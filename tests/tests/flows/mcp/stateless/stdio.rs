@@ -10,7 +10,7 @@ use crate::flows::mcp::skeleton::wrote;
 use crate::flows::mcp::{Client, Scene, everything, is_denied, node, peer, server, text};
 
 /// A server that knows no handshake.
-fn command() -> Vec<PathBuf> {
+pub(super) fn command() -> Vec<PathBuf> {
     let script = peer("stateless-server.mjs");
     vec![node(), script, installed("peers/mcp").unwrap(), "stdio".into()]
 }

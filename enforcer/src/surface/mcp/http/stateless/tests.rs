@@ -111,15 +111,19 @@ fn no_caller_takes_the_room_of_another() {
     let (callers, clock): (_, SharedClock) = (Callers::default(), Arc::new(ManualClock::default()));
     let one: SpiffeId = agent("one");
     let rooms: Vec<_> = (0..REQUESTS_OF_ONE_MAX)
-        .map(|_| callers.enter(&one, &clock).unwrap())
+        .map(|_| callers.enter(&one, (1, &clock)).unwrap())
         .collect();
-    assert!(callers.enter(&one, &clock).is_none());
-    let (other, _room) = callers.enter(&agent("other"), &clock).unwrap();
-    assert!(!Arc::ptr_eq(&other.held, &rooms[0].0.held));
+    assert!(callers.enter(&one, (1, &clock)).is_none());
+    let (other, _room) = callers.enter(&agent("other"), (1, &clock)).unwrap();
+    assert!(!Arc::ptr_eq(&other.servers[0].held, &rooms[0].0.servers[0].held));
     drop(rooms);
-    assert!(callers.enter(&one, &clock).is_some());
+    assert!(callers.enter(&one, (1, &clock)).is_some());
     for number in 0..2 * CALLERS_MAX {
-        assert!(callers.enter(&agent(&format!("a{number}")), &clock).is_some());
+        assert!(
+            callers
+                .enter(&agent(&format!("a{number}")), (1, &clock))
+                .is_some()
+        );
     }
     let kept = callers.0.lock().unwrap();
     assert_eq!(kept.len(), CALLERS_MAX);

@@ -1,0 +1,117 @@
+//! Several servers behind one enforcer: clients see one, in which nothing has the name of another.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use checkrein_tests::read_pack;
+use serde_json::json;
+
+use super::*;
+
+/// An enforcer's configuration with these servers, each started so.
+async fn scene(servers: &[(&str, Vec<PathBuf>)]) -> Scene {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/packs/files");
+    let mut all = read_pack("files", &directory).unwrap();
+    // In one pack: the cases of either are about its own rules alone.
+    all.files.retain(|path, _| !path.starts_with("tests/"));
+    let more = everything()
+        .files
+        .into_iter()
+        .filter(|(path, _)| path != "checkrein.toml");
+    for (path, text) in more {
+        let whole = all.files.entry(path).or_default();
+        whole.push(b'\n');
+        whole.extend(text);
+    }
+    let scene = Scene::set(&all, &["everything/*", "files/*"]).await;
+    let mut config = std::fs::read_to_string(&scene.config).unwrap();
+    for (name, command) in servers {
+        let command = json!(command);
+        write!(
+            config,
+            "\n[[mcp.upstream]]\nname = \"{name}\"\ncommand = {command}\n"
+        )
+        .unwrap();
+    }
+    std::fs::write(&scene.config, config).unwrap();
+    scene
+}
+
+/// What an MCP client starts.
+fn command(scene: &Scene) -> Vec<PathBuf> {
+    let mut command: Vec<PathBuf> = vec![scene.enforcer.clone(), "mcp".into()];
+    command.extend(["--config".into(), scene.config.clone()]);
+    command.extend(["--grant".into(), scene.grant.clone()]);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_sees_what_two_real_servers_have_and_each_call_goes_to_its_own() {
+    // Its name must not begin with a dot: the pack lets nobody write there.
+    let directory = tempfile::Builder::new().prefix("files-").tempdir().unwrap();
+    let root = directory.path().canonicalize().unwrap();
+    let ends_at_once = vec![PathBuf::from("sh"), "-c".into(), "exit 3".into()];
+    let scene = scene(&[
+        ("files", server("filesystem", &root)),
+        ("everything", server("everything", "stdio")),
+        ("broken", ends_at_once),
+    ])
+    .await;
+    let mut client = Client::start(&command(&scene)).await;
+    let seen = client.tools().await;
+    let of = |name: &str| seen.iter().filter(|tool| tool.starts_with(name)).count();
+    assert_eq!(
+        (of("files__"), of("everything__"), seen.len()),
+        (14, 5, 19),
+        "{seen:?}"
+    );
+    let told = client
+        .calls("everything__echo", json!({"message": "naïve \u{1f600}"}))
+        .await;
+    assert_eq!(text(&told), "Echo: naïve \u{1f600}");
+    is_denied(&client.calls("everything__get-env", json!({})).await, "forbidden");
+    is_denied(
+        &client.calls("files__echo", json!({"message": "x"})).await,
+        "unknown_tool",
+    );
+    for nobodys in ["echo", "broken__echo"] {
+        let told = client.calls(nobodys, json!({"message": "x"})).await;
+        assert!(told["error"].is_object(), "{told}");
+    }
+    let long = json!({"do": "call", "name": "everything__trigger-long-running-operation", "arguments": {"duration": 0.2, "steps": 2}});
+    assert!(text(&client.does(long).await).contains("completed"));
+    assert!(!client.progress.is_empty());
+
+    let uri = "demo://resource/static/document/features.md";
+    let told = client.asks("resources/read", json!({ "uri": uri })).await;
+    assert!(told["result"]["contents"][0]["text"].is_string(), "{told}");
+    let told = client
+        .asks("resources/read", json!({"uri": "demo://nowhere"}))
+        .await;
+    assert!(told["error"].is_object(), "{told}");
+    let prompt = json!({"name": "everything__args-prompt", "arguments": {"city": "Oslo"}});
+    let told = client.asks("prompts/get", prompt).await;
+    assert!(told["result"]["messages"].is_array(), "{told}");
+
+    let file = root.join("notes.txt");
+    let number = client
+        .begins(json!({"do": "call", "name": "files__write_file", "arguments": {"path": file, "content": "agreed"}}))
+        .await;
+    scene.operator.waiting(&scene.task).await.unwrap();
+    assert!(!file.exists(), "nobody has agreed");
+    scene.approves().await;
+    let told = client.told(number).await;
+    assert!(told["result"]["isError"] != true, "{told}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "agreed");
+    client.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_one_server_in_the_config_names_are_as_the_server_gives_them() {
+    let scene = scene(&[("everything", server("everything", "stdio"))]).await;
+    let mut client = Client::start(&command(&scene)).await;
+    assert_eq!(client.tools().await.len(), 5);
+    let told = client.calls("echo", json!({"message": "x"})).await;
+    assert_eq!(text(&told), "Echo: x");
+    client.ends().await;
+}
