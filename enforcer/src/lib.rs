@@ -45,6 +45,7 @@ mod last_known_good;
 mod ledger;
 #[cfg(feature = "measure")]
 mod measure;
+mod moment;
 mod policy;
 mod slices;
 mod snapshot;

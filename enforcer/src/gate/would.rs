@@ -3,6 +3,7 @@
 //! **Invariant**: nothing here permits, records, charges or asks people; a proof of possession is not looked at, so none is used up.
 
 use checkrein_shared::decision::Verdict;
+use checkrein_shared::hold::State;
 use checkrein_shared::id::HoldId;
 
 use super::{Case, Gate, GateError, Request};
@@ -19,13 +20,6 @@ impl Gate {
 
     /// Follows what becomes of a hold that was just said to be open; none, if too many are followed.
     pub(crate) fn follow(&self, hold: HoldId) -> Option<Waiter> {
-        self.core
-            .holds
-            .wait(hold, View::new(checkrein_shared::hold::State::Open, 0, ""))
-    }
-
-    /// What time it is.
-    pub(crate) fn wall_ms(&self) -> u64 {
-        self.core.clock.wall_ms()
+        self.core.holds.wait(hold, View::new(State::Open, 0, ""))
     }
 }

@@ -6,7 +6,6 @@
 
 mod about;
 mod links;
-mod moment;
 mod tasks;
 
 use std::path::PathBuf;

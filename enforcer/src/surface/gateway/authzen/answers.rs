@@ -2,8 +2,6 @@
 //!
 //! **Invariant**: `decision` is true for a permit that goes on, and for nothing else. What was not decided is a deny like any other.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,9 +10,8 @@ use serde_json::{Map, Value, json};
 use super::super::asking::Said;
 use super::mapped::Unmapped;
 use crate::gate::Decided;
+use crate::moment::rfc3339;
 
-/// The last moment that has four digits for its year.
-const LAST_MS: u64 = 253_402_300_799_999;
 /// Whoever waits for people asks again after so many seconds.
 pub(super) const RETRY_AFTER_S: u64 = 5;
 
@@ -215,10 +212,4 @@ fn typed(status: StatusCode, kind: &'static str, body: &Value) -> Response {
     let kind = HeaderValue::from_static(kind);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
-}
-
-/// A moment as the standard writes it.
-pub(super) fn rfc3339(ms: u64) -> String {
-    let moment = UNIX_EPOCH + Duration::from_millis(ms.min(LAST_MS));
-    humantime::format_rfc3339_millis(moment).to_string()
 }

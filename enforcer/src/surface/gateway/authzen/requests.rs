@@ -15,10 +15,11 @@ use serde_json::json;
 
 use super::super::asking::{Carried, Said};
 use super::access::{KEY_BYTES_MAX, Shown, Status, Task, Unrequested};
-use super::answers::{Decision, RETRY_AFTER_S, Refusal, json_answer, rfc3339};
+use super::answers::{Decision, RETRY_AFTER_S, Refusal, json_answer};
 use super::asked::{Parts, Question, member, said};
 use super::mapped::Unmapped;
 use super::{Asker, AuthZen, read};
+use crate::moment::rfc3339;
 
 /// What an approval that was shown did not come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(super) async fn decide(
         Ok(None) => None,
         Ok(Some(id)) => match authzen
             .desk
-            .shown(&asker.pep, id, (question, carried), gate.wall_ms())
+            .shown(&asker.pep, id, (question, carried), gate.clock().wall_ms())
         {
             Shown::Unknown => return unverifiable(),
             shown => Some(shown),
@@ -48,7 +49,7 @@ pub(super) async fn decide(
         Err(words) => return Decision::unmapped(&Unmapped::new("approval_unverifiable", words)),
     };
     let said = authzen.asking.decide(carried).await;
-    let mut decision = Decision::of(&said, gate.wall_ms());
+    let mut decision = Decision::of(&said, gate.clock().wall_ms());
     if let Said::Hold(held) = &said
         && authzen.desk.denied(gate, &asker.pep, held, (question, carried))
     {
@@ -138,7 +139,7 @@ pub(super) async fn submit(
             "an `Idempotency-Key` has 1 to {KEY_BYTES_MAX} bytes"
         )));
     }
-    let now_ms = authzen.asking.gate().wall_ms();
+    let now_ms = authzen.asking.gate().clock().wall_ms();
     let task = authzen.desk.request(&asker.pep, (denial, &bound), key, now_ms)?;
     Ok(authzen.handle(&asker, &task, true))
 }
@@ -151,7 +152,7 @@ pub(super) async fn status(
 ) -> Result<Response, Refusal> {
     let asker = Asker::of(&request)?;
     let hold: Option<HoldId> = task.parse().ok();
-    let now_ms = authzen.asking.gate().wall_ms();
+    let now_ms = authzen.asking.gate().clock().wall_ms();
     let task = hold.and_then(|hold| authzen.desk.task(&asker.pep, hold, now_ms));
     let task = task.ok_or_else(|| {
         let detail =

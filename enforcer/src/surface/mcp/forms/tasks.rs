@@ -14,8 +14,8 @@ use serde_json::Value;
 use super::super::answers::{Ending, Shape, waiting};
 use super::super::held::{Follower, HeldCall, Stage};
 use super::super::wire::{Answered, Members, Message, text};
-use super::moment::rfc3339;
 use crate::gate::{Decided, Held, Permit};
+use crate::moment::rfc3339;
 
 /// So many tasks of one caller are known; the oldest that is over goes first.
 pub(super) const TASKS_MAX: usize = 64;

@@ -161,7 +161,7 @@ fn a_moment_is_said_as_programs_read_it() {
         (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
         (u64::MAX, "9999-12-31T23:59:59.999Z"),
     ] {
-        assert_eq!(moment::rfc3339(ms), said);
+        assert_eq!(crate::moment::rfc3339(ms), said);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 const LAST_MS: u64 = 253_402_300_799_999;
 
 /// Milliseconds since the Unix epoch as RFC 3339 has them, in UTC.
-pub(super) fn rfc3339(ms: u64) -> String {
+pub(crate) fn rfc3339(ms: u64) -> String {
     let moment = UNIX_EPOCH + Duration::from_millis(ms.min(LAST_MS));
     humantime::format_rfc3339_millis(moment).to_string()
 }
