@@ -66,6 +66,7 @@ secret = ["pin"]
 effects = ["send", "spend"]
 reversibility = "irreversible"
 resource = { type = "Account", id = "to" }
+unstoppable = "the bank takes a payment back within the hour"
 "#;
 const RULES: &str = r#"
 @id("all") permit (principal, action, resource);

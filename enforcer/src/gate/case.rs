@@ -79,6 +79,8 @@ pub(crate) struct Weighed {
     pub(crate) cost: Amounts,
     /// If it fails, it uses up nothing.
     pub(crate) fails_without_effect: bool,
+    /// What people are told of the tool beside the reason.
+    pub(crate) warning: Option<String>,
     /// A release of it that was confirmed, or may have been: it is to be given back, if it does not go ahead.
     pub(crate) confirmed: Option<DecisionId>,
     /// What it was paid from, if that was held here.
@@ -267,6 +269,7 @@ impl Core {
         }
         if let Some(tool) = policy.bundle.tool(&case.action.tool) {
             weighed.fails_without_effect = tool.fails_without_effect;
+            weighed.warning = tool.warning();
             match tool.cost_of(&case.action.arguments) {
                 Ok(cost) => weighed.cost = cost,
                 Err(reason) => return weighed.denied(Refusal::new(Cause::InvalidArguments, reason)),
@@ -319,6 +322,7 @@ impl Weighed {
             reversibility: None,
             cost: Amounts::none(),
             fails_without_effect: false,
+            warning: None,
             confirmed: None,
             paid: None,
         }

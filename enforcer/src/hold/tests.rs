@@ -3,6 +3,8 @@
 use checkrein_shared::ManualClock;
 
 use super::*;
+use crate::control_plane::Opened;
+use crate::fixture::{Bench, notice};
 
 fn view(state: State, version: u64) -> View {
     View::new(state, version, "")
@@ -68,4 +70,25 @@ fn verdicts_nobody_waits_for_are_bounded() {
         holds.tell(id(), view(State::Expired, 2));
     }
     assert_eq!(holds.registry().unclaimed.len(), UNCLAIMED_MAX);
+}
+
+#[tokio::test]
+async fn people_are_told_that_a_call_can_not_be_stopped_and_what_compensates() {
+    let bench = Bench::new();
+    let id = HoldId::new(&bench.clock);
+    let (sender, asked) = std::sync::mpsc::channel();
+    bench.authority.on_open(move |ask| {
+        sender.send(ask.reason.clone()).unwrap();
+        Ok(Opened::Held(notice(id, State::Open, ask)))
+    });
+    let answer = bench.gate.authorize(bench.pay(500)).await.unwrap();
+    let told = asked.recv().unwrap();
+    assert!(
+        told.starts_with(&answer.decided().reason) && told.contains("can't be stopped"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with("the bank takes a payment back within the hour"),
+        "{told}"
+    );
 }

@@ -220,6 +220,14 @@ pub(super) fn unreachable(weighed: Weighed, error: &AskError) -> Weighed {
     weighed.denied(Refusal::new(error.cause(), reason))
 }
 
+/// What people read: why they are asked, and what they should know of the tool.
+fn told(weighed: &Weighed) -> String {
+    match &weighed.warning {
+        Some(warning) => format!("{}. Note: {warning}", weighed.reason.trim_end_matches('.')),
+        None => weighed.reason.clone(),
+    }
+}
+
 fn open_request(core: &Core, case: &Case, weighed: &Weighed, decision: DecisionId) -> Option<OpenHold> {
     let grant = weighed.chain.as_ref()?.leaf();
     Some(OpenHold {
@@ -231,7 +239,7 @@ fn open_request(core: &Core, case: &Case, weighed: &Weighed, decision: DecisionI
         presented: Arc::clone(&case.presented),
         environment: grant.environment.clone(),
         intent: grant.intent.clone(),
-        reason: weighed.reason.clone(),
+        reason: told(weighed),
         denial_class: weighed.denial_class.clone(),
         instance: core.instance,
         reversibility: weighed.reversibility,

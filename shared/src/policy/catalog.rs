@@ -22,6 +22,8 @@ use crate::ledger::Trust;
 
 /// A tool may yield at most this many labels.
 pub(super) const YIELDS_MAX: usize = 32;
+/// What compensates is said in at most this many characters.
+const COMPENSATION_CHARS_MAX: usize = 200;
 
 /// What a tool does to the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -91,6 +93,8 @@ pub struct Tool {
     pub cost: Cost,
     /// A call that failed has used up nothing.
     pub fails_without_effect: bool,
+    /// Its calls can't be taken back one by one once they began; what compensates for that. None: they can, or nobody said.
+    pub unstoppable: Option<String>,
     /// SHA-256 of the tool's own definition, canonical JSON: a changed tool is another tool.
     pub definition: Sha256,
     /// What the arguments may be.
@@ -194,6 +198,15 @@ impl Tool {
             None => value.push_str("null"),
         }
         format!("{} {}={value}", self.id, resource.argument)
+    }
+
+    /// What people are told who are asked for a call of it.
+    pub fn warning(&self) -> Option<String> {
+        let compensates = self.unstoppable.as_ref()?;
+        Some(format!(
+            "once it has begun, a call of `{}` can't be stopped, even if its task is revoked; what compensates: {compensates}",
+            self.id
+        ))
     }
 
     /// The catalog it is in.

@@ -98,6 +98,8 @@ pub struct Explanation {
     pub tier_because: Vec<TierReason>,
     /// What its calls use up.
     pub costs: Vec<Meter>,
+    /// Its calls can't be stopped once they began; what compensates.
+    pub unstoppable: Option<String>,
     /// How old policy may be, as these packs have it.
     pub bounds: Bounds,
     /// How risky it is.
@@ -189,6 +191,7 @@ pub fn explain(
             |compiled| compiled.tool.tier_because(),
         ),
         costs: compiled.map_or_else(Vec::new, |compiled| compiled.tool.cost.keys().copied().collect()),
+        unstoppable: compiled.and_then(|compiled| compiled.tool.unstoppable.clone()),
         bounds: bundle.bounds(),
         risk: exposure.risk(),
         candidates,

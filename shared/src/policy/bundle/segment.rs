@@ -137,6 +137,7 @@ fn encode_tool(tool: &Tool) -> wire::Tool {
         trust: wire_trust(tool.trust).into(),
         cost: tool.cost.iter().map(encode_price).collect(),
         fails_without_effect: tool.fails_without_effect,
+        unstoppable: tool.unstoppable.clone().unwrap_or_default(),
     }
 }
 
@@ -175,6 +176,7 @@ fn decode_tool(tool: wire::Tool) -> Result<Tool, String> {
         trust,
         cost: decode_cost(&tool.id, tool.cost)?,
         fails_without_effect: tool.fails_without_effect,
+        unstoppable: Some(tool.unstoppable).filter(|text| !text.is_empty()),
         id: tool.id,
     })
 }

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::cost::{Cost, Written};
 use super::definition::{Definition, definitions};
-use super::{Effect, ResourceSpec, Reversibility, Tool, YIELDS_MAX};
+use super::{COMPENSATION_CHARS_MAX, Effect, ResourceSpec, Reversibility, Tool, YIELDS_MAX};
 use crate::ledger::{Meter, Trust};
 use crate::policy::UNTRUSTED_CONTENT;
 use crate::policy::argument::{ArgumentType, Scalar};
@@ -37,6 +37,7 @@ struct Entry {
     cost: BTreeMap<Spanned<String>, Spanned<Written>>,
     #[serde(default)]
     fails_without_effect: bool,
+    unstoppable: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -95,7 +96,7 @@ impl Reader<'_> {
             Ok(entries) => Some(entries),
             Err(error) => {
                 let at = error.span().unwrap_or_default();
-                let help = "a tool needs `effects` and `reversibility`, and may have `resource = { type, id }`, `secret`, `yields`, `trust`, `cost` and `fails_without_effect`";
+                let help = "a tool needs `effects` and `reversibility`, and may have `resource = { type, id }`, `secret`, `yields`, `trust`, `cost`, `fails_without_effect` and `unstoppable`";
                 self.errors
                     .push(self.toml.error(at, error.message().trim_end(), help));
                 None
@@ -148,6 +149,7 @@ impl Reader<'_> {
             trust: None,
             cost: Cost::new(),
             fails_without_effect: entry.fails_without_effect,
+            unstoppable: None,
             definition: definition.sha256,
             arguments,
         };
@@ -157,6 +159,7 @@ impl Reader<'_> {
         self.set_yields(&mut tool, entry.yields);
         self.set_trust(&mut tool, entry.trust);
         self.set_cost(&mut tool, entry.cost);
+        self.set_unstoppable(&mut tool, entry.unstoppable);
         Some(tool)
     }
 
@@ -296,6 +299,27 @@ impl Reader<'_> {
             }
             tool.cost.insert(meter, price);
         }
+    }
+
+    /// A mark without what compensates would be read past.
+    fn set_unstoppable(&mut self, tool: &mut Tool, unstoppable: Option<Spanned<String>>) {
+        let Some(unstoppable) = unstoppable else { return };
+        let at = unstoppable.span();
+        let text = unstoppable.into_inner();
+        let is_sentence = !text.trim().is_empty()
+            && text.chars().count() <= COMPENSATION_CHARS_MAX
+            && !text.contains(char::is_control);
+        if !is_sentence {
+            let message = format!(
+                "`{}` can't be stopped, and nothing is said to compensate",
+                tool.id
+            );
+            let help = format!(
+                "say it in at most {COMPENSATION_CHARS_MAX} characters on one line: `unstoppable = \"its password is good for ten minutes\"`"
+            );
+            self.errors.push(self.toml.error(at, message, help));
+        }
+        tool.unstoppable = Some(text.trim().to_owned());
     }
 
     fn warn_of_uncatalogued(&mut self, definitions: &BTreeMap<String, Definition<'_>>, tools: &[Tool]) {

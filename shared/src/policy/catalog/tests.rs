@@ -27,6 +27,7 @@ fn tool(effects: &[Effect], reversibility: Reversibility) -> Tool {
         trust: None,
         cost: Cost::new(),
         fails_without_effect: false,
+        unstoppable: None,
         definition: Sha256::default(),
         arguments: RecordType::default(),
     }
@@ -212,4 +213,22 @@ fn a_denial_covers_the_tool_and_the_value_of_its_resource() {
         .denial_class(&masked(r#"{"to":"x"}"#)),
         "c/move"
     );
+}
+
+#[test]
+fn a_tool_that_can_not_be_stopped_says_what_compensates_or_is_refused() {
+    let toml = |text: &str| {
+        format!("[move]\neffects = [\"trigger\"]\nreversibility = \"reversible\"\nunstoppable = {text}\n")
+    };
+    let json = format!("[{TOOLS}]");
+    let read = catalog(&json, &toml("\"its token is good for ten minutes\"")).unwrap();
+    let warning = read.tools[0].warning().unwrap();
+    assert!(
+        warning.contains("can't be stopped") && warning.ends_with("its token is good for ten minutes"),
+        "{warning}"
+    );
+    let long = format!("\"{}\"", "x".repeat(201));
+    for nothing in ["\"\"", "\" \"", "true", "\"a\\nb\"", &long] {
+        assert!(catalog(&json, &toml(nothing)).is_err(), "{nothing}");
+    }
 }

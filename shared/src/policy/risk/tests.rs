@@ -19,6 +19,7 @@ fn tool(effects: &BTreeSet<Effect>, reversibility: Reversibility) -> Tool {
         trust: None,
         cost: crate::policy::catalog::Cost::new(),
         fails_without_effect: false,
+        unstoppable: None,
         definition: Sha256::default(),
         arguments: RecordType::default(),
     }

@@ -17,6 +17,7 @@ fn tool(effects: &[Effect], reversibility: Reversibility) -> Tool {
         trust: None,
         cost: crate::policy::catalog::Cost::new(),
         fails_without_effect: false,
+        unstoppable: None,
         definition: Sha256::default(),
         arguments: RecordType::default(),
     }

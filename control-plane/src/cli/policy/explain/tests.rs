@@ -284,3 +284,17 @@ fn what_a_call_costs_is_said_and_who_pays_it() {
     }
     assert!(!text::of(&explained("mail/search", None), Paint::new(false)).contains("costs"));
 }
+
+#[test]
+fn that_a_call_can_not_be_stopped_is_said_with_what_compensates() {
+    let effects = "effects = [\"trigger\"]\nreversibility = \"reversible\"\nunstoppable = \"its token is good for ten minutes\"";
+    let view = dear(effects, "");
+    let text = text::of(&view, Paint::new(false));
+    assert!(
+        text.contains("what compensates: its token is good for ten minutes"),
+        "{text}"
+    );
+    let json = serde_json::to_value(&view).unwrap();
+    assert_eq!(json["tier"]["unstoppable"], "its token is good for ten minutes");
+    assert!(!text::of(&explained("mail/search", None), Paint::new(false)).contains("stopping"));
+}

@@ -35,6 +35,10 @@ fn tier(tier: &TierView, paint: Paint) -> String {
     if let Some(paid) = tier.paid {
         fields.line("costs", &format!("{}, paid {paid}", tier.costs.join(" and ")));
     }
+    if let Some(compensates) = &tier.unstoppable {
+        let words = format!("not once it has begun; what compensates: {compensates}");
+        fields.line("stopping", &words);
+    }
     fields.render(paint)
 }
 

@@ -41,6 +41,9 @@ pub(super) struct TierView {
     /// How that is paid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) paid: Option<&'static str>,
+    /// Of one whose calls can't be stopped once they began: what compensates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unstoppable: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -145,6 +148,7 @@ impl TierView {
             failure,
             costs: explanation.costs.iter().map(|meter| meter.as_str()).collect(),
             paid: (!explanation.costs.is_empty()).then_some(paid),
+            unstoppable: explanation.unstoppable.clone(),
         }
     }
 }
