@@ -78,7 +78,6 @@ forbid (principal, action == Action::"bank/pay", resource) when { context.input.
 /// Rules under which nothing is held any more, and everything is forbidden.
 pub(crate) const FROZEN: &str = r#"@id("all") permit (principal, action, resource);
 @id("frozen") @reason("payments are frozen") forbid (principal, action in Action::"spend", resource);"#;
-
 /// Rules for a team that no pack has anybody in.
 pub(crate) const TEAM_ONLY: &str = r#"@id("team") permit (principal in Team::"billing", action, resource);"#;
 
