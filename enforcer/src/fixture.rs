@@ -3,9 +3,11 @@
 
 mod ca;
 pub(crate) mod hostile;
+mod scripted;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use checkrein_proto::fleet::v1::SignedKeySet;
@@ -19,25 +21,23 @@ use checkrein_shared::identity::SpiffeId;
 use checkrein_shared::key::{KeySet, SigningKey};
 use checkrein_shared::policy::{Manifest, Pack, PackSource, Roster, compose};
 use checkrein_shared::{Clock, Generation, ManualClock};
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
 use tempfile::TempDir;
 
 pub(crate) use ca::{Ca, Svid};
+pub(crate) use scripted::{Scripted, notice};
 
-use crate::control_plane::{
-    AskError, Authority, Charge, Confirm, Confirmation, Consume, Consumption, HoldNotice, Note, Noted,
-    OpenHold, Opened,
-};
+use crate::control_plane::Authority;
 use crate::freshness::Freshness;
 use crate::gate::{Caller, Core, Gate, Request};
-use crate::hold::Holds;
+use crate::hold::{Holds, View};
 use crate::journal::Journal;
 use crate::policy::{self, HighWater};
 use crate::snapshot::{Policy, Snapshot, Snapshots};
 
 pub(crate) const AGENT: &str = "spiffe://acme.example/agent/billing";
 pub(crate) const NOW_MS: u64 = 1_750_000_000_000;
+/// Whoever is to wait for people does so within this.
+const WAITS_MAX: Duration = Duration::from_secs(30);
 
 const CATALOG: &str = r#"{"tools":[
   {"name":"ask","inputSchema":{"type":"object","properties":{"tokens":{"type":"integer"}}}},
@@ -92,20 +92,6 @@ pub(crate) struct Keys {
 pub(crate) struct Offer {
     pub(crate) signed: SignedManifest,
     pub(crate) segments: HashMap<Sha256, Bytes>,
-}
-
-/// A control plane that says what the test wants, and remembers what it was asked.
-pub(crate) struct Scripted(Mutex<Script>);
-
-type Answering<Ask, Answer> = Box<dyn Fn(&Ask) -> Result<Answer, AskError> + Send>;
-
-struct Script {
-    confirm: Answering<Confirm, Confirmation>,
-    open: Answering<OpenHold, Opened>,
-    consume: Answering<Consume, Consumption>,
-    note: Answering<Note, Noted>,
-    is_connected: bool,
-    consumed: usize,
 }
 
 /// An enforcer without its sockets.
@@ -296,6 +282,25 @@ impl Bench {
         bench
     }
 
+    /// Every hold from now on is this one, and bob approves it if somebody does.
+    pub(crate) fn hold(&self) -> HoldId {
+        let id = HoldId::new(&self.clock);
+        self.authority.holds_as(id, State::Open);
+        self.authority.bob_approves();
+        id
+    }
+
+    /// The control plane says this of a hold, once somebody waits for it.
+    pub(crate) async fn answered(&self, id: HoldId, state: State) {
+        let waits = async {
+            while self.holds.open() != [id] {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(WAITS_MAX, waits).await.unwrap();
+        self.holds.tell(id, View::new(state, 2, ""));
+    }
+
     pub(crate) fn install(&self, offer: &Offer) {
         let policy = self.decode(offer);
         self.snapshots.install(|next| next.policy = Some(policy));
@@ -394,107 +399,5 @@ impl Bench {
         }
         assert_eq!(cursor.chain().next_sequence, end);
         records
-    }
-}
-
-impl Scripted {
-    fn new() -> Self {
-        Self(Mutex::new(Script {
-            confirm: Box::new(|ask| {
-                Ok(Confirmation {
-                    slice: None,
-                    refused: None,
-                    live: true,
-                    generation: ask.generation,
-                    charge: Charge::None,
-                    known: Some(crate::control_plane::Known::default()),
-                })
-            }),
-            open: Box::new(|_| Err(AskError::NotConnected)),
-            consume: Box::new(|_| Err(AskError::NotConnected)),
-            note: Box::new(|_| Err(AskError::NotConnected)),
-            is_connected: true,
-            consumed: 0,
-        }))
-    }
-
-    pub(crate) fn on_confirm(
-        &self,
-        answer: impl Fn(&Confirm) -> Result<Confirmation, AskError> + Send + 'static,
-    ) {
-        self.0.lock().unwrap().confirm = Box::new(answer);
-    }
-
-    pub(crate) fn on_open(&self, answer: impl Fn(&OpenHold) -> Result<Opened, AskError> + Send + 'static) {
-        self.0.lock().unwrap().open = Box::new(answer);
-    }
-
-    pub(crate) fn on_consume(
-        &self,
-        answer: impl Fn(&Consume) -> Result<Consumption, AskError> + Send + 'static,
-    ) {
-        self.0.lock().unwrap().consume = Box::new(answer);
-    }
-
-    pub(crate) fn on_note(&self, answer: impl Fn(&Note) -> Result<Noted, AskError> + Send + 'static) {
-        self.0.lock().unwrap().note = Box::new(answer);
-    }
-
-    /// Whether there seems to be a connection.
-    pub(crate) fn connected(&self, is_connected: bool) {
-        self.0.lock().unwrap().is_connected = is_connected;
-    }
-
-    /// Every hold that is opened is this one, in this state.
-    pub(crate) fn holds_as(&self, id: HoldId, state: State) {
-        self.on_open(move |ask| Ok(Opened::Held(notice(id, state, ask))));
-    }
-
-    /// How often an approval was presented.
-    pub(crate) fn consumed(&self) -> usize {
-        self.0.lock().unwrap().consumed
-    }
-}
-
-impl Authority for Scripted {
-    fn confirm(&self, ask: Confirm) -> BoxFuture<'_, Result<Confirmation, AskError>> {
-        ready((self.0.lock().unwrap().confirm)(&ask)).boxed()
-    }
-
-    fn open_hold(&self, ask: OpenHold) -> BoxFuture<'_, Result<Opened, AskError>> {
-        ready((self.0.lock().unwrap().open)(&ask)).boxed()
-    }
-
-    fn consume(&self, ask: Consume) -> BoxFuture<'_, Result<Consumption, AskError>> {
-        let mut script = self.0.lock().unwrap();
-        script.consumed += 1;
-        ready((script.consume)(&ask)).boxed()
-    }
-
-    fn note(&self, ask: Note) -> BoxFuture<'_, Result<Noted, AskError>> {
-        ready((self.0.lock().unwrap().note)(&ask)).boxed()
-    }
-
-    fn is_connected(&self) -> bool {
-        self.0.lock().unwrap().is_connected
-    }
-}
-
-impl std::fmt::Debug for Scripted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Scripted")
-    }
-}
-
-/// What a control plane says of a hold.
-pub(crate) fn notice(id: HoldId, state: State, ask: &OpenHold) -> HoldNotice {
-    HoldNotice {
-        id,
-        state,
-        version: 1,
-        action_sha256: ask.action.sha256(),
-        groups: vec!["treasury".into()],
-        decide_by_ms: NOW_MS + 1_800_000,
-        said: String::new(),
     }
 }

@@ -5,6 +5,7 @@
 
 mod again;
 mod bearer;
+mod body;
 mod caller;
 mod encrypted;
 mod gateway;

@@ -101,6 +101,7 @@ fn between(mcp: Mcp, config: &Config) -> anyhow::Result<Between> {
             patience,
         }));
     }
+    // INVARIANT: there is one: with none nothing is typed, and that was refused.
     let (name, command) = servers.remove(0);
     Ok(Between::Pipes(Wrapped {
         name,

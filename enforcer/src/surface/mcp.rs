@@ -109,14 +109,10 @@ impl Wrapped {
         ),
         stop: CancellationToken,
     ) -> Result<u8, McpError> {
-        let started = server::start(&self.command).map_err(|source| McpError {
-            command: self.command.first().cloned().unwrap_or_default(),
-            source,
-        });
-        let (child, stdin, stdout) = started?;
+        let (child, stdin, stdout) = server::start(&self.command)?;
         let (to_client, for_client) = mpsc::channel(QUEUE);
         let (to_server, for_server) = mpsc::channel(QUEUE);
-        let tag = format!("mcp-{:032x}", u128::from_be_bytes(random_bytes()));
+        let tag = tag();
         let gate_clock = gate.clock();
         let terms = Terms {
             gate,
@@ -166,6 +162,11 @@ async fn last_calls(session: &Session, stop: &CancellationToken) {
         waited = timeout(LAST_CALLS_MAX, session.tasks.wait()) => drop(waited),
         () = stop.cancelled() => {}
     }
+}
+
+/// Begins the ids that are made for one client, and nobody guesses.
+fn tag() -> String {
+    format!("mcp-{:032x}", u128::from_be_bytes(random_bytes()))
 }
 
 /// Writes what is queued, in order, until nothing more will come; then closes.

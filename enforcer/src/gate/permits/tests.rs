@@ -8,7 +8,7 @@ use checkrein_shared::ledger::Meter;
 use futures_util::FutureExt;
 
 use super::*;
-use crate::control_plane::{Charge, Confirmation, Consumption, Opened};
+use crate::control_plane::{Charge, Confirmation, Opened};
 use crate::fixture::{Bench, notice};
 use crate::gate::Answer;
 
@@ -106,10 +106,7 @@ async fn an_enforcer_that_stops_uses_up_no_approval() {
         core.refuse_permits();
         Ok(Opened::Held(notice(id, HoldState::Approved, ask)))
     });
-    bench.authority.on_consume(|_| {
-        let approvers = vec!["bob".into()];
-        Ok(Consumption::Consumed { approvers })
-    });
+    bench.authority.bob_approves();
     let answer = bench.gate.authorize(bench.pay(500)).await.unwrap();
     assert_eq!(answer.decided().cause, Cause::Stopping);
     assert_eq!(bench.authority.consumed(), 0);

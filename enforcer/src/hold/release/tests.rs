@@ -23,11 +23,7 @@ fn bench_with_hold(state: State) -> (Bench, HoldId) {
 fn bench_of(bench: Bench, state: State) -> (Bench, HoldId) {
     let id = HoldId::new(&bench.clock);
     bench.authority.holds_as(id, state);
-    bench.authority.on_consume(|_| {
-        Ok(Consumption::Consumed {
-            approvers: vec!["bob".into()],
-        })
-    });
+    bench.authority.bob_approves();
     (bench, id)
 }
 

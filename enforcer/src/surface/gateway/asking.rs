@@ -20,6 +20,9 @@ const CHECK_MAX: Duration = Duration::from_secs(10);
 /// What the record says of a call that a gateway makes.
 const NOT_TOLD: &str = "the gateway made the call, and does not tell how it ended";
 
+/// Whoever waits for people asks again after so many seconds.
+pub(super) const RETRY_AFTER_S: u64 = 5;
+
 /// Taken out of every request that goes on.
 pub(super) const REMOVED: [&str; 8] = [
     "checkrein-grant",
@@ -204,6 +207,20 @@ impl Credentials {
             proof: header("checkrein-proof")?.unwrap_or_default().trim().to_owned(),
         })
     }
+}
+
+/// What a header says; nothing can be said of one that stands twice.
+pub(super) fn once<'a>(
+    name: &str,
+    values: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Option<&'a str>, String> {
+    let mut values = values.into_iter();
+    let (value, None) = (values.next(), values.next()) else {
+        return Err(format!("the header `{name}` stands twice; send it once"));
+    };
+    let text =
+        value.map(|value| str::from_utf8(value).map_err(|_| format!("the header `{name}` is no text")));
+    text.transpose()
 }
 
 /// The subject of a token in what a filter found out: `sub`, at its top or in the one payload there.

@@ -22,29 +22,25 @@ mod requests;
 mod search;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 use checkrein_shared::action::Arguments;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
-use tokio::time::timeout;
 
-use super::asking::{Asking, Credentials};
+use super::asking::{Asking, Credentials, once};
 use crate::config::AuthZen as Configured;
+use crate::surface::body;
 use access::Desk;
 use answers::{Refusal, json_answer};
 use mapped::Mapping;
 
-/// A body may have at most this many bytes,
+/// A body may have at most this many bytes.
 const BODY_BYTES_MAX: usize = 1 << 20;
-/// and comes in within this.
-const BODY_MAX: Duration = Duration::from_secs(30);
 /// By which an asker finds its request in its own logs.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -127,40 +123,17 @@ impl Asker {
     }
 }
 
-/// What a header says; nothing can be said of one that stands twice.
+/// What a header says.
 fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, String> {
-    let mut found = headers.get_all(name).iter();
-    let (first, second) = (found.next(), found.next());
-    if second.is_some() {
-        return Err(format!("the header `{name}` stands twice; send it once"));
-    }
-    let said = first.map(|value| {
-        value
-            .to_str()
-            .map_err(|_| format!("the header `{name}` is no text"))
-    });
-    said.transpose()
+    once(name, headers.get_all(name).iter().map(HeaderValue::as_bytes))
 }
 
 /// Who asks, and the object that they send.
 async fn read(request: Request) -> Result<(Asker, Arguments), Refusal> {
     let asker = Asker::of(&request)?;
     check(request.headers()).map_err(Refusal::bad)?;
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
-    let bytes = match timeout(BODY_MAX, body.collect()).await {
-        Err(_) => {
-            return Err(Refusal::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "the body does not come",
-            ));
-        }
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let words = format!("a body may have at most {BODY_BYTES_MAX} bytes");
-            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, words));
-        }
-        Ok(Err(_)) => return Err(Refusal::bad("the body broke off")),
-        Ok(Ok(read)) => read.to_bytes(),
-    };
+    let whole = body::whole(request.into_body(), BODY_BYTES_MAX).await;
+    let bytes = whole.map_err(|unread| Refusal::new(unread.status(), unread.to_string()))?;
     let read = asked::body(&bytes).map_err(Refusal::bad)?;
     Ok((asker, read))
 }

@@ -19,7 +19,7 @@ use checkrein_proto::{Struct, Value};
 use checkrein_shared::identity::SpiffeId;
 use tonic::{Request, Response, Status};
 
-use super::asking::{Asking, Carried, Credentials, REMOVED, Said};
+use super::asking::{Asking, Carried, Credentials, REMOVED, Said, once};
 use crate::surface::mcp::posted::{Headers, Posted, Unspoken, Wanted, offered};
 
 /// A question may have at most this many bytes: a list of tools, above all.
@@ -157,21 +157,12 @@ impl ExtMcp for Guardrail {
     }
 }
 
-/// What a header says; nothing can be said of one that stands twice.
+/// What a header says.
 fn one<'a>(headers: &'a [McpHeader], name: &str) -> Result<Option<&'a str>, String> {
-    let mut found = headers
+    let named = headers
         .iter()
         .filter(|header| header.key.eq_ignore_ascii_case(name));
-    let (Some(header), None) = (found.next(), found.next()) else {
-        let is_twice = headers.iter().any(|header| header.key.eq_ignore_ascii_case(name));
-        return if is_twice {
-            Err(format!("the header `{name}` stands twice; send it once"))
-        } else {
-            Ok(None)
-        };
-    };
-    let value = str::from_utf8(&header.value).map_err(|_| format!("the header `{name}` is no text"))?;
-    Ok(Some(value))
+    once(name, named.map(|header| &*header.value))
 }
 
 /// What the gateway's configuration says.

@@ -22,7 +22,7 @@ use super::held::Follower;
 use super::session::{Session, UnderWay};
 use super::stateless::SAYS_CAPABILITIES;
 use super::tools::asked;
-use super::wire::{Answered, Members, Message};
+use super::wire::{Members, Message};
 use crate::gate::{Offer, Permit};
 pub(super) use about::about_task;
 pub(super) use links::Links;
@@ -177,13 +177,7 @@ pub(super) async fn discover(under_way: UnderWay, line: String) {
 
 /// What the server said, and that calls may come to tasks; none: it says so itself, or can't be understood.
 fn discovered(reply: &str) -> Option<String> {
-    let Ok(Message::Response {
-        answer: Answered::Result(result),
-        ..
-    }) = Message::parse(reply)
-    else {
-        return None;
-    };
+    let (_, result) = Message::result(reply)?;
     let result = Members::parse(result.get()).ok()?;
     let capabilities = Members::parse(result.get("capabilities")?.get()).ok()?;
     let extensions = match capabilities.get("extensions") {

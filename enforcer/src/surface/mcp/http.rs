@@ -49,6 +49,7 @@ use super::listing::{DEFINED_MAX, Definitions};
 use super::methods::Era;
 use super::name::ServerName;
 use super::session::{Brought, Terms};
+use super::tag;
 use super::wire::{Line, Message};
 use crate::config::Config;
 use crate::enforcer::Enforcer;
@@ -353,7 +354,7 @@ impl Front {
             grant: self.grant.clone(),
             patience: self.patience,
             definitions: Arc::new(Definitions::known_for(DEFINED_MAX)),
-            held: Arc::new(HeldCalls::new(&format!("mcp-{}", secret::made()))),
+            held: Arc::new(HeldCalls::new(&tag())),
             forms: self.forms.clone(),
         }
     }

@@ -95,7 +95,7 @@ async fn with<T>(
     command: &[OsString],
     asks: impl AsyncFnOnce(&mut Server) -> Result<T, InventoryError>,
 ) -> Result<T, InventoryError> {
-    let (child, stdin, stdout) = server::start(command)?;
+    let (child, stdin, stdout) = server::start(command).map_err(|error| error.source)?;
     let mut server = Server {
         says: stdin,
         hears: Lines::new(stdout),

@@ -8,7 +8,7 @@ use super::answers::{self, INVALID_PARAMS, INVALID_REQUEST, Instead, NOT_JSON, S
 use super::call::Call;
 use super::listing::Page;
 use super::methods::{ClientMethod, Era, client_may_notify};
-use super::wire::{Id, InvalidMessage, Members, Message, shown, text};
+use super::wire::{Id, Members, Message, shown, text};
 use crate::gate::{Denied, Held, Offer};
 
 /// What is done with it.
@@ -69,10 +69,7 @@ impl Posted {
             words,
         };
         let text = str::from_utf8(body).map_err(|_| unread(NOT_JSON, "the body is not UTF-8".to_owned()))?;
-        let message = Message::parse(text).map_err(|error| match &error {
-            InvalidMessage::Syntax(_) => unread(NOT_JSON, error.to_string()),
-            _ => unread(INVALID_REQUEST, error.to_string()),
-        })?;
+        let message = Message::parse(text).map_err(|error| unread(error.code(), error.to_string()))?;
         match message {
             Message::Request { id, method, params } => {
                 let posted = headers

@@ -9,6 +9,7 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::McpError;
 use crate::child::{Child, exit_code};
 
 /// After its standard input was closed it may take so long to end, and so long again after SIGTERM.
@@ -16,7 +17,14 @@ const END_MAX: Duration = Duration::from_secs(5);
 const TERMINATED_MAX: Duration = Duration::from_secs(2);
 
 /// Starts it; gives its standard input and output.
-pub(super) fn start(command: &[OsString]) -> io::Result<(Child, ChildStdin, ChildStdout)> {
+pub(super) fn start(command: &[OsString]) -> Result<(Child, ChildStdin, ChildStdout), McpError> {
+    started(command).map_err(|source| McpError {
+        command: command.first().cloned().unwrap_or_default(),
+        source,
+    })
+}
+
+fn started(command: &[OsString]) -> io::Result<(Child, ChildStdin, ChildStdout)> {
     let [program, arguments @ ..] = command else {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     };

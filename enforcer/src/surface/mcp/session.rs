@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
-use super::answers::{self, INTERNAL, INVALID_REQUEST, NOT_JSON, UNKNOWN_METHOD};
+use super::answers::{self, INTERNAL, INVALID_REQUEST, UNKNOWN_METHOD};
 use super::call::{self, Call};
 use super::forms::{self, Forms};
 use super::grant::{GrantSource, Presented};
@@ -32,7 +32,7 @@ use super::requests::{GivenUp, Goes, NotBegun, REQUESTS_MAX, Requests};
 use super::spoken::Spoken;
 use super::stateless::{self, NotOfIt};
 use super::tools;
-use super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Lines, Members, Message, shown};
+use super::wire::{Id, LINE_BYTES_MAX, Line, Lines, Members, Message, shown};
 use crate::gate::Gate;
 
 /// A server that does not list its tools in this time does not list them.
@@ -230,13 +230,9 @@ impl Session {
 
     /// Takes a line of the client.
     pub(super) async fn client_said(self: &Arc<Self>, line: Line, brought: Brought) {
-        let line = match line {
-            Line::Text(line) => line,
-            Line::TooLong { .. } => {
-                let words = format!("a line may have at most {LINE_BYTES_MAX} bytes");
-                return self.refuse(None, INVALID_REQUEST, &words).await;
-            }
-            Line::NotText => return self.refuse(None, NOT_JSON, "the line is not UTF-8").await,
+        let line = match line.text() {
+            Ok(line) => line,
+            Err(error) => return self.refuse(None, error.code(), &error.to_string()).await,
         };
         match Message::parse(&line) {
             Ok(Message::Request { id, method, params }) => {
@@ -281,13 +277,9 @@ impl Session {
                 }
             }
             Err(error) => {
-                let code = match error {
-                    InvalidMessage::Syntax(_) => NOT_JSON,
-                    _ => INVALID_REQUEST,
-                };
                 // An answer under the id of another request would be taken for that one's.
                 let id = readable_id(&line).filter(|id| self.requests.is_free(id));
-                self.refuse(id.as_ref(), code, &error.to_string()).await;
+                self.refuse(id.as_ref(), error.code(), &error.to_string()).await;
             }
         }
     }

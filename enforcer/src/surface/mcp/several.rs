@@ -26,12 +26,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use super::answers::{self, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, NOT_JSON, UNKNOWN_METHOD};
+use super::answers::{self, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, UNKNOWN_METHOD};
 use super::methods::Era;
 use super::name::ServerName;
 use super::requests::{GivenUp, REQUESTS_MAX};
 use super::session::{Brought, Session, ToClient, request_id};
-use super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Lines, Message, shown};
+use super::wire::{Id, Line, Lines, Message, shown};
 use owners::Owned;
 
 /// What is asked of all servers is waited for so long; clients give up after 60 seconds, many of them, and one server is not to cost them
@@ -117,13 +117,9 @@ impl Several {
 
     /// Takes a line of the client.
     pub(super) async fn client_said(self: &Arc<Self>, line: Line, brought: Brought) {
-        let line = match line {
-            Line::Text(line) => line,
-            Line::TooLong { .. } => {
-                let words = format!("a line may have at most {LINE_BYTES_MAX} bytes");
-                return self.refuse(None, INVALID_REQUEST, &words).await;
-            }
-            Line::NotText => return self.refuse(None, NOT_JSON, "the line is not UTF-8").await,
+        let line = match line.text() {
+            Ok(line) => line,
+            Err(error) => return self.refuse(None, error.code(), &error.to_string()).await,
         };
         match Message::parse(&line) {
             Ok(Message::Request { id, method, params }) => {
@@ -144,11 +140,7 @@ impl Several {
                 part.session.client_said(Line::Text(line), brought).await;
             }
             Err(error) => {
-                let code = match error {
-                    InvalidMessage::Syntax(_) => NOT_JSON,
-                    _ => INVALID_REQUEST,
-                };
-                self.refuse(None, code, &error.to_string()).await;
+                self.refuse(None, error.code(), &error.to_string()).await;
             }
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::answers::{INVALID_PARAMS, UNKNOWN_REVISION};
 use super::methods::Era;
-use super::wire::{Answered, Members, Message, shown, text};
+use super::wire::{Members, Message, shown, text};
 
 /// The revision.
 pub(super) const REVISION: &str = "2026-07-28";
@@ -118,13 +118,7 @@ struct Places {
 }
 
 fn result(line: &str) -> Option<Places> {
-    let Ok(Message::Response {
-        answer: Answered::Result(result),
-        ..
-    }) = Message::parse(line)
-    else {
-        return None;
-    };
+    let (_, result) = Message::result(line)?;
     let members = Members::parse(result.get()).ok()?;
     let place = |text: &str| text.as_ptr().addr() - line.as_ptr().addr();
     let scope = members.get("cacheScope").map(|scope| {

@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use checkrein_shared::id::random_bytes;
 use futures_util::future::join_all;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::process::{ChildStdin, ChildStdout};
@@ -20,7 +19,7 @@ use super::held::HeldCalls;
 use super::several::Several;
 use super::{
     GrantSource, LAST_CALLS_MAX, LAST_LINES_MAX, McpError, QUEUE, ServerName, Session, Terms, methods,
-    server, write_all,
+    server, tag, write_all,
 };
 use crate::child::Child;
 use crate::gate::Gate;
@@ -122,11 +121,7 @@ impl Together {
     }
 
     fn start(&self, gate: &Gate, name: &ServerName, command: &[OsString]) -> Result<Started, McpError> {
-        let started = server::start(command).map_err(|source| McpError {
-            command: command.first().cloned().unwrap_or_default(),
-            source,
-        });
-        let (child, stdin, stdout) = started?;
+        let (child, stdin, stdout) = server::start(command)?;
         let (to_client, queue) = mpsc::channel(QUEUE);
         let (to_server, for_server) = mpsc::channel(QUEUE);
         let tag = tag();
@@ -167,8 +162,4 @@ async fn last_calls(several: &Several, started: &[Started], stop: &CancellationT
         waited = timeout(LAST_CALLS_MAX, last) => drop(waited),
         () = stop.cancelled() => {}
     }
-}
-
-fn tag() -> String {
-    format!("mcp-{:032x}", u128::from_be_bytes(random_bytes()))
 }

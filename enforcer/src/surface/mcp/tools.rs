@@ -115,11 +115,6 @@ fn offered(session: &Session, grant: &str, line: &str, page: &Page<'_>) -> Strin
 
 /// A page, if the server's answer is one.
 pub(super) fn page(line: &str) -> Option<Page<'_>> {
-    match Message::parse(line).ok()? {
-        Message::Response {
-            answer: Answered::Result(result),
-            ..
-        } => Page::parse(result.get()).ok(),
-        _ => None,
-    }
+    let (_, result) = Message::result(line)?;
+    Page::parse(result.get()).ok()
 }

@@ -12,6 +12,8 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
+use super::answers::{INVALID_REQUEST, NOT_JSON};
+
 /// A line may have at most this many bytes.
 pub(super) const LINE_BYTES_MAX: usize = 16 << 20;
 /// So much of either end of a longer one is kept, to tell which call it answers.
@@ -75,6 +77,10 @@ pub(super) struct Members<'a>(pub(super) Vec<(String, &'a RawValue)>);
 /// A line that is no message.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(super) enum InvalidMessage {
+    #[error("a line may have at most {LINE_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("the line is not UTF-8")]
+    NotText,
     #[error("the line is not JSON: {0}")]
     Syntax(String),
     #[error("batches are not taken; send each message on a line of its own")]
@@ -132,6 +138,27 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 }
 
+impl Line {
+    /// Its text, if it is one.
+    pub(super) fn text(self) -> Result<String, InvalidMessage> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::TooLong { .. } => Err(InvalidMessage::TooLong),
+            Self::NotText => Err(InvalidMessage::NotText),
+        }
+    }
+}
+
+impl InvalidMessage {
+    /// As JSON-RPC numbers it.
+    pub(super) const fn code(&self) -> i64 {
+        match self {
+            Self::NotText | Self::Syntax(_) => NOT_JSON,
+            _ => INVALID_REQUEST,
+        }
+    }
+}
+
 /// What a line is, now that all of it is known; none, if it is empty.
 fn finish(mut line: Vec<u8>, tail: Vec<u8>) -> Option<Line> {
     if line.len() > LINE_BYTES_MAX {
@@ -152,6 +179,17 @@ pub(super) async fn write_line(writer: &mut (impl AsyncWrite + Unpin), mut line:
 }
 
 impl<'a> Message<'a> {
+    /// What a response gives, and to which request; none: it is an error, or no response.
+    pub(super) fn result(line: &'a str) -> Option<(Id, &'a RawValue)> {
+        match Self::parse(line) {
+            Ok(Self::Response {
+                id,
+                answer: Answered::Result(result),
+            }) => Some((id, result)),
+            _ => None,
+        }
+    }
+
     /// Reads a line.
     pub(super) fn parse(line: &'a str) -> Result<Self, InvalidMessage> {
         let members = Members::parse(line)?;

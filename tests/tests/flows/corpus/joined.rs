@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use super::Surface;
 
 /// What surfaces are made of, and decides nothing: who calls, over what, and whether it is the same call again.
-const PARTS: [&str; 6] = [
+const PARTS: [&str; 7] = [
     "surface/again.rs",
     "surface/bearer.rs",
+    "surface/body.rs",
     "surface/caller.rs",
     "surface/encrypted.rs",
     "surface/gateway.rs",

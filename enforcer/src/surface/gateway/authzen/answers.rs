@@ -12,9 +12,6 @@ use super::mapped::Unmapped;
 use crate::gate::Decided;
 use crate::moment::rfc3339;
 
-/// Whoever waits for people asks again after so many seconds.
-pub(super) const RETRY_AFTER_S: u64 = 5;
-
 /// One decision, as the standard wants it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Decision {

@@ -13,9 +13,9 @@ use checkrein_shared::decision::Cause;
 use checkrein_shared::id::{DecisionId, HoldId};
 use serde_json::json;
 
-use super::super::asking::{Carried, Said};
+use super::super::asking::{Carried, RETRY_AFTER_S, Said};
 use super::access::{KEY_BYTES_MAX, Shown, Status, Task, Unrequested};
-use super::answers::{Decision, RETRY_AFTER_S, Refusal, json_answer};
+use super::answers::{Decision, Refusal, json_answer};
 use super::asked::{Parts, Question, member, said};
 use super::mapped::Unmapped;
 use super::{Asker, AuthZen, read};

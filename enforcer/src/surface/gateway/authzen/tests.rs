@@ -7,13 +7,14 @@ mod search;
 use axum::body::Body;
 use axum::http::Method;
 use checkrein_shared::decision::{OutcomeResult, Record};
+use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
 use super::super::Pep;
 use super::*;
 use crate::config::Gateway;
-use crate::control_plane::{AskError, Known, Noted};
+use crate::control_plane::AskError;
 use crate::fixture::{AGENT, Bench, Offer};
 
 /// Askers of a real gate.
@@ -303,12 +304,7 @@ async fn a_permitted_question_of_which_the_ledger_can_not_be_told_is_a_deny() {
         when { context has result && context.result.bytes > 100 };"#;
     let rules = r#"@id("all") permit (principal, action, resource);"#;
     bench.install(&Offer::labelling(rules, labels, 2, &bench.keys.bundle));
-    bench.authority.on_note(|note| {
-        let is_told = note.labels.is_empty();
-        is_told
-            .then(|| Noted::Known(Known::default()))
-            .ok_or(AskError::Deadline)
-    });
+    bench.authority.labels_nothing();
     let looks = scene.evaluates(&call("bank/look", &json!({}))).await;
     assert_eq!(
         (&looks["decision"], &looks["context"]["reason"]),

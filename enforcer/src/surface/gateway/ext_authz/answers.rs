@@ -9,7 +9,7 @@ use checkrein_proto::ext_authz::{
 };
 use serde_json::{Value, json};
 
-use super::super::asking::{REMOVED, Said};
+use super::super::asking::{REMOVED, RETRY_AFTER_S, Said};
 use crate::gate::Decided;
 use crate::surface::mcp::posted::{Reply, Unspoken};
 
@@ -17,8 +17,6 @@ use crate::surface::mcp::posted::{Reply, Unspoken};
 const DECISION: &str = "x-checkrein-decision-id";
 /// and what people are asked.
 const HOLD: &str = "x-checkrein-hold-id";
-/// Whoever waits for people asks again after so many seconds.
-const RETRY_AFTER_S: &str = "5";
 /// As gRPC numbers it.
 const PERMISSION_DENIED: i32 = 7;
 /// Whatever stands there of this name is replaced.
@@ -183,7 +181,7 @@ fn headers(said: &Said) -> Vec<HeaderValueOption> {
     let mut headers = vec![header(DECISION, &decided.id.to_string())];
     if let (Said::Hold(_), Some(hold)) = (said, decided.hold) {
         headers.push(header(HOLD, &hold.to_string()));
-        headers.push(header("retry-after", RETRY_AFTER_S));
+        headers.push(header("retry-after", &RETRY_AFTER_S.to_string()));
     }
     headers
 }

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Gateway;
-use crate::control_plane::{AskError, Known, Noted};
 use crate::fixture::{AGENT, Bench, Offer};
 
 const ROUTES: [(&str, &str); 3] = [
@@ -391,12 +390,7 @@ async fn a_permitted_request_of_which_the_ledger_can_not_be_told_does_not_go_on(
         when { context has result && context.result.bytes > 100 };"#;
     let rules = r#"@id("all") permit (principal, action, resource);"#;
     bench.install(&Offer::labelling(rules, labels, 2, &bench.keys.bundle));
-    bench.authority.on_note(|note| {
-        let is_told = note.labels.is_empty();
-        is_told
-            .then(|| Noted::Known(Known::default()))
-            .ok_or(AskError::Deadline)
-    });
+    bench.authority.labels_nothing();
     let looks = scene.sends("GET", "/accounts", "");
     assert_eq!(scene.cause(&looks).await, "withheld");
     assert_eq!(scene.outcomes(), [OutcomeResult::Unknown]);

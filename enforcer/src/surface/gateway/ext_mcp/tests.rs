@@ -11,7 +11,6 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::*;
 use crate::config::Gateway;
-use crate::control_plane::Consumption;
 use crate::fixture::{AGENT, Bench, Ca};
 use crate::surface::Surfaces;
 use crate::surface::tests::empty;
@@ -156,11 +155,7 @@ async fn a_held_call_is_pending_and_goes_on_once_when_it_is_approved() {
         (&json!(-31002), &json!(id.to_string()))
     );
     scene.bench.authority.holds_as(id, State::Approved);
-    scene.bench.authority.on_consume(|_| {
-        Ok(Consumption::Consumed {
-            approvers: vec!["bob".into()],
-        })
-    });
+    scene.bench.authority.bob_approves();
     scene.passes(pay.clone()).await;
     scene.bench.authority.holds_as(id, State::Consumed);
     scene.refuses(pay).await;

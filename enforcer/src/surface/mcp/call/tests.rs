@@ -15,9 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::control_plane::Consumption;
 use crate::fixture::Bench;
-use crate::hold::View;
 use crate::surface::mcp::held::HeldCalls;
 use crate::surface::mcp::{forms::Forms, grant::GrantSource, session::Terms, write_all};
 
@@ -142,23 +140,11 @@ impl Scene {
     }
 
     fn hold(&self) -> HoldId {
-        let id = HoldId::new(&self.bench.clock);
-        self.bench.authority.holds_as(id, State::Open);
-        self.bench.authority.on_consume(|_| {
-            Ok(Consumption::Consumed {
-                approvers: vec!["bob".into()],
-            })
-        });
-        id
+        self.bench.hold()
     }
 
-    /// The control plane says this of a hold, once somebody waits for it.
     async fn answered(&self, id: HoldId, state: State) {
-        while self.bench.holds.open() != [id] {
-            tokio::task::yield_now().await;
-        }
-        let view = View::new(state, 2, "");
-        self.bench.holds.tell(id, view);
+        self.bench.answered(id, state).await;
     }
 }
 

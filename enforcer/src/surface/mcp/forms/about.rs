@@ -16,7 +16,7 @@ use super::super::call::settle;
 use super::super::held::Stage;
 use super::super::session::UnderWay;
 use super::super::tools::asked;
-use super::super::wire::{Answered, Members, Message, text};
+use super::super::wire::{Members, Message, text};
 use super::tasks::{Kind, Running, Task, Tasks, locked, named_by};
 use super::{TASKS, Takes};
 use crate::gate::Permit;
@@ -173,13 +173,7 @@ async fn unknown(permit: Option<Permit>) {
 
 /// What the server says of a task that has ended, and the answer that its call would have had.
 fn ended(reply: &str) -> Option<(String, String)> {
-    let Ok(Message::Response {
-        id,
-        answer: Answered::Result(result),
-    }) = Message::parse(reply)
-    else {
-        return None;
-    };
+    let (id, result) = Message::result(reply)?;
     let members = Members::parse(result.get()).ok()?;
     let outcome = match members.get("status").and_then(text)?.as_str() {
         "completed" => answers::result(&id, members.get("result").map_or("{}", |result| result.get())),
@@ -193,13 +187,7 @@ fn ended(reply: &str) -> Option<(String, String)> {
 
 /// An answer in which a task has another name.
 fn renamed(reply: &str, name: &str) -> Option<String> {
-    let Ok(Message::Response {
-        id,
-        answer: Answered::Result(result),
-    }) = Message::parse(reply)
-    else {
-        return None;
-    };
+    let (id, result) = Message::result(reply)?;
     let members = Members::parse(result.get()).ok()?;
     members.get("taskId")?;
     Some(answers::result(

@@ -5,8 +5,7 @@
 //! What a user says to the link decides nothing.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use super::super::held::HeldCall;
 use super::super::methods::{ANSWERS, Era};
 use super::super::wire::{Members, shown, text};
 use super::{Resumed, member};
+use crate::directory::write_durably;
 use crate::gate::{Held, Offer};
 use crate::surface::again::Sameness;
 
@@ -70,7 +70,7 @@ impl Links {
         directory: &Path,
         clock: SharedClock,
     ) -> io::Result<Self> {
-        let key = SigningKey::from_pkcs8(&kept(&directory.join(FILE))?).map_err(io::Error::other)?;
+        let key = SigningKey::from_pkcs8(&kept(directory)?).map_err(io::Error::other)?;
         Ok(Self::new(console, key, clock))
     }
 
@@ -216,17 +216,12 @@ fn is_accepted(responses: &str) -> bool {
 }
 
 /// The key that was made before, or a new one.
-fn kept(path: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(path) {
+fn kept(directory: &Path) -> io::Result<Vec<u8>> {
+    match fs::read(directory.join(FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         read => return read,
     }
     let made = SigningKey::generate().map_err(io::Error::other)?;
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(&made)?;
+    write_durably(directory, FILE, &made)?;
     Ok(made)
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::super::answers::{Ending, Shape, waiting};
 use super::super::held::{Follower, HeldCall, Stage};
-use super::super::wire::{Answered, Members, Message, text};
+use super::super::wire::{Members, Message, text};
 use crate::gate::{Decided, Held, Permit};
 use crate::moment::rfc3339;
 
@@ -294,13 +294,7 @@ impl Waiting {
 
 /// The task that an answer of the server's comes to, if it comes to one.
 pub(super) fn named_in(reply: &str) -> Option<String> {
-    let Ok(Message::Response {
-        answer: Answered::Result(result),
-        ..
-    }) = Message::parse(reply)
-    else {
-        return None;
-    };
+    let (_, result) = Message::result(reply)?;
     named_by(result.get())
 }
 

@@ -13,9 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
-use crate::control_plane::Consumption;
 use crate::fixture::Bench;
-use crate::hold::View;
 use crate::surface::mcp::answers::{INVALID_PARAMS, MISSING_CAPABILITY};
 use crate::surface::mcp::grant::GrantSource;
 use crate::surface::mcp::held::HeldCalls;
@@ -69,26 +67,11 @@ impl Scene {
     }
 
     fn hold(&self) -> HoldId {
-        let id = HoldId::new(&self.bench.clock);
-        self.bench.authority.holds_as(id, State::Open);
-        self.bench.authority.on_consume(|_| {
-            Ok(Consumption::Consumed {
-                approvers: vec!["bob".into()],
-            })
-        });
-        id
+        self.bench.hold()
     }
 
-    /// The control plane says this of a hold, once somebody waits for it.
     async fn answered(&self, id: HoldId, state: State) {
-        let told = async {
-            while self.bench.holds.open() != [id] {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(Duration::from_secs(30), told).await.unwrap();
-        let view = View::new(state, 2, "");
-        self.bench.holds.tell(id, view);
+        self.bench.answered(id, state).await;
     }
 
     async fn asks_with(&mut self, method: &str, params: &str, grant: Option<String>) {

@@ -10,7 +10,6 @@ use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
@@ -21,9 +20,8 @@ use super::super::wire::{Id, InvalidMessage, LINE_BYTES_MAX, Line, Message, on_o
 use super::events::{KEEPALIVE, event};
 use super::sessions::Open;
 use super::streams::Told;
+use crate::surface::body;
 
-/// A message comes in within this.
-const BODY_MAX: Duration = Duration::from_secs(30);
 /// After this a client hears that it is waited for, though nothing was said yet.
 const FIRST_MAX: Duration = Duration::from_secs(2);
 /// And so often from then on.
@@ -71,22 +69,8 @@ pub(super) async fn message(headers: &HeaderMap, body: Body) -> Result<String, R
         let words = "`Accept` must name application/json and text/event-stream";
         return Err(refused(StatusCode::NOT_ACCEPTABLE, INVALID_REQUEST, words));
     }
-    let read = timeout(BODY_MAX, Limited::new(body, LINE_BYTES_MAX).collect()).await;
-    let read = match read {
-        Err(_) => {
-            return Err(refused(
-                StatusCode::REQUEST_TIMEOUT,
-                INVALID_REQUEST,
-                "the message does not come",
-            ));
-        }
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let words = format!("a message may have at most {LINE_BYTES_MAX} bytes");
-            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, INVALID_REQUEST, &words));
-        }
-        Ok(Err(_)) => return Err(refused(bad, INVALID_REQUEST, "the message broke off")),
-        Ok(Ok(read)) => read.to_bytes(),
-    };
+    let read = body::whole(body, LINE_BYTES_MAX).await;
+    let read = read.map_err(|unread| refused(unread.status(), INVALID_REQUEST, &unread.to_string()))?;
     let line =
         String::from_utf8(read.into()).map_err(|_| refused(bad, NOT_JSON, "the message is not UTF-8"))?;
     Ok(on_one_line(line))
@@ -94,11 +78,7 @@ pub(super) async fn message(headers: &HeaderMap, body: Body) -> Result<String, R
 
 /// What is answered to something that is no message.
 pub(super) fn no_message(error: &InvalidMessage) -> Response {
-    let code = match error {
-        InvalidMessage::Syntax(_) => NOT_JSON,
-        _ => INVALID_REQUEST,
-    };
-    refuse(StatusCode::BAD_REQUEST, None, code, &error.to_string())
+    refuse(StatusCode::BAD_REQUEST, None, error.code(), &error.to_string())
 }
 
 /// Has a session hear a request, and answers with what it says to it.

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
 use checkrein_shared::id::random_bytes;
+
+use crate::directory::write_durably;
 
 /// Where the secret of the address is kept, so that the address stays the same.
 pub(super) const FILE: &str = "mcp-address";
@@ -37,12 +38,7 @@ pub(super) fn kept(directory: &Path) -> io::Result<String> {
         Err(error) => return Err(error),
     }
     let made = made();
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
-    file.write_all(made.as_bytes())?;
+    write_durably(directory, FILE, made.as_bytes())?;
     Ok(made)
 }
 

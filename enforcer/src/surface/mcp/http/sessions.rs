@@ -18,6 +18,7 @@ use super::super::methods::Era;
 use super::super::requests::GivenUp;
 use super::super::session::{Brought, Session, Terms, ToClient};
 use super::super::several::Several;
+use super::super::tag;
 use super::super::wire::{Id, Line, Message};
 use super::place::Place;
 use super::secret;
@@ -75,7 +76,7 @@ impl Open {
             let (to_server, for_server) = mpsc::channel(QUEUE);
             let name = terms.name.clone();
             era = terms.era.unwrap_or(era);
-            let tag = format!("mcp-{}", secret::made());
+            let tag = tag();
             let session = Arc::new(Session::new(terms, (to_client, to_server), &tag));
             let upstream = Arc::new(Upstream::new(place, told.clone(), breaks_off));
             tokio::spawn(carry(for_server, Arc::downgrade(&session), Arc::clone(&upstream)));
@@ -84,7 +85,7 @@ impl Open {
             behind.push(Behind { session, upstream });
         }
         let several = (!is_one).then(|| {
-            let tag = format!("mcp-{}", secret::made());
+            let tag = tag();
             Arc::new(Several::new(named, era, to_client, &tag))
         });
         if let Some(several) = &several {

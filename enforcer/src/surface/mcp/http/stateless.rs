@@ -22,8 +22,9 @@ use super::super::forms::Tasks;
 use super::super::held::HeldCalls;
 use super::super::listing::{DEFINED_MAX, Definitions};
 use super::super::stateless::{Envelope, NotOfIt, REVISION, SAYS_REVISION};
+use super::super::tag;
 use super::super::wire::{Id, Members, Message, shown, text};
-use super::{HANDSHAKES, post, secret, upstream};
+use super::{HANDSHAKES, post, upstream};
 
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
@@ -83,7 +84,7 @@ impl Callers {
         let shared = all.entry(agent.clone()).or_insert_with(|| {
             let server = |_| OfServer {
                 definitions: Arc::new(Definitions::known_for(DEFINED_MAX)),
-                held: Arc::new(HeldCalls::new(&format!("mcp-{}", secret::made()))),
+                held: Arc::new(HeldCalls::new(&tag())),
                 tasks: Arc::new(Tasks::new(Arc::clone(clock))),
             };
             Arc::new(Shared {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::super::listing::PAGES_MAX;
 use super::super::methods::Era;
 use super::super::stateless;
-use super::super::wire::{Answered, Members, Message, shown, text};
+use super::super::wire::{Members, Message, shown, text};
 use super::{Part, named};
 
 /// What a server lists is believed for so long, and asked for again after less if something is not in it.
@@ -106,11 +106,7 @@ impl Part {
             let Some(said) = self.session.ask_server(method, &params).await else {
                 break;
             };
-            let Ok(Message::Response {
-                answer: Answered::Result(result),
-                ..
-            }) = Message::parse(&said)
-            else {
+            let Some((_, result)) = Message::result(&said) else {
                 break;
             };
             let Ok(result) = Members::parse(result.get()) else {

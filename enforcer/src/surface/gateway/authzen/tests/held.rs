@@ -5,7 +5,6 @@ use checkrein_shared::hold::State;
 use checkrein_shared::id::HoldId;
 
 use super::*;
-use crate::control_plane::Consumption;
 use crate::fixture::NOW_MS;
 use crate::hold::View;
 
@@ -26,11 +25,7 @@ impl Scene {
 
     fn approves(&self, id: HoldId) {
         self.bench.authority.holds_as(id, State::Approved);
-        self.bench.authority.on_consume(|_| {
-            Ok(Consumption::Consumed {
-                approvers: vec!["bob".into()],
-            })
-        });
+        self.bench.authority.bob_approves();
         let view = View {
             use_by_ms: Some(NOW_MS + 600_000),
             ..View::new(State::Approved, 2, "")

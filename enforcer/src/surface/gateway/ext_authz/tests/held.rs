@@ -4,7 +4,6 @@ use checkrein_shared::hold::State;
 use checkrein_shared::id::HoldId;
 
 use super::*;
-use crate::control_plane::Consumption;
 
 #[tokio::test]
 async fn a_held_request_says_so_and_the_same_one_finds_its_hold_and_once_approved_goes_on_once() {
@@ -36,11 +35,7 @@ async fn a_held_request_says_so_and_the_same_one_finds_its_hold_and_once_approve
     assert_ne!(opened.recv().unwrap(), first, "another amount is another call");
 
     asks(State::Approved);
-    scene.bench.authority.on_consume(|_| {
-        Ok(Consumption::Consumed {
-            approvers: vec!["bob".into()],
-        })
-    });
+    scene.bench.authority.bob_approves();
     let spelt = scene.sends("POST", "/accounts/GB29/payments", r#"{ "amount" : 500 }"#);
     scene.permits(&spelt).await;
     assert_eq!(opened.recv().unwrap(), first);
