@@ -1,27 +1,30 @@
 //! Where the server behind us is, and one exchange with it.
 //!
-//! **Invariant**: it is shown what a file of ours says, and never what a client showed us. Redirects are not followed.
+//! **Invariant**: it is shown what a file of ours says, and never what a client showed us. Redirects are not followed. A request is sent
+//! again only if nothing of it was sent.
 
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use checkrein_http::{bare_host, trusting};
+use checkrein_http::trusting;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tracing::debug;
+use tower::BoxError;
+use tower::timeout::Timeout;
+use tower::util::BoxCloneSyncService;
 
 use super::DoorError;
 use crate::surface::mcp::wire::LINE_BYTES_MAX;
@@ -30,25 +33,35 @@ use crate::surface::mcp::wire::LINE_BYTES_MAX;
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// A tool may take long before it answers at all.
 const HEAD_MAX: Duration = Duration::from_mins(30);
+/// A connection that was idle for longer is not used again: a server may close it while a call is on its way, and nobody would know
+/// whether that was made. Servers keep them for two seconds, most for five or more.
+const IDLE_MAX: Duration = Duration::from_secs(1);
+/// So many connections are kept.
+const IDLE_CONNECTIONS_MAX: usize = 32;
+
+type Connects = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
+type Connections = legacy::Client<Connects, Full<Bytes>>;
 
 /// Where the server is, and whom to trust there.
 #[derive(Clone)]
 pub(super) struct Place {
     uri: Uri,
-    tls: TlsConnector,
+    connections: Connections,
     /// What we show the server ourselves.
     headers: Arc<HeaderMap>,
 }
 
 /// No answer.
 #[derive(Debug, Error)]
-pub(super) enum NoAnswer {
-    #[error("can't connect to the server: {0}")]
-    Connect(#[from] std::io::Error),
+pub(in crate::surface::mcp) enum NoAnswer {
+    #[error("can't connect to the server: {}", innermost(.0))]
+    Connect(legacy::Error),
     #[error("the server does not answer in time")]
     Late,
     #[error("the exchange with the server failed: {0}")]
     Http(#[from] hyper::Error),
+    #[error("the exchange with the server failed: {}", innermost(.0))]
+    Exchange(legacy::Error),
     #[error("the server's answer has more than {LINE_BYTES_MAX} bytes")]
     TooLong,
     #[error("the server's answer is not UTF-8")]
@@ -65,13 +78,20 @@ impl NoAnswer {
         match self {
             Self::Connect(_) | Self::Request => true,
             Self::Status(status) => status.is_client_error(),
-            Self::Late | Self::Http(_) | Self::TooLong | Self::NotText => false,
+            Self::Late | Self::Http(_) | Self::Exchange(_) | Self::TooLong | Self::NotText => false,
         }
     }
 }
 
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Io for S {}
+impl From<legacy::Error> for NoAnswer {
+    fn from(error: legacy::Error) -> Self {
+        if error.is_connect() {
+            Self::Connect(error)
+        } else {
+            Self::Exchange(error)
+        }
+    }
+}
 
 impl Place {
     /// A URL, with the CA of its certificate and a file of headers.
@@ -80,22 +100,9 @@ impl Place {
         let shown = headers.map(|path| read(path).ok_or_else(|| DoorError::Headers(path.to_owned())));
         Ok(Self {
             uri,
-            tls: trusting(ca)?,
+            connections: connections(ca)?,
             headers: Arc::new(shown.transpose()?.unwrap_or_default()),
         })
-    }
-
-    async fn connect(&self) -> std::io::Result<Box<dyn Io>> {
-        let host = bare_host(&self.uri).to_owned();
-        let is_secure = self.uri.scheme_str() == Some("https");
-        let port = self.uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-        let stream = TcpStream::connect((host.as_str(), port)).await?;
-        stream.set_nodelay(true)?;
-        if !is_secure {
-            return Ok(Box::new(stream));
-        }
-        let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
-        Ok(Box::new(self.tls.connect(name, stream).await?))
     }
 
     /// Sends one request; gives the answer, whose body is still to come.
@@ -105,29 +112,41 @@ impl Place {
         told: HeaderMap,
         body: Bytes,
     ) -> Result<Response<Incoming>, NoAnswer> {
-        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
-        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
         let mut request = Request::builder()
             .method(method)
-            .uri(path)
-            .header(HOST, authority)
+            .uri(&self.uri)
             .body(Full::new(body))
             .map_err(|_| NoAnswer::Request)?;
         request.headers_mut().extend(self.headers.as_ref().clone());
         request.headers_mut().extend(told);
-        let stream = timeout(CONNECT_MAX, self.connect())
-            .await
-            .map_err(|_| NoAnswer::Late)??;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Ends when the answer was read, or is not wanted any more.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "a connection to the server broke off");
-            }
-        });
-        let answer = timeout(HEAD_MAX, sender.send_request(request)).await;
+        let answer = timeout(HEAD_MAX, self.connections.request(request)).await;
         Ok(answer.map_err(|_| NoAnswer::Late)??)
     }
+}
+
+/// Connections to a server, which shows a certificate of these CAs where it is one of `https`.
+fn connections(ca: Option<&Path>) -> Result<Connections, DoorError> {
+    let mut plain = HttpConnector::new();
+    plain.set_nodelay(true);
+    plain.enforce_http(false);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(trusting(ca)?.config().as_ref().clone())
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(plain);
+    Ok(legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_MAX)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .build(BoxCloneSyncService::new(Timeout::new(connector, CONNECT_MAX))))
+}
+
+/// What an error comes of: the words around it say no more than that a request failed.
+fn innermost(error: &legacy::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| (**cause).source());
+    causes
+        .last()
+        .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// A URL where a server may be.
