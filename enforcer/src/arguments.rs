@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Mcp(Box<Mcp>),
     /// Writes down what an MCP server has, as a catalog to begin with
     #[command(
-        after_help = "Example:\n  checkrein-enforcer catalog --name files --out mypack/catalog -- npx -y @modelcontextprotocol/server-filesystem /srv\n  $EDITOR mypack/catalog/files.toml\n  checkrein policy check mypack\n\n`files.json` holds the tools as the server defines them: one that it defines otherwise later is another tool. `files.toml` suggests\nwhat each is, from the server's own hints; a tool without any is taken for the worst."
+        after_help = "Example:\n  checkrein-enforcer catalog --name files --out mypack/catalog -- npx -y @modelcontextprotocol/server-filesystem /srv\n  $EDITOR mypack/catalog/files.toml\n  checkrein policy check mypack\n  checkrein-enforcer catalog --name crm --out mypack/catalog --upstream https://crm.acme.example/mcp\n  checkrein-enforcer catalog --config files-and-crm/enforcer.toml --out mypack/catalog\n\n`files.json` holds the tools as the server defines them: one that it defines otherwise later is another tool. `files.toml` suggests\nwhat each is, from the server's own hints; a tool without any is taken for the worst."
     )]
     Catalog(Box<Catalog>),
     /// Answers a coding agent before it uses a tool (`PreToolUse` of Claude Code), and hears what came of it

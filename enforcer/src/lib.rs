@@ -75,7 +75,7 @@ pub use measure::{Decoded, SeenGrants, SeenLedgers};
 pub use status::{NotReached, Status};
 pub use surface::mcp::{
     DoorError, GrantSource, InvalidServerName, Inventory, InventoryError, McpDoor, McpError, NoGrant,
-    Proxied, Remote, ServerName, Together, Wrapped,
+    Proxied, Remote, ServerName, Together, Whereabouts, Wrapped,
 };
 pub use surface::{Listening, SurfaceError, Surfaces};
 pub use tls::TlsError;

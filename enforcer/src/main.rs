@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => run(&serve).map(|()| ExitCode::SUCCESS),
         Command::Mcp(mcp) => wrap::run(*mcp),
         Command::Hook(hook) => Ok(hook::run(&hook)),
-        Command::Catalog(catalog) => skeleton::run(&catalog),
+        Command::Catalog(catalog) => skeleton::run(*catalog),
         Command::Run(run) => lease::run(&run),
         Command::Join(join) => take_place(&join).map(|()| ExitCode::SUCCESS),
     };

@@ -113,7 +113,7 @@ fn between(mcp: Mcp, config: &Config) -> anyhow::Result<Between> {
 }
 
 /// A server of the config that is spoken to over HTTP.
-fn remote(one: &McpUpstream) -> anyhow::Result<Remote> {
+pub(crate) fn remote(one: &McpUpstream) -> anyhow::Result<Remote> {
     let Some(url) = one.url.clone() else {
         bail!(
             "`[[mcp.upstream]]` named `{}` has a `command`; with `--listen` each needs a `url`",

@@ -60,7 +60,7 @@ use forms::Forms;
 pub use grant::{GrantSource, NoGrant};
 use held::HeldCalls;
 pub use http::{DoorError, McpDoor, Proxied, Remote};
-pub use inventory::{Inventory, InventoryError};
+pub use inventory::{Inventory, InventoryError, Whereabouts};
 pub use name::{InvalidServerName, ServerName};
 use session::{Session, Terms, ToClient};
 pub use together::Together;

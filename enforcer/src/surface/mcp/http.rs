@@ -7,10 +7,12 @@
 //! | `sessions` | what clients have opened |
 //! | `stateless` | requests that need no session |
 //! | `upstream`, `place` | the server behind, and where it is |
+//! | `asked` | one that we ask ourselves |
 //! | `secret` | what nobody guesses |
 //!
 //! **Invariant**: it only carries. What a message says is heard by a session, as over stdio, and decided by the gate.
 
+mod asked;
 mod door;
 mod events;
 #[cfg(test)]
@@ -56,6 +58,7 @@ use crate::enforcer::Enforcer;
 use crate::gate::Gate;
 use crate::surface::bearer::Bearers;
 use crate::surface::{Speaks, SurfaceError, Surfaces};
+pub(super) use asked::{Asked, Heard};
 use door::{Door, Known};
 use place::Place;
 use sessions::{Open, Sessions};

@@ -1,6 +1,8 @@
-//! What a server has: asked of one that is started for it, and ended.
+//! What a server has: asked of one that is started for it, and ended, or of one over HTTP.
 //!
 //! **Invariant**: a tool's definition is given as the server said it, byte for byte, because its hash is what is accepted.
+
+mod way;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,23 +11,21 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use thiserror::Error;
-use tokio::process::{ChildStdin, ChildStdout};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
+use super::answers;
+use super::http::{DoorError, Remote};
 use super::listing::{PAGES_MAX, Page};
 use super::methods::Era;
 use super::stateless::listing;
-use super::wire::{Answered, Id, Line, Lines, Members, Message, write_line};
-use super::{answers, server};
+use super::wire::{Answered, Id, Members, Message};
+use way::Way;
 
 /// A server that has not begun after this, a download included, does not begin.
 const BEGIN_MAX: Duration = Duration::from_mins(2);
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 /// One that is silent for so long to a question of the other era does not speak it.
 const OTHER_ERA_MAX: Duration = Duration::from_secs(10);
-/// So much that is no answer is passed over before one.
-const LINES_MAX: usize = 1_000;
 const HELLO: &str = concat!(
     r#"{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"checkrein-enforcer","version":""#,
     env!("CARGO_PKG_VERSION"),
@@ -64,53 +64,66 @@ pub enum InventoryError {
     /// It answers something else than what was asked.
     #[error("the server's answer to `{0}` can't be read in one way")]
     Unreadable(&'static str),
+    /// Over HTTP, it answers with a status alone.
+    #[error("the server answers `{0}` with {1}; what it wants to be shown goes into a file of headers")]
+    Refused(&'static str, String),
+    /// Over HTTP, it is not reached.
+    #[error("the server is not asked `{0}`: {1}")]
+    Unreached(&'static str, String),
+    /// It can't be asked over HTTP.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// Nobody could say which of them is called.
     #[error("the server defines the tool `{0}` twice")]
     Twice(String),
 }
 
+/// Where a server is to be found.
+#[derive(Debug, Clone)]
+pub enum Whereabouts {
+    /// It is started for this, by this, and ended.
+    Started(Vec<OsString>),
+    /// It is there, over HTTP.
+    At(Remote),
+}
+
 struct Server {
-    says: ChildStdin,
-    hears: Lines<ChildStdout>,
+    way: Way,
     asked: i64,
 }
 
 impl Inventory {
-    /// Starts a server, asks it, and ends it.
-    pub async fn of(command: &[OsString]) -> Result<Self, InventoryError> {
-        let (mut found, tells_changes) = with(command, async |server| {
+    /// Asks a server.
+    pub async fn of(server: &Whereabouts) -> Result<Self, InventoryError> {
+        let (mut found, tells_changes) = with(server, async |server| {
             let (era, about) = server.begin().await?;
             server.inventory(era, &about).await
         })
         .await?;
-        if tells_changes && !found.methods.contains(&LISTEN) && speaks_without_session(command).await {
+        if tells_changes && !found.methods.contains(&LISTEN) && speaks_without_session(server).await {
             found.methods.push(LISTEN);
         }
         Ok(found)
     }
 }
 
-/// Starts a server for this, and ends it.
+/// Goes to a server for this, and leaves it.
 async fn with<T>(
-    command: &[OsString],
+    server: &Whereabouts,
     asks: impl AsyncFnOnce(&mut Server) -> Result<T, InventoryError>,
 ) -> Result<T, InventoryError> {
-    let (child, stdin, stdout) = server::start(command).map_err(|error| error.source)?;
-    let mut server = Server {
-        says: stdin,
-        hears: Lines::new(stdout),
-        asked: 0,
-    };
+    let way = Way::to(server)?;
+    let mut server = Server { way, asked: 0 };
     let found = asks(&mut server).await;
-    drop(server);
-    server::end(child, &CancellationToken::new()).await;
+    server.way.end().await;
     found
 }
 
 /// Whether a server that knows the handshake would do without: it is asked anew, because how it is asked first decides what it speaks.
-async fn speaks_without_session(command: &[OsString]) -> bool {
+async fn speaks_without_session(server: &Whereabouts) -> bool {
     let params = listing(Era::Stateless, None);
-    let discovered = with(command, async |server| {
+    let discovered = with(server, async |server| {
+        server.way.speak(Era::Stateless);
         server.ask(DISCOVER, &params, OTHER_ERA_MAX).await
     });
     discovered.await.is_ok()
@@ -121,11 +134,14 @@ impl Server {
     async fn begin(&mut self) -> Result<(Era, String), InventoryError> {
         match self.ask("initialize", HELLO, BEGIN_MAX).await {
             Ok(about) => {
-                write_line(&mut self.says, READY.to_owned()).await?;
+                self.way
+                    .tell(READY.to_owned(), "notifications/initialized")
+                    .await?;
                 Ok((Era::Handshake, about))
             }
-            Err(refused @ InventoryError::Error(..)) => {
+            Err(refused @ (InventoryError::Error(..) | InventoryError::Refused(..))) => {
                 let params = listing(Era::Stateless, None);
+                self.way.speak(Era::Stateless);
                 let discovered = self.ask(DISCOVER, &params, ANSWER_MAX).await;
                 discovered
                     .map(|about| (Era::Stateless, about))
@@ -203,28 +219,19 @@ impl Server {
     ) -> Result<String, InventoryError> {
         self.asked += 1;
         let id = Id::Number(self.asked);
-        write_line(&mut self.says, answers::request(&id, method, params)).await?;
-        let answer = timeout(patience, self.answer(&id, method)).await;
-        answer.map_err(|_| InventoryError::Late(method))?
-    }
-
-    async fn answer(&mut self, id: &Id, method: &'static str) -> Result<String, InventoryError> {
-        for _ in 0..LINES_MAX {
-            let Some(Line::Text(line)) = self.hears.next().await? else {
-                return Err(InventoryError::Silent(method));
-            };
-            let said = Message::parse(&line).map_err(|_| InventoryError::Silent(method))?;
-            if let Message::Response { id: of, answer } = said
-                && of == *id
-            {
-                return match answer {
-                    Answered::Result(result) => Ok(result.get().to_owned()),
-                    Answered::Error(error) => {
-                        Err(InventoryError::Error(method, RawValue::get(error).to_owned()))
-                    }
-                };
-            }
+        let line = answers::request(&id, method, params);
+        let answer = timeout(patience, self.way.answer(&id, line, method)).await;
+        let line = answer.map_err(|_| InventoryError::Late(method))??;
+        match Message::parse(&line) {
+            Ok(Message::Response {
+                answer: Answered::Result(result),
+                ..
+            }) => Ok(result.get().to_owned()),
+            Ok(Message::Response {
+                answer: Answered::Error(error),
+                ..
+            }) => Err(InventoryError::Error(method, RawValue::get(error).to_owned())),
+            _ => Err(InventoryError::Silent(method)),
         }
-        Err(InventoryError::Silent(method))
     }
 }

@@ -25,7 +25,7 @@ struct Web {
 }
 
 /// `server-everything` over Streamable HTTP; where it is.
-async fn upstream() -> (Child, String) {
+pub(super) async fn upstream() -> (Child, String) {
     let port = free_port().await.unwrap();
     let command = server("everything", "streamableHttp");
     let mut child = Command::new(&command[0])

@@ -6,16 +6,30 @@ use checkrein_tests::{Binaries, WAIT_MAX};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::server;
+use super::{http, server, stateless};
+
+const CONFIG: &str = r#"
+control_plane = ["https://127.0.0.1:7443"]
+directory = "state"
+certificate = "certificate.pem"
+key = "key.pem"
+ca = "ca.pem"
+root_key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+"#;
 
 pub(super) async fn wrote(name: &str, out: &Path, command: &[PathBuf]) -> (bool, String) {
+    let mut of = vec!["--name".into(), name.into(), "--".into()];
+    of.extend_from_slice(command);
+    wrote_of(out, &of).await
+}
+
+async fn wrote_of(out: &Path, arguments: &[PathBuf]) -> (bool, String) {
     let mut catalog: Command = Binaries::build().await.unwrap().checkrein_enforcer();
     catalog
         .env("CHECKREIN_GRANT", "secret")
-        .args(["catalog", "--name", name, "--out"])
+        .args(["catalog", "--out"])
         .arg(out)
-        .arg("--")
-        .args(command);
+        .args(arguments);
     let output = timeout(WAIT_MAX, catalog.output()).await.unwrap().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (
@@ -84,4 +98,76 @@ async fn a_program_that_is_no_server_leaves_nothing_behind() {
         assert!(!is_written, "{said}");
         assert!(!out.join("none.json").exists() && !out.join("none.toml").exists());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_over_http_is_written_down_as_it_is_over_stdio() {
+    let place = tempfile::tempdir().unwrap();
+    let (_server, url) = http::upstream().await;
+    let (there, here) = (place.path().join("http"), place.path().join("stdio"));
+    let (is_written, said) = wrote_of(&there, &at("everything", &url)).await;
+    assert!(is_written && said.contains("13 tools"), "{said}");
+    let (is_written, said) = wrote("everything", &here, &server("everything", Path::new("stdio"))).await;
+    assert!(is_written, "{said}");
+    for file in ["everything.json", "everything.toml"] {
+        let read = |of: &Path| std::fs::read_to_string(of.join(file)).unwrap();
+        assert_eq!(read(&there), read(&here));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_handshake_is_written_down_too() {
+    let place = tempfile::tempdir().unwrap();
+    let (_server, url) = stateless::server().await;
+    let (is_written, said) = wrote_of(place.path(), &at("modern", &url)).await;
+    assert!(is_written && said.contains("5 tools"), "{said}");
+    let written = std::fs::read_to_string(place.path().join("modern.json")).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    let defined: serde_json::Value = serde_json::from_str(&stateless::catalog(&url).await).unwrap();
+    let defined = defined["tools"].as_array().unwrap();
+    assert_eq!(&written["tools"].as_array().unwrap()[..defined.len()], defined);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_servers_of_a_config_are_written_down_or_none() {
+    let place = tempfile::tempdir().unwrap();
+    let (_server, url) = http::upstream().await;
+    let one = format!("[[mcp.upstream]]\nname = \"there\"\nurl = \"{url}\"\n");
+    let command = serde_json::json!(server("everything", Path::new("stdio")));
+    let two = format!("[[mcp.upstream]]\nname = \"here\"\ncommand = {command}\n");
+    let three = "[[mcp.upstream]]\nname = \"nobody\"\nurl = \"http://127.0.0.1:1/mcp\"\n";
+    let (config, out) = (place.path().join("enforcer.toml"), place.path().join("catalog"));
+    let of = ["--config".into(), config.clone()];
+
+    std::fs::write(&config, format!("{CONFIG}{one}{two}{three}")).unwrap();
+    let (is_written, said) = wrote_of(&out, &of).await;
+    assert!(!is_written && said.contains("`nobody`"), "{said}");
+    assert!(!out.exists());
+
+    std::fs::write(&config, format!("{CONFIG}{one}{two}")).unwrap();
+    let (is_written, said) = wrote_of(&out, &of).await;
+    assert!(is_written, "{said}");
+    let read = |file: &str| std::fs::read_to_string(out.join(file)).unwrap();
+    assert_eq!(read("here.json"), read("there.json"));
+    assert_eq!(read("here.toml"), read("there.toml"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_answers_over_http_and_is_no_server_is_said_to_be_none() {
+    let place = tempfile::tempdir().unwrap();
+    let (_server, url) = http::upstream().await;
+    let elsewhere = url.replace("/mcp", "/elsewhere");
+    for (url, why) in [
+        (&*elsewhere, "404 Not Found"),
+        ("http://127.0.0.1:1/mcp", "refused"),
+        ("mcp.acme.example", "no http or https URL"),
+    ] {
+        let (is_written, said) = wrote_of(place.path(), &at("none", url)).await;
+        assert!(!is_written && said.contains(why), "{said}");
+        assert!(!place.path().join("none.json").exists());
+    }
+}
+
+fn at(name: &str, url: &str) -> [PathBuf; 4] {
+    ["--name", name, "--upstream", url].map(PathBuf::from)
 }

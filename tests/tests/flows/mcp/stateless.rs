@@ -91,7 +91,7 @@ pub(super) fn asked(method: &str, params: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}{comma}"_meta":{META}}}}}"#)
 }
 
-async fn server() -> (Child, String) {
+pub(super) async fn server() -> (Child, String) {
     let mut child = Command::new(node())
         .arg(peer("stateless-server.mjs"))
         .arg(installed("peers/mcp").unwrap())
@@ -110,7 +110,7 @@ async fn server() -> (Child, String) {
 }
 
 /// The server's tools as it defines them now.
-async fn catalog(upstream: &str) -> String {
+pub(super) async fn catalog(upstream: &str) -> String {
     let headers = [("MCP-Protocol-Version", REVISION), ("Mcp-Method", "tools/list")];
     let (_, listed) = posts(upstream, &headers, &asked("tools/list", "")).await;
     json!({ "tools": listed["result"]["tools"] }).to_string()

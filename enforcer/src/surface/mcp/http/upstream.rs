@@ -153,8 +153,7 @@ impl Upstream {
         line: String,
     ) -> Result<(), NoAnswer> {
         let mut told = self.told().clone();
-        told.insert(ACCEPT, BOTH);
-        told.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        told.extend(heads());
         if self.breaks_off {
             stateless::mirror(&mut told, &line);
         }
@@ -265,13 +264,7 @@ impl Upstream {
         if self.breaks_off || told.contains_key(REVISION) {
             return;
         }
-        let parsed: Option<serde_json::Value> = serde_json::from_str(text).ok();
-        let revision = parsed
-            .as_ref()
-            .and_then(|said| said["result"]["protocolVersion"].as_str());
-        if let Some(Ok(revision)) = revision.map(HeaderValue::from_str) {
-            told.insert(REVISION, revision);
-        }
+        told.extend(revision(text).map(|revision| (REVISION, revision)));
     }
 
     fn told(&self) -> MutexGuard<'_, HeaderMap> {
@@ -284,8 +277,20 @@ impl Upstream {
     }
 }
 
+/// What every message says of itself.
+pub(super) fn heads() -> HeaderMap {
+    let json = HeaderValue::from_static("application/json");
+    [(ACCEPT, BOTH), (CONTENT_TYPE, json)].into_iter().collect()
+}
+
+/// The revision that an answer to `initialize` agrees on.
+pub(super) fn revision(answer: &str) -> Option<HeaderValue> {
+    let said: serde_json::Value = serde_json::from_str(answer).ok()?;
+    HeaderValue::from_str(said["result"]["protocolVersion"].as_str()?).ok()
+}
+
 /// All of a body, on one line.
-async fn whole(mut body: Incoming) -> Result<String, NoAnswer> {
+pub(super) async fn whole(mut body: Incoming) -> Result<String, NoAnswer> {
     let mut bytes = Vec::new();
     loop {
         let frame = timeout(BODY_PIECE_MAX, body.frame())
