@@ -43,8 +43,9 @@ impl TaskService for Tasks {
         let request = request.into_inner();
         let key = idempotency_key(&request.idempotency_key)?.to_owned();
         let (task, grant) = self.start(&caller.id, &key, parse_start(request)?).await?;
+        let shown = self.with_budgets(&task, whole(&task)).await?;
         Ok(Response::new(wire::StartResponse {
-            task: Some(whole(&task)),
+            task: Some(shown),
             grant,
         }))
     }
@@ -89,7 +90,8 @@ impl TaskService for Tasks {
         let reason = text("reason", &request.reason)?;
         let asked = Sha256::of(&request.encode_to_vec());
         let (task, past, grant) = self.amend(&caller.id, (key, asked), id, (amend, reason)).await?;
-        let task = Some(amend::with_history(whole(&task), &task, &past));
+        let shown = amend::with_history(whole(&task), &task, &past);
+        let task = Some(self.with_budgets(&task, shown).await?);
         Ok(Response::new(wire::AmendResponse { task, grant }))
     }
 
@@ -240,12 +242,19 @@ impl TaskService for Tasks {
         let caller = Caller::of(&request)?;
         let settle = spend::parse_settle(request.into_inner())?;
         let task = self.settle_unknown(&caller.id, &settle).await?;
+        let shown = self.with_budgets(&task, whole(&task)).await?;
+        Ok(Response::new(wire::SettleResponse { task: Some(shown) }))
+    }
+}
+
+impl Tasks {
+    /// What is shown of a task, with what became of its budgets.
+    async fn with_budgets(&self, task: &Task, mut shown: wire::Task) -> Result<wire::Task, Status> {
         let tx = self.read().await.map_err(|error| database_trouble(&error))?;
-        let mut shown = whole(&task);
-        spend::show(&tx, &task, &mut shown)
+        spend::show(&tx, task, &mut shown)
             .await
             .map_err(|error| database_trouble(&error))?;
-        Ok(Response::new(wire::SettleResponse { task: Some(shown) }))
+        Ok(shown)
     }
 }
 

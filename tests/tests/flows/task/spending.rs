@@ -15,6 +15,7 @@ use tonic::{Code, Status};
 
 use crate::flows::asking::until;
 
+mod begun;
 mod crashed;
 mod shared;
 mod slices;
