@@ -7,6 +7,9 @@
 // {"do":"call","name":…,"arguments":{…},"within":ms}   calls one; hears of its progress
 // {"do":"ask","method":…,"params":{…}}                 anything else: `resources/read`, `prompts/get`, …
 //
+// With TAKES_LINKS=1 in its environment it takes links for its user, says which it was given ({"link":…}) and which are done with
+// ({"done_with":…}), and that its user opened them.
+//
 // Each line is answered by one, in the order in which answers come: {"to":<the line's number>,"result":…} or {"to":…,"error":…}. A line
 // of progress is {"progress":…}. It ends with its standard input.
 
@@ -23,7 +26,16 @@ const { StdioClientTransport } = await load('client/stdio.js');
 const { StreamableHTTPClientTransport } = await load('client/streamableHttp.js');
 const types = await load('types.js');
 
-const client = new Client({ name: 'checkrein-tests', version: '1' });
+const takesLinks = process.env.TAKES_LINKS === '1';
+const capabilities = takesLinks ? { elicitation: { url: {} } } : {};
+const client = new Client({ name: 'checkrein-tests', version: '1' }, { capabilities });
+if (takesLinks) {
+  client.setRequestHandler(types.ElicitRequestSchema, ({ params }) => {
+    say({ link: params });
+    return { action: 'accept' };
+  });
+  client.setNotificationHandler(types.ElicitationCompleteNotificationSchema, ({ params }) => say({ done_with: params }));
+}
 await client.connect(
   command.startsWith('http')
     ? new StreamableHTTPClientTransport(new URL(command))

@@ -94,6 +94,16 @@ impl Client {
         Self::run(program, command).await
     }
 
+    /// Of the TypeScript SDK, with a user who is shown links.
+    async fn start_with_links(command: &[PathBuf]) -> Self {
+        let mut program = Command::new(node());
+        program
+            .arg(peer("client.mjs"))
+            .arg(installed("peers/mcp").unwrap())
+            .env("TAKES_LINKS", "1");
+        Self::run(program, command).await
+    }
+
     /// Of the Python SDK.
     async fn start_python(command: &[PathBuf]) -> Self {
         let mut program = Command::new("python3");
@@ -158,6 +168,17 @@ impl Client {
             } else {
                 self.progress.push(line["progress"].clone());
             }
+        }
+    }
+
+    /// What it says of its own accord under this name.
+    async fn hears(&mut self, name: &str) -> Value {
+        loop {
+            if let Some(at) = self.early.iter().position(|told| !told[name].is_null()) {
+                return self.early.swap_remove(at)[name].take();
+            }
+            let line = self.line().await;
+            self.early.push(line);
         }
     }
 

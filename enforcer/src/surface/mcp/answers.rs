@@ -84,6 +84,15 @@ impl Instead {
         }
     }
 
+    /// The page on which people answer, if there is one.
+    pub(super) fn at(mut self, page: Option<String>) -> Self {
+        if let (Some(page), Some(decision)) = (page, &mut self.decision) {
+            self.words = format!("{} Whoever may approve it finds it at {page}", self.words);
+            decision["url"] = json!(page);
+        }
+        self
+    }
+
     /// It was let through, and nothing of what it gave may be passed on, or nobody knows how it ended.
     pub(super) fn lost(why: &str, decided: &Decided) -> Self {
         Self {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, tim
 use tracing::warn;
 
 use super::answers::{self, INTERNAL, INVALID_PARAMS, Instead};
-use super::forms::{self, Resumed};
+use super::forms::{self, Resumed, Shown};
 use super::held::{Follower, HeldCall, Stage, Told};
 use super::methods::Era;
 use super::session::{Session, UnderWay};
@@ -196,7 +196,12 @@ async fn make(under_way: &UnderWay, permit: Permit, asking: &Asking, line: Strin
 }
 
 /// Waits with others for people and what comes after, and answers; gives what it still waits for, if its client is to be told so.
-pub(super) async fn follow(under_way: &UnderWay, call: &Call, follower: &mut Follower) -> Option<Held> {
+pub(super) async fn follow(
+    under_way: &UnderWay,
+    call: &Call,
+    follower: &mut Follower,
+    mut shown: Option<Shown>,
+) -> Option<Held> {
     let session = &under_way.session;
     let until = Instant::now() + session.terms.patience;
     let mut progress = interval(PROGRESS_EVERY);
@@ -209,6 +214,10 @@ pub(super) async fn follow(under_way: &UnderWay, call: &Call, follower: &mut Fol
         };
         if let Some(told) = told {
             if under_way.is_waited_for() {
+                // Before the answer, because the stream that this belongs to ends with it.
+                if let Some(shown) = shown.take() {
+                    shown.is_over(under_way).await;
+                }
                 session.terms.held.taken(&follower.call);
                 under_way.answer(told.answer(&under_way.id, call.shape)).await;
             }
@@ -218,7 +227,12 @@ pub(super) async fn follow(under_way: &UnderWay, call: &Call, follower: &mut Fol
         tokio::select! {
             biased;
             _ = follower.changes.changed() => {}
-            () = under_way.cancelled.cancelled() => return None,
+            () = under_way.cancelled.cancelled() => {
+                if let Some(shown) = shown.take() {
+                    shown.is_over(under_way).await;
+                }
+                return None;
+            }
             // Whoever asks next gets what comes of it.
             () = under_way.brought.left.cancelled() => return None,
             () = patience(session, until), if waits.is_some() => {

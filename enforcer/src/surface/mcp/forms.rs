@@ -6,6 +6,7 @@
 
 mod about;
 mod links;
+mod shown;
 mod tasks;
 
 use std::path::PathBuf;
@@ -23,9 +24,10 @@ use super::session::{Session, UnderWay};
 use super::stateless::SAYS_CAPABILITIES;
 use super::tools::asked;
 use super::wire::{Members, Message};
-use crate::gate::{Offer, Permit};
+use crate::gate::{Held, Offer, Permit};
 pub(super) use about::about_task;
 pub(super) use links::Links;
+pub(super) use shown::Shown;
 pub(super) use tasks::Tasks;
 
 /// The extension by which a call may come to a task.
@@ -77,9 +79,16 @@ impl Forms {
 impl Takes {
     /// What the `_meta` of a request says of its client.
     pub(super) fn of(meta: &RawValue) -> Self {
-        let Some(capabilities) = member(meta, SAYS_CAPABILITIES) else {
-            return Self::default();
-        };
+        member(meta, SAYS_CAPABILITIES).map_or_else(Self::default, Self::among)
+    }
+
+    /// What the parameters of `initialize` say of a client.
+    pub(super) fn at_first(params: Option<&RawValue>) -> Self {
+        let capabilities = params.and_then(|params| member(params, "capabilities"));
+        capabilities.map_or_else(Self::default, Self::among)
+    }
+
+    fn among(capabilities: &RawValue) -> Self {
         let says = |group: &str, name: &str| {
             let said = member(capabilities, group).and_then(|group| member(group, name));
             said.is_some_and(|said| said.get().starts_with('{'))
@@ -133,20 +142,27 @@ pub(super) async fn wait(
         let first = match resumed {
             None => links.question(call, &follower.call, held),
             Some(resumed) if resumed.goes_on => None,
-            Some(_) => Some(Instead::pending(held).ending(call.shape)),
+            Some(_) => Some(pending(forms, held).ending(call.shape)),
         };
         if let Some(first) = first {
             return under_way.answer(first.answer(&under_way.id)).await;
         }
     }
-    let Some(held) = follow(under_way, call, &mut follower).await else {
+    let shown = Shown::to(under_way, &follower).await;
+    let Some(held) = follow(under_way, call, &mut follower, shown).await else {
         return;
     };
     let again = links
         .zip(resumed)
         .and_then(|(links, resumed)| links.again(call, &follower.call, &held, resumed.round));
-    let told = again.unwrap_or_else(|| Instead::pending(&held).ending(call.shape));
+    let told = again.unwrap_or_else(|| pending(forms, &held).ending(call.shape));
     under_way.answer(told.answer(&under_way.id)).await;
+}
+
+/// That a call waits, and where people answer it.
+fn pending(forms: &Forms, held: &Held) -> Instead {
+    let page = forms.links.as_ref().and_then(|links| links.page(held));
+    Instead::pending(held).at(page)
 }
 
 /// Takes up a call that came to a task of the server's: it has not ended. Gives the permit back, if it has.

@@ -5,6 +5,7 @@
 //! after it is another one, and people are asked again.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -49,6 +50,8 @@ pub(super) struct HeldCall {
     pub(super) call_id: String,
     pub(super) sameness: Sameness,
     number: u64,
+    /// Whoever uses the client was shown where people answer.
+    shown: AtomicBool,
     state: watch::Sender<State>,
 }
 
@@ -129,6 +132,7 @@ impl HeldCalls {
             call_id: named.map_or_else(|| format!("{}-{}", self.tag, calls.made), str::to_owned),
             sameness: sameness.clone(),
             number: calls.made,
+            shown: AtomicBool::new(false),
             state: watch::Sender::new(State {
                 stage: Stage::New,
                 followers: 0,
@@ -250,6 +254,11 @@ impl HeldCall {
                 Told::Instead(Instead::failed(super::answers::INTERNAL, words))
             });
         });
+    }
+
+    /// Whether it is to be shown now where people answer: once is enough.
+    pub(super) fn is_to_be_shown(&self) -> bool {
+        !self.shown.swap(true, Ordering::Relaxed)
     }
 
     /// How far it is.

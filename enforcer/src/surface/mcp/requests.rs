@@ -28,6 +28,8 @@ struct State {
     /// What we ask the server ourselves.
     ours: HashMap<Id, oneshot::Sender<String>>,
     of_server: HashSet<Id>,
+    /// What we ask the client ourselves.
+    of_us: HashSet<Id>,
     made: u64,
     /// The server answers nothing any more.
     ended: bool,
@@ -190,6 +192,23 @@ impl Requests {
     /// The client answers, or the server does not wait any more; false, if nobody asked.
     pub(super) fn server_has(&self, id: &Id) -> bool {
         self.state().of_server.remove(id)
+    }
+
+    /// A request of our own to the client: its id. None: it has yet to answer too many.
+    pub(super) fn ask_client(&self) -> Option<Id> {
+        let mut state = self.state();
+        if state.of_us.len() >= REQUESTS_MAX {
+            return None;
+        }
+        state.made += 1;
+        let id = Id::Text(format!("{}-{}", self.tag, state.made));
+        state.of_us.insert(id.clone());
+        Some(id)
+    }
+
+    /// The client answers it, or is not waited for any more; false, if we did not ask or it has answered.
+    pub(super) fn client_has(&self, id: &Id) -> bool {
+        self.state().of_us.remove(id)
     }
 
     /// The server answers nothing any more: whoever waits for it is told, and the requests that nobody looks after are given.

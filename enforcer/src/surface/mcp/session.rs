@@ -9,7 +9,7 @@
 //! **Invariant**: what goes on goes on byte for byte; what is decided is decided by the gate alone; what is neither goes nowhere, and
 //! whoever asked is told.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -22,7 +22,7 @@ use tracing::{debug, info, warn};
 
 use super::answers::{self, INTERNAL, INVALID_REQUEST, UNKNOWN_METHOD};
 use super::call::{self, Call};
-use super::forms::{self, Forms};
+use super::forms::{self, Forms, Takes};
 use super::grant::{GrantSource, Presented};
 use super::held::HeldCalls;
 use super::listing::{DEFINED_MAX, Definitions};
@@ -62,6 +62,8 @@ pub(super) struct Session {
     pub(super) terms: Terms,
     pub(super) spoken: Spoken,
     pub(super) requests: Requests,
+    /// What the client said when the session began that it takes.
+    pub(super) takes: OnceLock<Takes>,
     /// Whatever is looked after here.
     pub(super) tasks: TaskTracker,
     /// The client says nothing more: what waits for people is answered as it stands.
@@ -147,6 +149,7 @@ impl Session {
             spoken: Spoken::new(terms.era),
             terms,
             requests: Requests::new(tag),
+            takes: OnceLock::new(),
             tasks: TaskTracker::new(),
             leaving: CancellationToken::new(),
             gone: CancellationToken::new(),
@@ -243,6 +246,9 @@ impl Session {
                 if era == Era::Stateless {
                     self.terms.definitions.live_for(DEFINED_MAX);
                 }
+                if method == "initialize" {
+                    self.takes.get_or_init(|| Takes::at_first(params));
+                }
                 let asked = (id, shown(&method), era.of_client(&method));
                 let call = match asked.2 {
                     Some(known @ (ClientMethod::CallsTool | ClientMethod::Decided { .. })) => {
@@ -272,7 +278,7 @@ impl Session {
             Ok(Message::Response { id, .. }) => {
                 if self.requests.server_has(&id) {
                     self.tell_server(line).await;
-                } else {
+                } else if !self.requests.client_has(&id) {
                     info!(%id, "the client answered what nobody asked; dropped");
                 }
             }

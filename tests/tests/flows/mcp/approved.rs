@@ -76,6 +76,42 @@ async fn a_write_waits_for_a_person_and_is_made_when_they_agree() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_uses_a_client_that_takes_links_is_shown_where_people_answer_while_the_call_waits() {
+    let (scene, _directory, root) = scene().await;
+    let config = std::fs::read_to_string(&scene.config).unwrap();
+    let console = "console_url = \"https://console.example\"\n";
+    std::fs::write(&scene.config, format!("{console}{config}")).unwrap();
+    let wrapping = scene.wrapping("files", 50, &server("filesystem", &root));
+    let mut client = Client::start_with_links(&wrapping).await;
+    let file = root.join("notes.txt");
+    let number = client.begins(write(&file, "agreed")).await;
+    let hold = scene.operator.waiting(&scene.task).await.unwrap().hold_id;
+    let shown = client.hears("link").await;
+    assert_eq!(shown["mode"], "url", "{shown}");
+    assert_eq!(shown["url"], format!("https://console.example/holds/{hold}"));
+    let words = shown["message"].as_str().unwrap();
+    assert!(
+        words.contains("`files/write_file`") && !words.contains("agreed"),
+        "{words}"
+    );
+    assert!(!file.exists(), "the client said that its user opened the link");
+    scene.approves().await;
+    assert_eq!(client.hears("done_with").await["elicitationId"], hold);
+    let told = client.told(number).await;
+    assert!(text(&told).contains("Successfully wrote"), "{told}");
+    client.ends().await;
+
+    // Whoever is shown nothing reads the same link in the answer that the call waits.
+    let mut client = Client::start(&scene.wrapping("files", 0, &server("filesystem", &root))).await;
+    let told = client.does(write(&file, "again")).await;
+    assert!(
+        text(&told).contains("at https://console.example/holds/hold_"),
+        "{told}"
+    );
+    client.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_was_approved_after_its_client_was_told_to_wait_is_picked_up_once() {
     let (scene, _directory, root) = scene().await;
     let mut client = Client::start(&scene.wrapping("files", 0, &server("filesystem", &root))).await;

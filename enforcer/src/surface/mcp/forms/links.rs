@@ -82,19 +82,17 @@ impl Links {
         }
     }
 
+    /// The page on which people answer.
+    pub(super) fn page(&self, held: &Held) -> Option<String> {
+        let hold = held.decided.hold?;
+        Some(format!("{}/holds/{hold}", self.console))
+    }
+
     /// What a client is asked first: to show its user the link. None: it can't be.
     pub(super) fn question(&self, call: &Call, known: &HeldCall, held: &Held) -> Option<Ending> {
-        let hold = held.decided.hold?;
-        let words = format!(
-            "`{}` is {}: {}. The page shows exactly what is asked for and who may answer. Opening it approves nothing.",
-            shown(&call.tool),
-            waiting(held),
-            held.decided.reason.trim_end_matches('.')
-        );
-        let url = format!("{}/holds/{hold}", self.console);
         let link = json!({
             "method": "elicitation/create",
-            "params": { "mode": "url", "url": url, "message": words },
+            "params": { "mode": "url", "url": self.page(held)?, "message": words(&call.tool, held) },
         });
         let told = json!({
             "resultType": "input_required",
@@ -194,6 +192,16 @@ impl Links {
             goes_on,
         }))
     }
+}
+
+/// What is said to the user of a client beside the link.
+pub(super) fn words(tool: &str, held: &Held) -> String {
+    format!(
+        "`{}` is {}: {}. The page shows exactly what is asked for and who may answer. Opening it approves nothing.",
+        shown(tool),
+        waiting(held),
+        held.decided.reason.trim_end_matches('.')
+    )
 }
 
 /// Whether the answer to this call may be a question.

@@ -2,6 +2,7 @@
 
 mod by_link;
 mod by_task;
+mod while_waiting;
 
 use std::time::Duration;
 
@@ -41,12 +42,16 @@ impl Scene {
     }
 
     fn with(bench: Bench, takes: &'static str, links: Option<Links>, patience: Duration) -> Self {
+        Self::of(Era::Stateless, bench, takes, links, patience)
+    }
+
+    fn of(era: Era, bench: Bench, takes: &'static str, links: Option<Links>, patience: Duration) -> Self {
         let (to_client, client) = mpsc::channel(64);
         let (to_server, server) = mpsc::channel(64);
         let terms = Terms {
             gate: bench.gate.clone(),
             name: "bank".parse().unwrap(),
-            era: Some(Era::Stateless),
+            era: Some(era),
             grant: GrantSource::Given(bench.grant()),
             patience,
             definitions: Arc::default(),
