@@ -99,6 +99,7 @@ fn between(mcp: Mcp, config: &Config) -> anyhow::Result<Between> {
             servers,
             grant,
             patience,
+            console,
         }));
     }
     // INVARIANT: there is one: with none nothing is typed, and that was refused.

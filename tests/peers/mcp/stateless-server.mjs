@@ -2,6 +2,7 @@
 //
 //   node stateless-server.mjs <directory of node_modules>        says where it listens on its standard output, as JSON
 //   node stateless-server.mjs <directory of node_modules> stdio
+//   node stateless-server.mjs <directory of node_modules> both         over stdio, and with a handshake too
 //
 // `echo` gives back a text; `deploy` asks its client a question first; `wait` tells how it goes on until nobody waits for it any more;
 // `seen` says which calls and which headers reached it, and which of the calls were broken off.
@@ -57,8 +58,9 @@ function serve() {
   return server;
 }
 
-const overStdio = process.argv[3] === 'stdio';
-const handler = overStdio ? serveStdio(serve, { legacy: 'reject' }) : createMcpHandler(serve, { legacy: 'reject' });
+const overStdio = ['stdio', 'both'].includes(process.argv[3]);
+const legacy = process.argv[3] === 'both' ? 'serve' : 'reject';
+const handler = overStdio ? serveStdio(serve, { legacy }) : createMcpHandler(serve, { legacy });
 
 const web = createServer(async (request, response) => {
   Object.keys(request.headers).forEach((name) => headers.add(name));

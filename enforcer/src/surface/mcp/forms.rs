@@ -74,6 +74,14 @@ impl Forms {
             links: links.map(Arc::new),
         }
     }
+
+    /// For the same client at another server: it has tasks of its own there.
+    pub(super) fn of_another(&self, clock: SharedClock) -> Self {
+        Self {
+            tasks: Some(Arc::new(Tasks::new(clock))),
+            links: self.links.clone(),
+        }
+    }
 }
 
 impl Takes {

@@ -60,7 +60,7 @@ pub(super) struct Terms {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) terms: Terms,
-    pub(super) spoken: Spoken,
+    pub(super) spoken: Arc<Spoken>,
     pub(super) requests: Requests,
     /// What the client said when the session began that it takes.
     pub(super) takes: OnceLock<Takes>,
@@ -146,7 +146,7 @@ impl Session {
         tag: &str,
     ) -> Self {
         Self {
-            spoken: Spoken::new(terms.era),
+            spoken: Arc::new(Spoken::new(terms.era)),
             terms,
             requests: Requests::new(tag),
             takes: OnceLock::new(),
@@ -156,6 +156,11 @@ impl Session {
             client,
             server,
         }
+    }
+
+    /// The same, of a client that speaks with others of its servers too.
+    pub(super) fn speaking(self, spoken: Arc<Spoken>) -> Self {
+        Self { spoken, ..self }
     }
 
     /// Reads what the client says, until it says nothing more.
@@ -224,9 +229,19 @@ impl Session {
 
     /// Asks the server something of our own; none: it has gone, or did not answer in time.
     pub(super) async fn ask_server(&self, method: &str, params: &str) -> Option<String> {
+        self.ask_server_within(LISTING_MAX, method, params).await
+    }
+
+    /// The same, with another patience.
+    pub(super) async fn ask_server_within(
+        &self,
+        patience: Duration,
+        method: &str,
+        params: &str,
+    ) -> Option<String> {
         let (id, reply) = self.requests.own();
         self.tell_server(answers::request(&id, method, params)).await;
-        let reply = timeout(LISTING_MAX, reply).await;
+        let reply = timeout(patience, reply).await;
         self.requests.end(&id);
         reply.ok()?.ok()
     }

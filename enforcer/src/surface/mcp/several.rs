@@ -8,20 +8,20 @@
 //! **Invariant**: it only finds out whom a message is for, and names things so that no two are the same. Whatever goes to a server goes
 //! through the session that stands before that server, which decides; a server that ends takes along what is its own and nothing else.
 
+mod asking;
 mod gathered;
 mod named;
 mod owners;
+mod part;
 mod told;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use serde_json::value::RawValue;
 use tokio::io::AsyncRead;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -29,10 +29,12 @@ use tracing::{info, warn};
 use super::answers::{self, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, UNKNOWN_METHOD};
 use super::methods::Era;
 use super::name::ServerName;
-use super::requests::{GivenUp, REQUESTS_MAX};
+use super::requests::GivenUp;
 use super::session::{Brought, Session, ToClient, request_id};
+use super::spoken::Spoken;
+use super::stateless::{Envelope, NotOfIt};
 use super::wire::{Id, Line, Lines, Message, shown};
-use owners::Owned;
+use part::Part;
 
 /// What is asked of all servers is waited for so long; clients give up after 60 seconds, many of them, and one server is not to cost them
 /// the others.
@@ -42,22 +44,14 @@ const GATHER_MAX: Duration = Duration::from_secs(45);
 #[derive(Debug)]
 pub(super) struct Several {
     parts: Vec<Part>,
-    era: Era,
+    spoken: Arc<Spoken>,
+    /// One era is spoken, whatever the client begins with.
+    is_fixed: bool,
     /// Begins the ids of what is asked of servers here, and is not guessed.
     tag: String,
     client: mpsc::Sender<ToClient>,
     state: Mutex<State>,
     pub(super) tasks: TaskTracker,
-}
-
-/// One of the servers.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) name: ServerName,
-    pub(super) session: Arc<Session>,
-    /// It answers nothing any more.
-    ended: CancellationToken,
-    owned: Owned,
 }
 
 #[derive(Debug, Default)]
@@ -78,28 +72,26 @@ struct Question {
 /// A request of the client's.
 struct Asked<'a> {
     id: Id,
+    era: Era,
     method: String,
     params: Option<&'a RawValue>,
     brought: Brought,
 }
 
 impl Several {
-    /// Before these servers, whose sessions say to us what they say to their client.
+    /// Before these servers, whose sessions say to us what they say to their client. Which era is spoken is known to them too; none: the
+    /// client says it.
     pub(super) fn new(
         parts: Vec<(ServerName, Arc<Session>)>,
-        era: Era,
+        (spoken, era): (Arc<Spoken>, Option<Era>),
         client: mpsc::Sender<ToClient>,
         tag: &str,
     ) -> Self {
-        let part = |(name, session)| Part {
-            name,
-            session,
-            ended: CancellationToken::new(),
-            owned: Owned::default(),
-        };
+        let part = |(name, session)| Part::new(name, session, era);
         Self {
             parts: parts.into_iter().map(part).collect(),
-            era,
+            spoken,
+            is_fixed: era.is_some(),
             tag: format!("{tag}-all"),
             client,
             state: Mutex::default(),
@@ -123,8 +115,13 @@ impl Several {
         };
         match Message::parse(&line) {
             Ok(Message::Request { id, method, params }) => {
+                let era = match self.hears(&method, params) {
+                    Ok(era) => era,
+                    Err(not) => return self.none_of_it(&id, &not).await,
+                };
                 let asked = Asked {
                     id,
+                    era,
                     method,
                     params,
                     brought,
@@ -151,24 +148,30 @@ impl Several {
             let words = format!("the id {id} is in use; a request needs one of its own until it is answered");
             return self.refuse(None, INVALID_REQUEST, &words).await;
         }
-        match (self.era, asked.method.as_str()) {
+        match (asked.era, asked.method.as_str()) {
             (Era::Handshake, "ping") => self.answer(&id, answers::result(&id, "{}")).await,
             (Era::Handshake, "initialize" | "logging/setLevel")
             | (Era::Stateless, "server/discover")
             | (_, "tools/list" | "resources/list" | "resources/templates/list" | "prompts/list") => {
                 self.gather(asked).await;
             }
-            (_, "tools/call" | "prompts/get") => self.route(asked, "name").await,
-            (Era::Stateless, "tasks/get" | "tasks/update" | "tasks/cancel") => {
-                self.route(asked, "taskId").await;
-            }
-            (_, "resources/read" | "completion/complete")
-            | (Era::Handshake, "resources/subscribe" | "resources/unsubscribe") => self.find(asked).await,
+            (_, "tools/call" | "prompts/get" | "resources/read" | "completion/complete")
+            | (Era::Stateless, "tasks/get" | "tasks/update" | "tasks/cancel")
+            | (Era::Handshake, "resources/subscribe" | "resources/unsubscribe") => self.route(asked).await,
             (_, method) => {
                 let words = format!("there is no method `{}` before several servers", shown(method));
                 self.refuse(Some(&id), UNKNOWN_METHOD, &words).await;
             }
         }
+    }
+
+    /// Which era a request of the client is of.
+    fn hears(&self, method: &str, params: Option<&RawValue>) -> Result<Era, NotOfIt> {
+        let era = self.spoken.hears(method, params)?;
+        if era == Era::Stateless {
+            Envelope::of(params).check()?;
+        }
+        Ok(era)
     }
 
     async fn client_noted(&self, method: &str, params: Option<&RawValue>, line: &str) {
@@ -189,51 +192,38 @@ impl Several {
                 );
             }
         }
-        for part in self.living() {
+        let era = self.spoken.now();
+        for part in self.living().filter(|part| part.known(era) == Some(true)) {
             part.session
                 .client_said(Line::Text(line.to_owned()), Brought::default())
                 .await;
         }
     }
 
-    /// Asks every server, and answers with what they said, put together.
-    async fn gather(self: &Arc<Self>, asked: Asked<'_>) {
-        let Some(cancelled) = self.begin(&asked.id).await else {
-            return;
-        };
-        let (several, id) = (Arc::clone(self), asked.id);
-        let (method, brought) = (asked.method, asked.brought);
-        let params = asked
-            .params
-            .map_or_else(|| "{}".to_owned(), |params| params.get().to_owned());
-        self.tasks.spawn(async move {
-            let told = several.gathered(&id, &method, &params, &brought);
-            let told = cancelled.run_until_cancelled(told).await;
-            several.give_up_parts_of(&id).await;
-            several.state().gathering.remove(&id);
-            if let Some(told) = told {
-                several.answer(&id, told).await;
+    /// Gives a request to the server that it is about.
+    async fn route(self: &Arc<Self>, asked: Asked<'_>) {
+        match named::own(&self.parts, &asked.method, asked.params) {
+            Some(Ok((part, params))) if part.known(asked.era).is_some() => {
+                return self.give(part, asked, &params).await;
             }
-        });
-    }
-
-    /// Gives a request to the server whose resource it is about, or whose prompt.
-    async fn find(self: &Arc<Self>, asked: Asked<'_>) {
+            Some(Err(words)) => return self.refuse(Some(&asked.id), INVALID_PARAMS, &words).await,
+            _ => {}
+        }
         let Some(cancelled) = self.begin(&asked.id).await else {
             return;
         };
         let several = Arc::clone(self);
-        let (id, method, brought) = (asked.id, asked.method, asked.brought);
+        let (id, era, method, brought) = (asked.id, asked.era, asked.method, asked.brought);
         let params = asked.params.map(ToOwned::to_owned);
         self.tasks.spawn(async move {
             let asked = Asked {
                 id: id.clone(),
+                era,
                 method,
                 params: params.as_deref(),
                 brought,
             };
-            let found = owners::find(&several.parts, several.era, &asked.method, asked.params);
-            let found = cancelled.run_until_cancelled(found).await;
+            let found = cancelled.run_until_cancelled(several.find(&asked)).await;
             several.state().gathering.remove(&id);
             match found {
                 Some(Ok((part, params))) => several.give(part, asked, &params).await,
@@ -243,122 +233,31 @@ impl Several {
         });
     }
 
-    /// A request that we look after, until it is given up; none, if there is no room for it.
-    async fn begin(&self, id: &Id) -> Option<CancellationToken> {
-        let cancelled = CancellationToken::new();
-        let has_room = {
-            let mut state = self.state();
-            let has_room = state.gathering.len() < REQUESTS_MAX;
-            if has_room {
-                state.gathering.insert(id.clone(), cancelled.clone());
-            }
-            has_room
+    /// The server that a request is about, once it is known what it speaks; and the parameters as it reads them.
+    async fn find(&self, asked: &Asked<'_>) -> Result<(&Part, String), String> {
+        let found = match named::own(&self.parts, &asked.method, asked.params) {
+            Some(named) => named,
+            None => owners::find(&self.parts, asked.era, &asked.method, asked.params).await,
         };
-        if !has_room {
-            let words = format!("{REQUESTS_MAX} requests are under way; ask again when one has ended");
-            self.refuse(Some(id), INTERNAL, &words).await;
+        if let Ok((part, _)) = &found {
+            part.understands(asked.era).await;
         }
-        has_room.then_some(cancelled)
-    }
-
-    async fn gathered(&self, id: &Id, method: &str, params: &str, brought: &Brought) -> String {
-        if let Some(list) = gathered::list(method) {
-            let pages = self.living().map(|part| async move {
-                let items = self.pages(part, id, (method, list), params, brought).await;
-                (part, items)
-            });
-            return gathered::lists(self.era, (id, list), join_all(pages).await);
-        }
-        let said = self.living().map(|part| async move {
-            let said = self.part_says(part, id, method, params, brought).await;
-            (part.name.as_str(), said)
-        });
-        gathered::said(id, method, &join_all(said).await)
-    }
-
-    /// One server's list, however many pages it has.
-    async fn pages(
-        &self,
-        part: &Part,
-        id: &Id,
-        (method, list): (&str, &'static str),
-        params: &str,
-        brought: &Brought,
-    ) -> gathered::Pages {
-        let mut pages = gathered::Pages::default();
-        let mut params = params.to_owned();
-        while let Some(said) = self.part_says(part, id, method, &params, brought).await {
-            match pages.take(&said, list, &params) {
-                Some(next) => params = next,
-                None => break,
-            }
-        }
-        pages
-    }
-
-    /// What one server says to a request that we make of it for the client; none: nothing.
-    async fn part_says(
-        &self,
-        part: &Part,
-        of: &Id,
-        method: &str,
-        params: &str,
-        brought: &Brought,
-    ) -> Option<String> {
-        let (answer, said) = oneshot::channel();
-        let id = {
-            let mut state = self.state();
-            state.made += 1;
-            let id = Id::Text(format!("{}-{}", self.tag, state.made));
-            let of = of.clone();
-            state.asked.insert(id.clone(), Question { of, answer });
-            id
-        };
-        let line = answers::request(&id, method, params);
-        part.session.client_said(Line::Text(line), brought.clone()).await;
-        let said = tokio::select! {
-            said = timeout(GATHER_MAX, said) => said.ok().and_then(Result::ok),
-            () = part.ended.cancelled() => None,
-        };
-        if said.is_none() {
-            self.state().asked.remove(&id);
-            let given_up = Line::Text(answers::cancelled(&id));
-            part.session.client_said(given_up, Brought::default()).await;
-            warn!(server = %part.name, method, "a server does not answer, and is left out");
-        }
-        said
-    }
-
-    /// Tells servers that what they were asked for this request is not waited for any more.
-    async fn give_up_parts_of(&self, of: &Id) {
-        let given_up: Vec<Id> = {
-            let mut state = self.state();
-            let gone = state.asked.extract_if(|_, question| question.of == *of);
-            gone.map(|(id, _)| id).collect()
-        };
-        for id in given_up {
-            for part in self.living() {
-                let line = Line::Text(answers::cancelled(&id));
-                part.session.client_said(line, Brought::default()).await;
-            }
-        }
-    }
-
-    /// Gives a request to the server that a member of its parameters names.
-    async fn route(&self, asked: Asked<'_>, member: &str) {
-        match named::own(&self.parts, asked.params, member) {
-            Ok((part, params)) => self.give(part, asked, &params).await,
-            Err(words) => self.refuse(Some(&asked.id), INVALID_PARAMS, &words).await,
-        }
+        found
     }
 
     async fn give(&self, part: &Part, asked: Asked<'_>, params: &str) {
-        if part.ended.is_cancelled() {
-            let words = format!("the server `{}` has ended", part.name);
-            return self.refuse(Some(&asked.id), INTERNAL, &words).await;
-        }
-        let line = answers::request(&asked.id, &asked.method, params);
-        part.session.client_said(Line::Text(line), asked.brought).await;
+        let words = if part.ended.is_cancelled() {
+            format!("the server `{}` has ended", part.name)
+        } else if part.known(asked.era) == Some(true) {
+            let line = answers::request(&asked.id, &asked.method, params);
+            return part.session.client_said(Line::Text(line), asked.brought).await;
+        } else {
+            format!(
+                "the server `{}` does not speak the revision of this request",
+                part.name
+            )
+        };
+        self.refuse(Some(&asked.id), INTERNAL, &words).await;
     }
 
     /// The client does not wait for a request any more; where a server is to be told so by whoever carries its lines.
@@ -376,6 +275,9 @@ impl Several {
         let part = &self.parts[at];
         warn!(server = %part.name, "a server has ended; what is its own is gone");
         part.ended.cancel();
+        if self.spoken.now() == Era::Stateless {
+            return;
+        }
         for list in ["tools", "resources", "prompts"] {
             let line = format!(r#"{{"jsonrpc":"2.0","method":"notifications/{list}/list_changed"}}"#);
             self.tell(None, line).await;
@@ -394,6 +296,15 @@ impl Several {
     fn is_in_use(&self, id: &Id) -> bool {
         let is_gathered = self.state().gathering.contains_key(id);
         is_gathered || self.parts.iter().any(|part| !part.session.requests.is_free(id))
+    }
+
+    /// A request that is of no revision that is spoken here.
+    async fn none_of_it(&self, id: &Id, not: &NotOfIt) {
+        // An answer under the id of another request would be taken for that one's.
+        let id = Some(id).filter(|id| !self.is_in_use(id));
+        info!(code = not.code, not.words, "a request of the client is refused");
+        let refused = answers::error(id, not.code, &not.words, not.data.as_ref());
+        self.tell(None, refused).await;
     }
 
     async fn refuse(&self, id: Option<&Id>, code: i64, words: &str) {

@@ -3,6 +3,7 @@
 //! **Invariant**: a server that ends takes along what is its own; the client is told, and the others go on.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +18,10 @@ use tracing::{debug, warn};
 use super::forms::Forms;
 use super::held::HeldCalls;
 use super::several::Several;
+use super::spoken::Spoken;
 use super::{
-    GrantSource, LAST_CALLS_MAX, LAST_LINES_MAX, McpError, QUEUE, ServerName, Session, Terms, methods,
-    server, tag, write_all,
+    GrantSource, LAST_CALLS_MAX, LAST_LINES_MAX, McpError, QUEUE, ServerName, Session, Terms, server, tag,
+    write_all,
 };
 use crate::child::Child;
 use crate::gate::Gate;
@@ -33,6 +35,8 @@ pub struct Together {
     pub grant: GrantSource,
     /// How long a call waits for people before its client is told that it waits.
     pub patience: Duration,
+    /// Where people find the console, and the directory of the key that signs what clients bring back of links to it; none: no links.
+    pub console: Option<(String, PathBuf)>,
 }
 
 /// One that was started.
@@ -56,17 +60,19 @@ impl Together {
         ),
         stop: CancellationToken,
     ) -> Result<u8, McpError> {
+        let spoken = Arc::new(Spoken::new(None));
+        let forms = Forms::of(gate.clock(), self.console.as_ref());
         let started: Result<Vec<Started>, McpError> = self
             .servers
             .iter()
-            .map(|(name, command)| self.start(&gate, name, command))
+            .map(|(name, command)| self.start((&gate, &spoken, &forms), name, command))
             .collect();
         let mut started = started?;
         let (to_client, for_client) = mpsc::channel(QUEUE);
         let parts = started
             .iter()
             .map(|one| (one.name.clone(), Arc::clone(&one.session)));
-        let several = Several::new(parts.collect(), methods::Era::Handshake, to_client, &tag());
+        let several = Several::new(parts.collect(), (spoken, None), to_client, &tag());
         let (several, empty) = (Arc::new(several), Arc::new(Notify::new()));
         let mut heard = Vec::new();
         for (at, one) in started.iter_mut().enumerate() {
@@ -120,7 +126,12 @@ impl Together {
         Ok(0)
     }
 
-    fn start(&self, gate: &Gate, name: &ServerName, command: &[OsString]) -> Result<Started, McpError> {
+    fn start(
+        &self,
+        (gate, spoken, forms): (&Gate, &Arc<Spoken>, &Forms),
+        name: &ServerName,
+        command: &[OsString],
+    ) -> Result<Started, McpError> {
         let (child, stdin, stdout) = server::start(command)?;
         let (to_client, queue) = mpsc::channel(QUEUE);
         let (to_server, for_server) = mpsc::channel(QUEUE);
@@ -128,16 +139,17 @@ impl Together {
         let terms = Terms {
             gate: gate.clone(),
             name: name.clone(),
-            era: Some(methods::Era::Handshake),
+            era: None,
             grant: self.grant.clone(),
             patience: self.patience,
             definitions: Arc::default(),
             held: Arc::new(HeldCalls::new(&tag)),
-            forms: Forms::default(),
+            forms: forms.of_another(gate.clock()),
         };
+        let session = Session::new(terms, (to_client, to_server), &tag);
         Ok(Started {
             name: name.clone(),
-            session: Arc::new(Session::new(terms, (to_client, to_server), &tag)),
+            session: Arc::new(session.speaking(Arc::clone(spoken))),
             child,
             pipes: Some((stdin, stdout)),
             told: Some((queue, for_server)),

@@ -11,19 +11,26 @@ use super::*;
 /// An enforcer's configuration with these servers, each started so.
 async fn scene(servers: &[(&str, Vec<PathBuf>)]) -> Scene {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/packs/files");
-    let mut all = read_pack("files", &directory).unwrap();
-    // In one pack: the cases of either are about its own rules alone.
+    let all = as_one(read_pack("files", &directory).unwrap(), everything());
+    let scene = Scene::set(&all, &["everything/*", "files/*"]).await;
+    stands_before(&scene, servers);
+    scene
+}
+
+/// Two packs in one: the cases of either are about its own rules alone.
+pub(super) fn as_one(mut all: PackSource, more: PackSource) -> PackSource {
     all.files.retain(|path, _| !path.starts_with("tests/"));
-    let more = everything()
-        .files
-        .into_iter()
-        .filter(|(path, _)| path != "checkrein.toml");
-    for (path, text) in more {
+    let more = more.files.into_iter();
+    for (path, text) in more.filter(|(path, _)| path != "checkrein.toml") {
         let whole = all.files.entry(path).or_default();
         whole.push(b'\n');
         whole.extend(text);
     }
-    let scene = Scene::set(&all, &["everything/*", "files/*"]).await;
+    all
+}
+
+/// Writes servers into the configuration, each started so.
+pub(super) fn stands_before(scene: &Scene, servers: &[(&str, Vec<PathBuf>)]) {
     let mut config = std::fs::read_to_string(&scene.config).unwrap();
     for (name, command) in servers {
         let command = json!(command);
@@ -34,11 +41,10 @@ async fn scene(servers: &[(&str, Vec<PathBuf>)]) -> Scene {
         .unwrap();
     }
     std::fs::write(&scene.config, config).unwrap();
-    scene
 }
 
 /// What an MCP client starts.
-fn command(scene: &Scene) -> Vec<PathBuf> {
+pub(super) fn command(scene: &Scene) -> Vec<PathBuf> {
     let mut command: Vec<PathBuf> = vec![scene.enforcer.clone(), "mcp".into()];
     command.extend(["--config".into(), scene.config.clone()]);
     command.extend(["--grant".into(), scene.grant.clone()]);

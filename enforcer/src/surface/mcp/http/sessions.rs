@@ -18,6 +18,7 @@ use super::super::methods::Era;
 use super::super::requests::GivenUp;
 use super::super::session::{Brought, Session, Terms, ToClient};
 use super::super::several::Several;
+use super::super::spoken::Spoken;
 use super::super::tag;
 use super::super::wire::{Id, Line, Message};
 use super::place::Place;
@@ -86,7 +87,8 @@ impl Open {
         }
         let several = (!is_one).then(|| {
             let tag = tag();
-            Arc::new(Several::new(named, era, to_client, &tag))
+            let spoken = Arc::new(Spoken::new(Some(era)));
+            Arc::new(Several::new(named, (spoken, Some(era)), to_client, &tag))
         });
         if let Some(several) = &several {
             for (at, queue) in queues.into_iter().enumerate() {

@@ -24,11 +24,24 @@ pub(super) fn split<'a, 'n>(parts: &'a [Part], name: &'n str) -> Option<(&'a Par
     Some((part, own))
 }
 
-/// Whom a member of the parameters names, and the parameters as that server reads them.
+/// Whom the parameters name, and how that server reads them; none: a request of this method names nobody.
 pub(super) fn own<'a>(
     parts: &'a [Part],
+    method: &str,
     params: Option<&RawValue>,
+) -> Option<Result<(&'a Part, String), String>> {
+    let member = match method {
+        "tools/call" | "prompts/get" => "name",
+        "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
+        _ => return None,
+    };
+    Some(named_by(parts, member, params))
+}
+
+fn named_by<'a>(
+    parts: &'a [Part],
     member: &str,
+    params: Option<&RawValue>,
 ) -> Result<(&'a Part, String), String> {
     let members =
         Members::parse(params.map_or("{}", RawValue::get)).map_err(|error| format!("`params`: {error}"))?;

@@ -159,6 +159,9 @@ pub(super) async fn find<'a>(
 async fn owner<'a>(parts: &'a [Part], era: Era, uri: &str) -> Result<&'a Part, String> {
     let mut best: (Claim, Vec<&Part>) = (Claim::None, Vec::new());
     for part in parts.iter().filter(|part| !part.ended.is_cancelled()) {
+        if !part.understands(era).await {
+            continue;
+        }
         let claim = part.claims(uri, era).await;
         if claim > best.0 {
             best = (claim, Vec::new());

@@ -1,5 +1,7 @@
 //! Several servers that are written here, one client, and a real gate between them.
 
+mod stateless;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -24,7 +26,13 @@ struct Scene {
 impl Scene {
     /// The server that the catalog knows, and one that it does not.
     fn set() -> Self {
+        Self::speaking(Some(Era::Handshake))
+    }
+
+    /// The same where this is spoken, or what the client says.
+    fn speaking(era: Option<Era>) -> Self {
         let bench = Bench::new();
+        let spoken = Arc::new(Spoken::new(era));
         let (to_client, client) = mpsc::channel(64);
         let (mut parts, mut servers, mut queues) = (Vec::new(), Vec::new(), Vec::new());
         for name in ["bank", "shop"] {
@@ -33,19 +41,20 @@ impl Scene {
             let terms = Terms {
                 gate: bench.gate.clone(),
                 name: name.parse().unwrap(),
-                era: Some(Era::Handshake),
+                era,
                 grant: GrantSource::Given(bench.grant()),
                 patience: Duration::ZERO,
                 definitions: Arc::default(),
                 held: Arc::new(HeldCalls::new(name)),
-                forms: Forms::default(),
+                forms: Forms::of(bench.gate.clock(), None),
             };
-            let session = Arc::new(Session::new(terms, (to_us, to_server), name));
+            let session = Session::new(terms, (to_us, to_server), name);
+            let session = Arc::new(session.speaking(Arc::clone(&spoken)));
             parts.push((name.parse().unwrap(), session));
             servers.push(server);
             queues.push(queue);
         }
-        let several = Arc::new(Several::new(parts, Era::Handshake, to_client, "tag"));
+        let several = Arc::new(Several::new(parts, (spoken, era), to_client, "tag"));
         for (at, queue) in queues.into_iter().enumerate() {
             tokio::spawn(Arc::clone(&several).bring(at, queue));
         }

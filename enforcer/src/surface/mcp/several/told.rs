@@ -67,7 +67,7 @@ impl Several {
             Ok(Message::Response {
                 id,
                 answer: Answered::Result(result),
-            }) if self.era == Era::Stateless => {
+            }) if self.spoken.now() == Era::Stateless => {
                 renamed(part, result.get()).map(|result| answers::result(&id, &result))
             }
             _ => None,

@@ -99,7 +99,7 @@ async fn a_call_that_waits_is_a_task_whose_result_is_that_of_the_call_once_peopl
     web.door.stop().await;
 }
 
-const CONSOLE: &str = "console_url = \"https://console.acme.example/\"\n";
+pub(super) const CONSOLE: &str = "console_url = \"https://console.acme.example/\"\n";
 
 /// Pays, and its user is shown a link; opening it approves nothing.
 async fn pays(scene: &Scene, client: &mut Client) {

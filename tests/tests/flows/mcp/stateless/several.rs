@@ -1,28 +1,32 @@
-//! Two servers of this revision behind one door.
+//! Two servers of this revision that are one to their clients.
 
+use checkrein_tests::installed;
+
+use super::forms::CONSOLE;
 use super::*;
+use crate::flows::mcp::several::{as_one, command, stands_before};
+use crate::flows::mcp::{everything, server as server_of_npm};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn two_servers_behind_one_door_are_one_to_their_clients() {
-    let (_first, modern) = server().await;
-    let (_second, other) = server().await;
-    let mut pack = pack(&catalog(&modern).await);
+const NAMES: [&str; 5] = ["deploy", "echo", "pay", "seen", "wait"];
+
+/// What both have, each under its own name.
+async fn both(upstream: &str) -> PackSource {
+    let mut pack = pack(&catalog(upstream).await);
     for end in ["json", "toml"] {
         let same = pack.files[&format!("catalog/modern.{end}")].clone();
         pack.files.insert(format!("catalog/other.{end}"), same);
     }
-    let scene = Scene::set(&pack, &["modern/*", "other/*"]).await;
-    let mut config = std::fs::read_to_string(&scene.config).unwrap();
-    for (name, url) in [("modern", &modern), ("other", &other)] {
-        let server = format!("\n[[mcp.upstream]]\nname = \"{name}\"\nurl = \"{url}\"\n");
-        config.push_str(&server);
-    }
-    std::fs::write(&scene.config, config).unwrap();
-    let door = Door::of_config(&scene, 50).await;
-    let mut client = Client::run(client(), &[door.url.clone().into()]).await;
-    let names = ["deploy", "echo", "pay", "seen", "wait"];
-    let all = ["modern", "other"].map(|server| names.map(|name| format!("{server}__{name}")));
-    assert_eq!(client.tools().await, all.concat());
+    pack
+}
+
+fn all() -> Vec<String> {
+    let all = ["modern", "other"].map(|server| NAMES.map(|name| format!("{server}__{name}")));
+    all.concat()
+}
+
+/// Calls each, is denied, and answers what its server asks first.
+async fn deals_with_both(client: &mut Client) {
+    assert_eq!(client.tools().await, all());
     let told = client.calls("other__echo", json!({"message": "hello"})).await;
     assert_eq!(text(&told), "Echo: hello");
     is_denied(
@@ -31,6 +35,28 @@ async fn two_servers_behind_one_door_are_one_to_their_clients() {
     );
     let told = client.calls("modern__deploy", json!({"env": "test"})).await;
     assert!(text(&told).starts_with("deployed to test"), "{told}");
+}
+
+/// What reached one of them.
+async fn seen_by(client: &mut Client, name: &str) -> Value {
+    let told = client.calls(&format!("{name}__seen"), json!({})).await;
+    serde_json::from_str(text(&told)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_behind_one_door_are_one_to_their_clients() {
+    let (_first, modern) = server().await;
+    let (_second, other) = server().await;
+    let scene = Scene::set(&both(&modern).await, &["modern/*", "other/*"]).await;
+    let mut config = std::fs::read_to_string(&scene.config).unwrap();
+    for (name, url) in [("modern", &modern), ("other", &other)] {
+        let server = format!("\n[[mcp.upstream]]\nname = \"{name}\"\nurl = \"{url}\"\n");
+        config.push_str(&server);
+    }
+    std::fs::write(&scene.config, config).unwrap();
+    let door = Door::of_config(&scene, 50).await;
+    let mut client = Client::run(client(), &[door.url.clone().into()]).await;
+    deals_with_both(&mut client).await;
 
     let number = client
         .begins(json!({"do": "call", "name": "modern__pay", "arguments": {"amount": 5}}))
@@ -38,15 +64,87 @@ async fn two_servers_behind_one_door_are_one_to_their_clients() {
     scene.operator.waiting(&scene.task).await.unwrap();
     scene.approves().await;
     assert_eq!(text(&client.told(number).await), "paid 5");
-    let told = client.calls("other__seen", json!({})).await;
-    let other: Value = serde_json::from_str(text(&told)).unwrap();
+    let other = seen_by(&mut client, "other").await;
     assert_eq!(
         other["calls"],
         json!(["echo", "seen"]),
         "and nothing of what was for the other"
     );
-    let told = client.calls("modern__seen", json!({})).await;
-    assert_eq!(paid(&serde_json::from_str(text(&told)).unwrap()), 1);
+    assert_eq!(paid(&seen_by(&mut client, "modern").await), 1);
     client.ends().await;
     door.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_over_stdio_are_one_to_a_client_without_a_handshake() {
+    let (_server, upstream) = server().await;
+    let scene = Scene::set(&both(&upstream).await, &["modern/*", "other/*"]).await;
+    let config = std::fs::read_to_string(&scene.config).unwrap();
+    std::fs::write(&scene.config, format!("{CONSOLE}{config}")).unwrap();
+    stands_before(&scene, &["modern", "other"].map(|name| (name, stdio::command())));
+    let mut program = client();
+    program.env("CLIENT_MODES", "url");
+    let mut client = Client::run(program, &command(&scene)).await;
+    deals_with_both(&mut client).await;
+
+    let number = client
+        .begins(json!({"do": "call", "name": "modern__pay", "arguments": {"amount": 5}}))
+        .await;
+    let hold = scene.operator.waiting(&scene.task).await.unwrap();
+    assert_eq!(
+        paid(&seen_by(&mut client, "modern").await),
+        0,
+        "nobody has agreed"
+    );
+    scene.approves().await;
+    assert_eq!(text(&client.told(number).await), "paid 5");
+    let page = format!("https://console.acme.example/holds/{}", hold.hold_id);
+    assert!(
+        client.early.contains(&json!({ "link": page })),
+        "{:?}",
+        client.early
+    );
+    assert_eq!(paid(&seen_by(&mut client, "modern").await), 1);
+    assert_eq!(
+        seen_by(&mut client, "other").await["calls"],
+        json!(["echo", "seen"]),
+        "and nothing of what was for the other"
+    );
+    client.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_both_eras_goes_back_to_the_handshake_where_one_server_has_only_that() {
+    let (_server, upstream) = server().await;
+    let all = as_one(pack(&catalog(&upstream).await), everything());
+    let scene = Scene::set(&all, &["modern/*", "everything/*"]).await;
+    let both_eras = vec![
+        node(),
+        peer("stateless-server.mjs"),
+        installed("peers/mcp").unwrap(),
+        "both".into(),
+    ];
+    stands_before(
+        &scene,
+        &[
+            ("modern", both_eras),
+            ("everything", server_of_npm("everything", "stdio")),
+        ],
+    );
+    let mut program = client();
+    program.env("CLIENT_ERA", "auto");
+    let mut client = Client::run(program, &command(&scene)).await;
+    assert_eq!(client.tools().await.len(), NAMES.len() + 5);
+    for server in ["modern", "everything"] {
+        let told = client
+            .calls(&format!("{server}__echo"), json!({"message": "hello"}))
+            .await;
+        assert_eq!(text(&told), "Echo: hello");
+    }
+    is_denied(&client.calls("everything__get-env", json!({})).await, "forbidden");
+    is_denied(
+        &client.calls("modern__deploy", json!({"env": "prod"})).await,
+        "forbidden",
+    );
+    client.ends().await;
 }
