@@ -68,6 +68,10 @@ reversibility = "irreversible"
 resource = { type = "Account", id = "to" }
 unstoppable = "the bank takes a payment back within the hour"
 "#;
+/// How a server's changes are listened to.
+const LISTEN: &str = r#"[{"name":"subscriptions/listen","inputSchema":{"type":"object","properties":{"notifications":{"type":"object","properties":{"toolsListChanged":{"type":"boolean"},"promptsListChanged":{"type":"boolean"},"resourceSubscriptions":{"type":"array","items":{"type":"string"}}}}},"required":["notifications"]}},"#;
+const LISTEN_NOTES: &str =
+    "[\"subscriptions/listen\"]\neffects = [\"read\"]\nreversibility = \"read_only\"\n";
 const RULES: &str = r#"
 @id("all") permit (principal, action, resource);
 @id("capped") @reason("more than 1000 is never paid") forbid (principal, action == Action::"bank/pay", resource)
@@ -145,6 +149,13 @@ impl Offer {
         Self::with_catalog(&catalog, RULES, 1, generation, by)
     }
 
+    /// The usual rules, where changes may be listened to.
+    pub(crate) fn listening(generation: u64, by: &SigningKey) -> Self {
+        let catalog = CATALOG.replacen('[', LISTEN, 1);
+        let notes = format!("{CATALOG_NOTES}{LISTEN_NOTES}");
+        Self::compose((&catalog, &notes), (RULES, ""), 1, generation, by)
+    }
+
     /// These rules under this number, signed by this key.
     pub(crate) fn of(rules: &str, epoch: u64, generation: u64, by: &SigningKey) -> Self {
         Self::with_catalog(CATALOG, rules, epoch, generation, by)
@@ -152,15 +163,15 @@ impl Offer {
 
     /// These rules, and those that label.
     pub(crate) fn labelling(rules: &str, labels: &str, generation: u64, by: &SigningKey) -> Self {
-        Self::compose(CATALOG, (rules, labels), 1, generation, by)
+        Self::compose((CATALOG, CATALOG_NOTES), (rules, labels), 1, generation, by)
     }
 
     fn with_catalog(catalog: &str, rules: &str, epoch: u64, generation: u64, by: &SigningKey) -> Self {
-        Self::compose(catalog, (rules, ""), epoch, generation, by)
+        Self::compose((catalog, CATALOG_NOTES), (rules, ""), epoch, generation, by)
     }
 
     fn compose(
-        catalog: &str,
+        (catalog, notes): (&str, &str),
         (rules, labels): (&str, &str),
         epoch: u64,
         generation: u64,
@@ -175,7 +186,7 @@ impl Offer {
                         .into(),
                 ),
                 ("catalog/bank.json".into(), catalog.into()),
-                ("catalog/bank.toml".into(), CATALOG_NOTES.into()),
+                ("catalog/bank.toml".into(), notes.into()),
                 ("rules.cedar".into(), rules.into()),
                 ("labels.cedar".into(), labels.into()),
             ]),

@@ -178,6 +178,12 @@ pub(super) fn request(id: &Id, method: &str, params: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{method},"params":{params}}}"#)
 }
 
+/// A notification, its parameters as they are.
+pub(super) fn notification(method: &str, params: &str) -> String {
+    let method = Value::from(method);
+    format!(r#"{{"jsonrpc":"2.0","method":{method},"params":{params}}}"#)
+}
+
 /// That a request is not waited for any more.
 pub(super) fn cancelled(id: &Id) -> String {
     format!(

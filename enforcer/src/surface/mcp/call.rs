@@ -177,12 +177,12 @@ async fn make(under_way: &UnderWay, permit: Permit, asking: &Asking, line: Strin
         biased;
         reply = &mut reply => reply.ok(),
         () = under_way.cancelled.cancelled() => {
-            given_up(session, id, permit, &mut reply).await;
+            given_up(session, (id, &asking.call), permit, &mut reply).await;
             return None;
         }
         stopped = permit.stopped() => {
             let why = format!("{}, while the call was made, and nobody knows how far it got", stopped.reason);
-            given_up(session, id, permit, &mut reply).await;
+            given_up(session, (id, &asking.call), permit, &mut reply).await;
             return Some(Instead::lost(&why, &decided).answer(id, shape));
         }
     };
@@ -312,7 +312,7 @@ async fn make_approved(session: &Session, permit: Permit, asking: &Asking) -> To
         reply = &mut reply => reply.ok(),
         stopped = permit.stopped() => {
             let why = format!("{}, while the call was made, and nobody knows how far it got", stopped.reason);
-            given_up(session, &id, permit, &mut reply).await;
+            given_up(session, (&id, call), permit, &mut reply).await;
             session.requests.end(&id);
             return Told::Instead(Instead::lost(&why, &decided));
         }
@@ -354,9 +354,19 @@ async fn still_defined(session: &Session, asking: &Asking) -> Result<(), Instead
 }
 
 /// Tells the server that nobody waits for its answer, and records how the call ended, if that comes to light in time.
-async fn given_up(session: &Session, id: &Id, permit: Permit, reply: &mut oneshot::Receiver<String>) {
+async fn given_up(
+    session: &Session,
+    (id, call): (&Id, &Call),
+    permit: Permit,
+    reply: &mut oneshot::Receiver<String>,
+) {
     session.tell_server(answers::cancelled(id)).await;
-    let late = timeout(GIVEN_UP_MAX, reply).await;
+    // A subscription that is given up has no answer.
+    let patience = match call.method.as_str() {
+        "subscriptions/listen" => Duration::ZERO,
+        _ => GIVEN_UP_MAX,
+    };
+    let late = timeout(patience, reply).await;
     let late = late.ok().and_then(Result::ok);
     if let Err(why) = settle(permit, late.as_deref()).await {
         warn!(why, "a call that was given up");

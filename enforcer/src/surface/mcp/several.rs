@@ -13,6 +13,7 @@ mod gathered;
 mod named;
 mod owners;
 mod part;
+mod subscribed;
 mod told;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ use super::spoken::Spoken;
 use super::stateless::{Envelope, NotOfIt};
 use super::wire::{Id, Line, Lines, Message, shown};
 use part::Part;
+use subscribed::{LISTEN, Subscriptions};
 
 /// What is asked of all servers is waited for so long; clients give up after 60 seconds, many of them, and one server is not to cost them
 /// the others.
@@ -52,6 +54,8 @@ pub(super) struct Several {
     client: mpsc::Sender<ToClient>,
     state: Mutex<State>,
     pub(super) tasks: TaskTracker,
+    /// The client says nothing more, and hears nothing of changes.
+    pub(super) leaving: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -61,10 +65,13 @@ struct State {
     asked: HashMap<Id, Question>,
     /// Requests of the client's that are asked of several.
     gathering: HashMap<Id, CancellationToken>,
+    subscriptions: Subscriptions,
 }
 
 #[derive(Debug)]
 struct Question {
+    /// Of which server.
+    at: usize,
     of: Id,
     answer: oneshot::Sender<String>,
 }
@@ -87,15 +94,16 @@ impl Several {
         client: mpsc::Sender<ToClient>,
         tag: &str,
     ) -> Self {
-        let part = |(name, session)| Part::new(name, session, era);
+        let part = |(at, (name, session))| Part::new((at, name), session, era);
         Self {
-            parts: parts.into_iter().map(part).collect(),
+            parts: parts.into_iter().enumerate().map(part).collect(),
             spoken,
             is_fixed: era.is_some(),
             tag: format!("{tag}-all"),
             client,
             state: Mutex::default(),
             tasks: TaskTracker::new(),
+            leaving: CancellationToken::new(),
         }
     }
 
@@ -158,6 +166,7 @@ impl Several {
             (_, "tools/call" | "prompts/get" | "resources/read" | "completion/complete")
             | (Era::Stateless, "tasks/get" | "tasks/update" | "tasks/cancel")
             | (Era::Handshake, "resources/subscribe" | "resources/unsubscribe") => self.route(asked).await,
+            (Era::Stateless, LISTEN) => self.subscribe(asked).await,
             (_, method) => {
                 let words = format!("there is no method `{}` before several servers", shown(method));
                 self.refuse(Some(&id), UNKNOWN_METHOD, &words).await;
@@ -275,12 +284,12 @@ impl Several {
         let part = &self.parts[at];
         warn!(server = %part.name, "a server has ended; what is its own is gone");
         part.ended.cancel();
-        if self.spoken.now() == Era::Stateless {
-            return;
-        }
         for list in ["tools", "resources", "prompts"] {
-            let line = format!(r#"{{"jsonrpc":"2.0","method":"notifications/{list}/list_changed"}}"#);
-            self.tell(None, line).await;
+            let method = format!("notifications/{list}/list_changed");
+            match self.spoken.now() {
+                Era::Handshake => self.tell(None, answers::notification(&method, "{}")).await,
+                Era::Stateless => self.tell_subscribers(&method).await,
+            }
         }
     }
 

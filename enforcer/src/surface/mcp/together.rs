@@ -160,6 +160,7 @@ impl Together {
 
 /// The client says nothing more: calls under way are answered, within a bound, and what waits for people goes on without it.
 async fn last_calls(several: &Several, started: &[Started], stop: &CancellationToken) {
+    several.leaving.cancel();
     several.tasks.close();
     let last = async {
         several.tasks.wait().await;

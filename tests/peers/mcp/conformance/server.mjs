@@ -25,12 +25,15 @@ const turned = { tools: false, prompts: false };
 const open = new Map();
 const subscribed = new Set();
 let handler;
+let own;
 
 // Has a list change, and says so to whoever listens.
 function changed(kind) {
   turned[kind] = !turned[kind];
   if (kind === 'tools') handler?.notify.toolsChanged();
   else handler?.notify.promptsChanged();
+  if (kind === 'tools') own?.sendToolListChanged();
+  else own?.sendPromptListChanged();
   for (const { server } of open.values()) {
     if (kind === 'tools') server.sendToolListChanged();
     else server.sendPromptListChanged();
@@ -144,7 +147,7 @@ async function listen(request, response) {
 }
 
 if (over === 'stdio') {
-  serveStdio(serve);
+  serveStdio(() => (own = serve()));
 } else {
   handler = sdk.createMcpHandler(serve, { legacy: 'reject' });
   createServer((request, response) => listen(request, response).catch(() => response.destroy())).listen(0, '127.0.0.1', function () {

@@ -41,7 +41,7 @@ const TASKS: &str = "tasks-";
 type Good = BTreeMap<String, BTreeMap<String, usize>>;
 
 /// The server that has what the suites ask for.
-fn command() -> Vec<PathBuf> {
+pub(super) fn command() -> Vec<PathBuf> {
     vec![
         node(),
         peer("conformance/server.mjs"),

@@ -141,7 +141,7 @@ impl Several {
         params: &str,
         brought: &Brought,
     ) -> Option<String> {
-        let (id, said) = self.question(of);
+        let (id, said) = self.question(part, of);
         let line = answers::request(&id, method, params);
         part.session.client_said(Line::Text(line), brought.clone()).await;
         let said = tokio::select! {
@@ -158,13 +158,13 @@ impl Several {
     }
 
     /// A request of one server for this one of the client's: its id, and where the answer will come.
-    pub(super) fn question(&self, of: &Id) -> (Id, oneshot::Receiver<String>) {
+    pub(super) fn question(&self, part: &Part, of: &Id) -> (Id, oneshot::Receiver<String>) {
         let (answer, said) = oneshot::channel();
         let mut state = self.state();
         state.made += 1;
         let id = Id::Text(format!("{}-{}", self.tag, state.made));
-        let of = of.clone();
-        state.asked.insert(id.clone(), Question { of, answer });
+        let (at, of) = (part.at, of.clone());
+        state.asked.insert(id.clone(), Question { at, of, answer });
         (id, said)
     }
 

@@ -156,7 +156,7 @@ pub(super) async fn find<'a>(
 }
 
 /// Whose a resource is.
-async fn owner<'a>(parts: &'a [Part], era: Era, uri: &str) -> Result<&'a Part, String> {
+pub(super) async fn owner<'a>(parts: &'a [Part], era: Era, uri: &str) -> Result<&'a Part, String> {
     let mut best: (Claim, Vec<&Part>) = (Claim::None, Vec::new());
     for part in parts.iter().filter(|part| !part.ended.is_cancelled()) {
         if !part.understands(era).await {

@@ -19,6 +19,8 @@ use super::owners::Owned;
 /// One of the servers.
 #[derive(Debug)]
 pub(in crate::surface::mcp) struct Part {
+    /// Which of them it is.
+    pub(super) at: usize,
     pub(super) name: ServerName,
     pub(super) session: Arc<Session>,
     /// It answers nothing any more.
@@ -38,12 +40,13 @@ struct Speaks {
 
 impl Part {
     /// Where one era is spoken from the start, each server is believed to speak it.
-    pub(super) fn new(name: ServerName, session: Arc<Session>, era: Option<Era>) -> Self {
+    pub(super) fn new((at, name): (usize, ServerName), session: Arc<Session>, era: Option<Era>) -> Self {
         let speaks = Speaks {
             handshake: None,
             stateless: era.map(|era| era == Era::Stateless),
         };
         Self {
+            at,
             name,
             session,
             ended: CancellationToken::new(),

@@ -1,6 +1,7 @@
 //! Several servers that are written here, one client, and a real gate between them.
 
 mod stateless;
+mod subscribed;
 
 use std::time::Duration;
 
@@ -31,16 +32,20 @@ impl Scene {
 
     /// The same where this is spoken, or what the client says.
     fn speaking(era: Option<Era>) -> Self {
-        let bench = Bench::new();
+        Self::with(Bench::new(), era, ["bank", "shop"])
+    }
+
+    /// Two servers that the catalog calls so.
+    fn with(bench: Bench, era: Option<Era>, called: [&str; 2]) -> Self {
         let spoken = Arc::new(Spoken::new(era));
         let (to_client, client) = mpsc::channel(64);
         let (mut parts, mut servers, mut queues) = (Vec::new(), Vec::new(), Vec::new());
-        for name in ["bank", "shop"] {
+        for (name, called) in ["bank", "shop"].into_iter().zip(called) {
             let (to_us, queue) = mpsc::channel(64);
             let (to_server, server) = mpsc::channel(64);
             let terms = Terms {
                 gate: bench.gate.clone(),
-                name: name.parse().unwrap(),
+                name: called.parse().unwrap(),
                 era,
                 grant: GrantSource::Given(bench.grant()),
                 patience: Duration::ZERO,

@@ -5,13 +5,26 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tracing::{debug, info};
 
 use super::super::answers;
 use super::super::methods::Era;
-use super::super::session::{ToClient, request_id};
-use super::super::wire::{Answered, Id, Members, Message, text};
+use super::super::session::{Brought, ToClient, request_id};
+use super::super::wire::{Answered, Id, Line, Members, Message, text};
+use super::Several;
 use super::named::joined;
-use super::{Part, Several};
+use super::part::Part;
+use super::subscribed::{Heard, SAYS_SUBSCRIPTION, asked_by};
+
+const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+
+/// What a server says of a subscription.
+enum Change {
+    For(mpsc::Sender<Heard>, Heard),
+    /// It tells nothing more to whoever asked under this id.
+    Ends(Id),
+    Nobodys,
+}
 
 impl Several {
     /// Brings what one session says to the client, until it says nothing more.
@@ -38,14 +51,89 @@ impl Several {
                     continue;
                 }
                 Some((of, None)) => Some(of),
+                None if told.about.as_ref().is_some_and(|about| self.is_ours(about)) => {
+                    debug!("what a server says to a question that was given up is nobody's; dropped");
+                    continue;
+                }
                 None => told.about,
             };
+            if self.spoken.now() == Era::Stateless
+                && let Some(change) = self.change(at, &told.line)
+            {
+                self.pass_on(at, change).await;
+                continue;
+            }
             let told = ToClient {
                 line: self.heard(at, told.line),
                 about,
                 answers: told.answers,
             };
             drop(self.client.send(told).await);
+        }
+    }
+
+    /// Whether a request was made here, and is none of the client's.
+    fn is_ours(&self, id: &Id) -> bool {
+        matches!(id, Id::Text(id) if id.starts_with(&self.tag))
+    }
+
+    /// What a line of one server's says of a subscription.
+    fn change(&self, at: usize, line: &str) -> Option<Change> {
+        let Ok(Message::Notification { method, params }) = Message::parse(line) else {
+            return None;
+        };
+        if method.ends_with("/list_changed") {
+            self.parts[at].owned.forget();
+        }
+        if method == "notifications/cancelled" {
+            return Some(request_id(params).map_or(Change::Nobodys, Change::Ends));
+        }
+        let acknowledges = method == ACKNOWLEDGED;
+        if !acknowledges && asked_by(&method).is_none() {
+            return None;
+        }
+        let params = params.map_or("{}", |params| params.get());
+        let of = || {
+            let members = Members::parse(params).ok()?;
+            let meta = Members::parse(members.get("_meta")?.get()).ok()?;
+            let own = Id::parse(meta.get(SAYS_SUBSCRIPTION)?.get())?;
+            let state = self.state();
+            // One server says nothing about what another was asked.
+            let question = state.asked.get(&own).filter(|question| question.at == at)?;
+            let subscription = state.subscriptions.get(&question.of)?.clone();
+            let honored = members.get("notifications").map_or("{}", |honored| honored.get());
+            Some(if acknowledges {
+                let honored = serde_json::from_str(honored).ok()?;
+                Change::For(subscription, Heard::Acknowledged { by: own, honored })
+            } else {
+                let params = params.to_owned();
+                Change::For(subscription, Heard::Changed { method, params })
+            })
+        };
+        Some(of().unwrap_or(Change::Nobodys))
+    }
+
+    async fn pass_on(&self, at: usize, change: Change) {
+        match change {
+            // It may have ended.
+            Change::For(subscription, heard) => drop(subscription.send(heard).await),
+            Change::Ends(own) => {
+                let is_subscription = {
+                    let mut state = self.state();
+                    let question = state.asked.get(&own).filter(|question| question.at == at);
+                    let is_one =
+                        question.is_some_and(|question| state.subscriptions.contains_key(&question.of));
+                    is_one && state.asked.remove(&own).is_some()
+                };
+                if is_subscription {
+                    let given_up = Line::Text(answers::cancelled(&own));
+                    self.parts[at]
+                        .session
+                        .client_said(given_up, Brought::default())
+                        .await;
+                }
+            }
+            Change::Nobodys => info!("a server tells of a change that nobody asked for; dropped"),
         }
     }
 

@@ -4,6 +4,7 @@ use checkrein_tests::installed;
 
 use super::forms::CONSOLE;
 use super::*;
+use crate::flows::mcp::conformance;
 use crate::flows::mcp::several::{as_one, command, stands_before};
 use crate::flows::mcp::{everything, server as server_of_npm};
 
@@ -11,12 +12,26 @@ const NAMES: [&str; 5] = ["deploy", "echo", "pay", "seen", "wait"];
 
 /// What both have, each under its own name.
 async fn both(upstream: &str) -> PackSource {
-    let mut pack = pack(&catalog(upstream).await);
+    twice(pack(&catalog(upstream).await), "modern")
+}
+
+/// The same for another server that has what one has.
+fn twice(mut pack: PackSource, name: &str) -> PackSource {
     for end in ["json", "toml"] {
-        let same = pack.files[&format!("catalog/modern.{end}")].clone();
+        let same = pack.files[&format!("catalog/{name}.{end}")].clone();
         pack.files.insert(format!("catalog/other.{end}"), same);
     }
     pack
+}
+
+/// Writes servers over HTTP into the configuration.
+fn stands_before_urls(scene: &Scene, servers: &[(&str, &String)]) {
+    let mut config = std::fs::read_to_string(&scene.config).unwrap();
+    for (name, url) in servers {
+        let server = format!("\n[[mcp.upstream]]\nname = \"{name}\"\nurl = \"{url}\"\n");
+        config.push_str(&server);
+    }
+    std::fs::write(&scene.config, config).unwrap();
 }
 
 fn all() -> Vec<String> {
@@ -48,12 +63,7 @@ async fn two_servers_behind_one_door_are_one_to_their_clients() {
     let (_first, modern) = server().await;
     let (_second, other) = server().await;
     let scene = Scene::set(&both(&modern).await, &["modern/*", "other/*"]).await;
-    let mut config = std::fs::read_to_string(&scene.config).unwrap();
-    for (name, url) in [("modern", &modern), ("other", &other)] {
-        let server = format!("\n[[mcp.upstream]]\nname = \"{name}\"\nurl = \"{url}\"\n");
-        config.push_str(&server);
-    }
-    std::fs::write(&scene.config, config).unwrap();
+    stands_before_urls(&scene, &[("modern", &modern), ("other", &other)]);
     let door = Door::of_config(&scene, 50).await;
     let mut client = Client::run(client(), &[door.url.clone().into()]).await;
     deals_with_both(&mut client).await;
@@ -147,4 +157,52 @@ async fn a_client_of_both_eras_goes_back_to_the_handshake_where_one_server_has_o
         "forbidden",
     );
     client.ends().await;
+}
+
+/// Listens, and is told of what each of these changes, until its task ends.
+async fn listens(scene: &Scene, client: &mut Client, changing: &[&str]) {
+    let filter = json!({"toolsListChanged": true});
+    let told = client.does(json!({"do": "listen", "filter": filter})).await;
+    assert_eq!(told["result"]["toolsListChanged"], true, "{told}");
+    for name in changing {
+        let told = client
+            .calls(&format!("{name}__test_trigger_tool_change"), json!({}))
+            .await;
+        assert_eq!(text(&told), "tools have changed");
+        let told = client.does(json!({"do": "heard"})).await;
+        assert_eq!(told["result"]["heard"], "tools", "{told}");
+    }
+    scene.operator.end(&scene.task).await.unwrap();
+    let told = client.does(json!({"do": "closed"})).await;
+    assert!(told["result"]["closed"].is_string(), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_listens_is_told_of_what_each_server_changes_until_its_task_has_ended() {
+    let pack = twice(conformance::pack().await, "suite");
+    let scene = Scene::set(&pack, &["suite/*", "other/*"]).await;
+    let command_of = |name| {
+        let mut command = conformance::command();
+        command.push("stdio".into());
+        (name, command)
+    };
+    stands_before(&scene, &["suite", "other"].map(command_of));
+    let mut client = Client::run(client(), &command(&scene)).await;
+    listens(&scene, &mut client, &["suite", "other"]).await;
+    client.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_one_door_it_is_told_by_those_that_it_may_listen_to() {
+    let (_first, suite) = conformance::server().await;
+    let (_second, other) = conformance::server().await;
+    let pack = twice(conformance::pack().await, "suite");
+    let tools = ["suite/*", "other/test_trigger_tool_change"];
+    let scene = Scene::set(&pack, &tools).await;
+    stands_before_urls(&scene, &[("suite", &suite), ("other", &other)]);
+    let door = Door::of_config(&scene, 0).await;
+    let mut client = Client::run(client(), &[door.url.clone().into()]).await;
+    listens(&scene, &mut client, &["suite"]).await;
+    client.ends().await;
+    door.stop().await;
 }

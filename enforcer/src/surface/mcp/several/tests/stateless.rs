@@ -7,7 +7,7 @@ use crate::surface::mcp::stateless::{REVISION, SAYS_CAPABILITIES, SAYS_REVISION}
 const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// Parameters, with what such a request says of itself.
-fn said(mut params: Value) -> Value {
+pub(super) fn said(mut params: Value) -> Value {
     params["_meta"] = json!({ SAYS_REVISION: REVISION, SAYS_CAPABILITIES: {} });
     params
 }
@@ -29,17 +29,21 @@ impl Scene {
     /// Both speak it, and the client knows.
     async fn discovered() -> Self {
         let mut scene = Self::speaking(None);
-        scene.asks(1, "server/discover", said(json!({}))).await;
+        scene.discovers().await;
+        scene
+    }
+
+    pub(super) async fn discovers(&mut self) {
+        self.asks(1, "server/discover", said(json!({}))).await;
         for at in [0, 1] {
-            scene.answers(at, discovered()).await;
+            self.answers(at, discovered()).await;
         }
-        let told = scene.told().await;
+        let told = self.told().await;
         assert_eq!(told["result"]["supportedVersions"], json!([REVISION]), "{told}");
         assert!(
             told["result"]["capabilities"]["extensions"][TASKS].is_object(),
             "{told}"
         );
-        scene
     }
 }
 
