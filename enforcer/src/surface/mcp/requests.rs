@@ -215,6 +215,7 @@ impl Requests {
     pub(super) fn lose(&self) -> Vec<Id> {
         let mut state = self.state();
         state.ended = true;
+        state.of_server.clear();
         state.ours.clear();
         for asked in state.of_client.values_mut() {
             if let Asked::Followed { reply, .. } = asked {
@@ -225,6 +226,11 @@ impl Requests {
             .of_client
             .extract_if(|_, asked| matches!(asked, Asked::Passed));
         passed.map(|(id, _)| id).collect()
+    }
+
+    /// The server answers again.
+    pub(super) fn regain(&self) {
+        self.state().ended = false;
     }
 
     fn begin(&self, id: &Id, asked: Asked) -> Result<(), NotBegun> {

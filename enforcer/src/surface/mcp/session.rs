@@ -180,18 +180,25 @@ impl Session {
 
     /// Reads what the server says, until it says nothing more.
     pub(super) async fn hear_server(self: Arc<Self>, reader: impl AsyncRead + Unpin) {
-        let mut lines = Lines::new(reader);
+        self.hear_lines(Lines::new(reader)).await;
+        self.lose_server().await;
+    }
+
+    /// The same, without the end.
+    pub(super) async fn hear_lines(&self, mut lines: Lines<impl AsyncRead + Unpin>) {
         loop {
             match lines.next().await {
                 Ok(Some(line)) => self.server_said(line, None).await,
-                Ok(None) => break,
-                Err(error) => {
-                    warn!(%error, "the server can't be read any more");
-                    break;
-                }
+                Ok(None) => return,
+                Err(error) => return warn!(%error, "the server can't be read any more"),
             }
         }
-        self.lose_server().await;
+    }
+
+    /// The server answers again; what it was is not known any more.
+    pub(super) fn regain_server(&self) {
+        self.terms.definitions.forget();
+        self.requests.regain();
     }
 
     /// The server answers nothing any more.

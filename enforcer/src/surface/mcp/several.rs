@@ -40,7 +40,7 @@ use subscribed::{LISTEN, Subscriptions};
 
 /// What is asked of all servers is waited for so long; clients give up after 60 seconds, many of them, and one server is not to cost them
 /// the others.
-const GATHER_MAX: Duration = Duration::from_secs(45);
+pub(super) const GATHER_MAX: Duration = Duration::from_secs(45);
 
 /// One client and several servers.
 #[derive(Debug)]
@@ -66,6 +66,9 @@ struct State {
     /// Requests of the client's that are asked of several.
     gathering: HashMap<Id, CancellationToken>,
     subscriptions: Subscriptions,
+    /// What the client began with, if that is a handshake, and the revision that it was told.
+    greeting: Option<String>,
+    revision: Option<String>,
 }
 
 #[derive(Debug)]
@@ -255,8 +258,11 @@ impl Several {
     }
 
     async fn give(&self, part: &Part, asked: Asked<'_>, params: &str) {
-        let words = if part.ended.is_cancelled() {
-            format!("the server `{}` has ended", part.name)
+        let words = if part.is_away() {
+            format!(
+                "the server `{}` has ended, and is started again; try again later",
+                part.name
+            )
         } else if part.known(asked.era) == Some(true) {
             let line = answers::request(&asked.id, &asked.method, params);
             return part.session.client_said(Line::Text(line), asked.brought).await;
@@ -283,23 +289,49 @@ impl Several {
     pub(super) async fn lose(&self, at: usize) {
         let part = &self.parts[at];
         warn!(server = %part.name, "a server has ended; what is its own is gone");
-        part.ended.cancel();
+        part.leave();
+        part.session.lose_server().await;
+        self.tell_changed().await;
+    }
+
+    /// A server that has ended answers again. Not yet, if it must first be greeted as the others were; then with this.
+    pub(super) fn regain(&self, at: usize, is_greeted: bool) -> Option<String> {
+        let state = self.state();
+        if !is_greeted && state.greeting.is_some() {
+            return state.greeting.clone();
+        }
+        // A client that begins now finds it among the others.
+        self.parts[at].begin_again(is_greeted);
+        None
+    }
+
+    /// Whether a client that was told a revision understands one who answers with this.
+    pub(super) fn is_as_new(&self, revision: &str) -> bool {
+        let state = self.state();
+        // Dates sort as texts do.
+        state.revision.as_deref().is_none_or(|told| told <= revision)
+    }
+
+    /// What the catalog calls one of them.
+    pub(super) fn name(&self, at: usize) -> &str {
+        self.parts[at].name.as_str()
+    }
+
+    /// Tells the client that the lists have changed, if it has begun.
+    pub(super) async fn tell_changed(&self) {
+        let has_begun = self.state().greeting.is_some();
         for list in ["tools", "resources", "prompts"] {
             let method = format!("notifications/{list}/list_changed");
-            match self.spoken.now() {
-                Era::Handshake => self.tell(None, answers::notification(&method, "{}")).await,
-                Era::Stateless => self.tell_subscribers(&method).await,
+            if has_begun {
+                self.tell(None, answers::notification(&method, "{}")).await;
+            } else {
+                self.tell_subscribers(&method).await;
             }
         }
     }
 
-    /// Whether no server is left.
-    pub(super) fn is_empty(&self) -> bool {
-        self.living().next().is_none()
-    }
-
     fn living(&self) -> impl Iterator<Item = &Part> {
-        self.parts.iter().filter(|part| !part.ended.is_cancelled())
+        self.parts.iter().filter(|part| !part.is_away())
     }
 
     fn is_in_use(&self, id: &Id) -> bool {

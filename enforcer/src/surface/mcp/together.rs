@@ -1,6 +1,8 @@
 //! Several MCP servers over stdio that one client starts as one.
 //!
-//! **Invariant**: a server that ends takes along what is its own; the client is told, and the others go on.
+//! **Invariant**: a server that ends takes along what is its own until it is started again; the client is told, and the others go on.
+
+mod kept;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,8 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -20,11 +21,10 @@ use super::held::HeldCalls;
 use super::several::Several;
 use super::spoken::Spoken;
 use super::{
-    GrantSource, LAST_CALLS_MAX, LAST_LINES_MAX, McpError, QUEUE, ServerName, Session, Terms, server, tag,
-    write_all,
+    GrantSource, LAST_CALLS_MAX, LAST_LINES_MAX, McpError, QUEUE, ServerName, Session, Terms, tag, write_all,
 };
-use crate::child::Child;
 use crate::gate::Gate;
+use kept::{Kept, Life};
 
 /// Several MCP servers, and how what is wanted of them is decided.
 #[derive(Debug, Clone)]
@@ -39,18 +39,15 @@ pub struct Together {
     pub console: Option<(String, PathBuf)>,
 }
 
-/// One that was started.
-struct Started {
-    name: ServerName,
-    session: Arc<Session>,
-    child: Child,
-    pipes: Option<(ChildStdin, ChildStdout)>,
-    told: Option<(mpsc::Receiver<super::ToClient>, mpsc::Receiver<String>)>,
-    last: CancellationToken,
-}
+/// A session, and the queues of what is said in it to its client and to its server.
+type Between = (
+    Arc<Session>,
+    mpsc::Receiver<super::ToClient>,
+    mpsc::Receiver<String>,
+);
 
 impl Together {
-    /// Starts the servers and stands between them and a client, until it or all of them end or `stop` is cancelled. Gives our exit code.
+    /// Starts the servers and stands between them and a client, until it ends or `stop` is cancelled. Gives our exit code.
     pub async fn run(
         self,
         gate: Gate,
@@ -60,64 +57,51 @@ impl Together {
         ),
         stop: CancellationToken,
     ) -> Result<u8, McpError> {
-        let spoken = Arc::new(Spoken::new(None));
-        let forms = Forms::of(gate.clock(), self.console.as_ref());
-        let started: Result<Vec<Started>, McpError> = self
-            .servers
-            .iter()
-            .map(|(name, command)| self.start((&gate, &spoken, &forms), name, command))
-            .collect();
-        let mut started = started?;
+        let lives = self.servers.iter().map(|(_, command)| Life::begin(command));
+        let lives: Vec<Life> = lives.collect::<Result<_, McpError>>()?;
         let (to_client, for_client) = mpsc::channel(QUEUE);
-        let parts = started
-            .iter()
-            .map(|one| (one.name.clone(), Arc::clone(&one.session)));
-        let several = Several::new(parts.collect(), (spoken, None), to_client, &tag());
-        let (several, empty) = (Arc::new(several), Arc::new(Notify::new()));
-        let mut heard = Vec::new();
-        for (at, one) in started.iter_mut().enumerate() {
-            let (Some((stdin, stdout)), Some((queue, for_server))) = (one.pipes.take(), one.told.take())
-            else {
-                continue;
+        let spoken = Arc::new(Spoken::new(None));
+        let between = self.sessions(&gate, &spoken);
+        let sessions: Vec<Arc<Session>> = between.iter().map(|one| Arc::clone(&one.0)).collect();
+        let names = self.servers.iter().map(|(name, _)| name.clone());
+        let parts = names.zip(sessions.iter().cloned()).collect();
+        let several = Arc::new(Several::new(parts, (spoken, None), to_client, &tag()));
+        let closing = CancellationToken::new();
+        let mut kept = Vec::new();
+        for (at, ((life, (session, told, lines)), (_, command))) in
+            lives.into_iter().zip(between).zip(self.servers).enumerate()
+        {
+            tokio::spawn(Arc::clone(&several).bring(at, told));
+            let one = Kept {
+                at,
+                command,
+                several: Arc::clone(&several),
+                session,
+                lines,
+                closing: closing.clone(),
+                stop: stop.clone(),
             };
-            tokio::spawn(Arc::clone(&several).bring(at, queue));
-            tokio::spawn(write_all(for_server, stdin, one.last.clone()));
-            let (session, several, empty) =
-                (Arc::clone(&one.session), Arc::clone(&several), Arc::clone(&empty));
-            heard.push(tokio::spawn(async move {
-                session.hear_server(stdout).await;
-                several.lose(at).await;
-                if several.is_empty() {
-                    empty.notify_one();
-                }
-            }));
+            kept.push(tokio::spawn(one.keep(life)));
         }
         let last_to_client = CancellationToken::new();
         let writes = tokio::spawn(write_all(for_client, writer, last_to_client.clone()));
         let mut hears_client = tokio::spawn(Arc::clone(&several).hear_client(reader));
         tokio::select! {
-            _ = &mut hears_client => last_calls(&several, &started, &stop).await,
-            () = empty.notified() => {}
+            _ = &mut hears_client => last_calls(&several, &sessions, &stop).await,
             () = stop.cancelled() => {}
         }
         hears_client.abort();
-        let stop = &stop;
-        let ending = started.into_iter().map(|one| async move {
-            one.session.gone.cancel();
-            one.last.cancel();
-            server::end(one.child, stop).await;
-            one.session
-        });
-        let sessions = join_all(ending).await;
+        for session in &sessions {
+            session.gone.cancel();
+        }
+        closing.cancel();
+        join_all(kept).await;
         let settled = join_all(sessions.iter().map(|session| async {
             session.tasks.close();
             session.tasks.wait().await;
         }));
         if timeout(LAST_CALLS_MAX, settled).await.is_err() {
             warn!("calls were still under way; nobody knows how they ended");
-        }
-        for heard in heard {
-            heard.abort();
         }
         last_to_client.cancel();
         if timeout(LAST_LINES_MAX, writes).await.is_err() {
@@ -126,48 +110,40 @@ impl Together {
         Ok(0)
     }
 
-    fn start(
-        &self,
-        (gate, spoken, forms): (&Gate, &Arc<Spoken>, &Forms),
-        name: &ServerName,
-        command: &[OsString],
-    ) -> Result<Started, McpError> {
-        let (child, stdin, stdout) = server::start(command)?;
-        let (to_client, queue) = mpsc::channel(QUEUE);
-        let (to_server, for_server) = mpsc::channel(QUEUE);
-        let tag = tag();
-        let terms = Terms {
-            gate: gate.clone(),
-            name: name.clone(),
-            era: None,
-            grant: self.grant.clone(),
-            patience: self.patience,
-            definitions: Arc::default(),
-            held: Arc::new(HeldCalls::new(&tag)),
-            forms: forms.of_another(gate.clock()),
+    /// A session for each server.
+    fn sessions(&self, gate: &Gate, spoken: &Arc<Spoken>) -> Vec<Between> {
+        let forms = Forms::of(gate.clock(), self.console.as_ref());
+        let session = |(name, _): &(ServerName, Vec<OsString>)| {
+            let (to_client, queue) = mpsc::channel(QUEUE);
+            let (to_server, for_server) = mpsc::channel(QUEUE);
+            let tag = tag();
+            let terms = Terms {
+                gate: gate.clone(),
+                name: name.clone(),
+                era: None,
+                grant: self.grant.clone(),
+                patience: self.patience,
+                definitions: Arc::default(),
+                held: Arc::new(HeldCalls::new(&tag)),
+                forms: forms.of_another(gate.clock()),
+            };
+            let session = Session::new(terms, (to_client, to_server), &tag);
+            (Arc::new(session.speaking(Arc::clone(spoken))), queue, for_server)
         };
-        let session = Session::new(terms, (to_client, to_server), &tag);
-        Ok(Started {
-            name: name.clone(),
-            session: Arc::new(session.speaking(Arc::clone(spoken))),
-            child,
-            pipes: Some((stdin, stdout)),
-            told: Some((queue, for_server)),
-            last: CancellationToken::new(),
-        })
+        self.servers.iter().map(session).collect()
     }
 }
 
 /// The client says nothing more: calls under way are answered, within a bound, and what waits for people goes on without it.
-async fn last_calls(several: &Several, started: &[Started], stop: &CancellationToken) {
+async fn last_calls(several: &Several, sessions: &[Arc<Session>], stop: &CancellationToken) {
     several.leaving.cancel();
     several.tasks.close();
     let last = async {
         several.tasks.wait().await;
-        join_all(started.iter().map(|one| async {
-            one.session.leaving.cancel();
-            one.session.tasks.close();
-            one.session.tasks.wait().await;
+        join_all(sessions.iter().map(|session| async {
+            session.leaving.cancel();
+            session.tasks.close();
+            session.tasks.wait().await;
         }))
         .await;
     };

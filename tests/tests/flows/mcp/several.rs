@@ -121,3 +121,60 @@ async fn with_one_server_in_the_config_names_are_as_the_server_gives_them() {
     assert_eq!(text(&told), "Echo: x");
     client.ends().await;
 }
+
+/// What a server that can be made to end has.
+fn mortal() -> PackSource {
+    let tool = |name: &str| json!({"name": name, "description": format!("Does {name}"), "inputSchema": {"type": "object", "properties": {}}});
+    let catalog = json!({ "tools": [tool("die"), tool("look")] }).to_string();
+    let note = |name: &str| format!("[{name}]\neffects = [\"read\"]\nreversibility = \"read_only\"\n");
+    let notes = [note("die"), note("look")].concat();
+    let files = [("catalog/mortal.json", catalog), ("catalog/mortal.toml", notes)];
+    PackSource {
+        name: "mortal".to_owned(),
+        files: BTreeMap::from(files.map(|(path, text)| (path.to_owned(), text.into_bytes()))),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_is_started_again_and_what_it_was_asked_is_not_asked_again() {
+    let scene = Scene::set(&as_one(everything(), mortal()), &["everything/*", "mortal/*"]).await;
+    let place = tempfile::tempdir().unwrap();
+    let log = place.path().join("log");
+    stands_before(
+        &scene,
+        &[
+            ("mortal", vec![node(), peer("mortal.mjs"), log.clone()]),
+            ("everything", server("everything", "stdio")),
+        ],
+    );
+    let mut client = Client::start(&command(&scene)).await;
+    let seen = client.tools().await;
+    assert!(seen.contains(&"mortal__die".to_owned()), "{seen:?}");
+    let told = client.calls("mortal__die", json!({})).await;
+    assert_eq!(told["result"]["isError"], true, "{told}");
+    assert!(
+        text(&told).contains("nobody knows whether the call was made"),
+        "{told}"
+    );
+    let told = client.calls("everything__echo", json!({"message": "x"})).await;
+    assert_eq!(text(&told), "Echo: x", "the others go on");
+
+    let back = async {
+        loop {
+            let told = client.calls("mortal__look", json!({})).await;
+            let Some(words) = told["error"]["message"].as_str() else {
+                return told;
+            };
+            assert!(
+                words.contains("`mortal` has ended, and is started again"),
+                "{words}"
+            );
+        }
+    };
+    let told = timeout(WAIT_MAX, back).await.unwrap();
+    assert_eq!(text(&told), "greeted 1 times");
+    assert_eq!(client.tools().await, seen);
+    client.ends().await;
+    let noted = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(noted, "started\ndie\nstarted\nlook\n");
+}

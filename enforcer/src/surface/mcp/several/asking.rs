@@ -30,9 +30,15 @@ impl Several {
         let params = asked
             .params
             .map_or_else(|| "{}".to_owned(), |params| params.get().to_owned());
+        if method == "initialize" {
+            self.state().greeting = Some(params.clone());
+        }
         self.tasks.spawn(async move {
             let told = several.gathered(era, (&id, &method), &params, &brought);
             let told = cancelled.run_until_cancelled(told).await;
+            if let (Some(told), "initialize") = (&told, method.as_str()) {
+                several.state().revision = gathered::revision(told);
+            }
             several.give_up_parts_of(&id).await;
             several.state().gathering.remove(&id);
             if let Some(told) = told {
@@ -93,14 +99,14 @@ impl Several {
     /// Takes up who speaks what its client begins with. One that begins without a handshake is told to go back to it, unless every server
     /// does without: then it finds those that have only that.
     fn note_eras(&self, era: Era, all: &[(&Part, Option<String>)]) -> Result<(), String> {
-        for (part, said) in all.iter().filter(|(part, _)| !part.ended.is_cancelled()) {
+        for (part, said) in all.iter().filter(|(part, _)| !part.is_away()) {
             let does = said.as_deref().is_some_and(|said| match era {
                 Era::Handshake => Message::result(said).is_some(),
                 Era::Stateless => discovers(said),
             });
             part.note(era, does);
         }
-        let speaks = |part: &&Part| !part.ended.is_cancelled() && part.known(era) == Some(true);
+        let speaks = |part: &&Part| !part.is_away() && part.known(era) == Some(true);
         let without = self.parts.iter().filter(|part| !speaks(part));
         let without: Vec<&str> = without.map(|part| part.name.as_str()).collect();
         if era == Era::Handshake || self.is_fixed || without.is_empty() {
@@ -146,7 +152,7 @@ impl Several {
         part.session.client_said(Line::Text(line), brought.clone()).await;
         let said = tokio::select! {
             said = timeout(GATHER_MAX, said) => said.ok().and_then(Result::ok),
-            () = part.ended.cancelled() => None,
+            () = part.goes() => None,
         };
         if said.is_none() {
             self.state().asked.remove(&id);

@@ -158,7 +158,7 @@ pub(super) async fn find<'a>(
 /// Whose a resource is.
 pub(super) async fn owner<'a>(parts: &'a [Part], era: Era, uri: &str) -> Result<&'a Part, String> {
     let mut best: (Claim, Vec<&Part>) = (Claim::None, Vec::new());
-    for part in parts.iter().filter(|part| !part.ended.is_cancelled()) {
+    for part in parts.iter().filter(|part| !part.is_away()) {
         if !part.understands(era).await {
             continue;
         }

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 use tracing::warn;
 
 use super::super::methods::Era;
@@ -23,12 +23,20 @@ pub(in crate::surface::mcp) struct Part {
     pub(super) at: usize,
     pub(super) name: ServerName,
     pub(super) session: Arc<Session>,
-    /// It answers nothing any more.
-    pub(super) ended: CancellationToken,
     pub(super) owned: Owned,
+    life: watch::Sender<Life>,
+    /// Which era was spoken from the start, if one was.
+    era: Option<Era>,
     speaks: Mutex<Speaks>,
     /// Held by whoever asks what it speaks.
     asking: tokio::sync::Mutex<()>,
+}
+
+/// How often a server has begun, and whether it answers nothing now.
+#[derive(Debug, Clone, Copy, Default)]
+struct Life {
+    number: u64,
+    is_away: bool,
 }
 
 /// What a server was seen to speak; none: nobody has seen it.
@@ -38,22 +46,73 @@ struct Speaks {
     stateless: Option<bool>,
 }
 
+impl Speaks {
+    /// Before it was seen to speak.
+    fn before(era: Option<Era>) -> Self {
+        Self {
+            handshake: None,
+            stateless: era.map(|era| era == Era::Stateless),
+        }
+    }
+}
+
 impl Part {
     /// Where one era is spoken from the start, each server is believed to speak it.
     pub(super) fn new((at, name): (usize, ServerName), session: Arc<Session>, era: Option<Era>) -> Self {
-        let speaks = Speaks {
-            handshake: None,
-            stateless: era.map(|era| era == Era::Stateless),
-        };
         Self {
             at,
             name,
             session,
-            ended: CancellationToken::new(),
             owned: Owned::default(),
-            speaks: Mutex::new(speaks),
+            life: watch::Sender::default(),
+            era,
+            speaks: Mutex::new(Speaks::before(era)),
             asking: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Whether it answers nothing now.
+    pub(super) fn is_away(&self) -> bool {
+        self.life.borrow().is_away
+    }
+
+    /// Resolves when it answers nothing.
+    pub(super) async fn goes(&self) {
+        self.until(|life| life.is_away).await;
+    }
+
+    /// Resolves when it answers.
+    pub(super) async fn comes_back(&self) {
+        self.until(|life| !life.is_away).await;
+    }
+
+    async fn until(&self, is: impl FnMut(&Life) -> bool) {
+        // Whoever waits holds the sender.
+        drop(self.life.subscribe().wait_for(is).await);
+    }
+
+    /// Which of its lives this is.
+    pub(super) fn life(&self) -> u64 {
+        self.life.borrow().number
+    }
+
+    /// It answers nothing any more.
+    pub(super) fn leave(&self) {
+        self.life.send_modify(|life| life.is_away = true);
+    }
+
+    /// It answers again, and need not be what it was.
+    pub(super) fn begin_again(&self, is_greeted: bool) {
+        self.session.regain_server();
+        self.owned.forget();
+        *self.seen() = Speaks {
+            handshake: is_greeted.then_some(true),
+            ..Speaks::before(self.era)
+        };
+        self.life.send_modify(|life| {
+            life.number += 1;
+            life.is_away = false;
+        });
     }
 
     /// Whether it speaks this; none: it must be asked.
@@ -97,9 +156,9 @@ impl Part {
             .ask_server_within(GATHER_MAX, "server/discover", &params);
         let does = tokio::select! {
             said = asked => said.is_some_and(|said| discovers(&said)),
-            () = self.ended.cancelled() => false,
+            () = self.goes() => false,
         };
-        if !self.ended.is_cancelled() {
+        if !self.is_away() {
             self.note(era, does);
         }
         does

@@ -19,7 +19,6 @@ use super::super::answers::{self, INTERNAL, INVALID_PARAMS};
 use super::super::methods::Era;
 use super::super::session::Brought;
 use super::super::wire::{Answered, Id, Line, Members, Message};
-use super::part::Part;
 use super::{Asked, Several, owners};
 
 pub(super) const LISTEN: &str = "subscriptions/listen";
@@ -40,8 +39,8 @@ pub(super) type Subscriptions = HashMap<Id, mpsc::Sender<Heard>>;
 /// What a subscription hears.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// A server, by the id under which it was asked, says what it will tell of.
-    Acknowledged { by: Id, honored: Map<String, Value> },
+    /// A server says what it will tell of.
+    Acknowledged { by: usize, honored: Map<String, Value> },
     /// Something has changed.
     Changed { method: String, params: String },
 }
@@ -57,6 +56,20 @@ pub(super) fn asked_by(method: &str) -> Option<&'static str> {
     })
 }
 
+/// What one server is asked for.
+struct Share {
+    at: usize,
+    params: String,
+}
+
+/// Why a server tells nothing more.
+enum Ended {
+    /// It has ended, and may come back.
+    Away,
+    /// It has answered, or takes it back.
+    Said(Option<String>),
+}
+
 /// A subscription, as far as it has come.
 struct Subscription<'a> {
     several: &'a Several,
@@ -65,7 +78,7 @@ struct Subscription<'a> {
     wanted: Map<String, Value>,
     honored: Map<String, Value>,
     /// Servers that have not said what they tell of.
-    open: HashSet<Id>,
+    open: HashSet<usize>,
     /// Until when they may.
     until: Option<Instant>,
     /// What is told once the client knows what it is told of; none: it knows.
@@ -131,31 +144,28 @@ impl Several {
             Err(words) => return answers::error(Some(id), INVALID_PARAMS, &words, None),
         };
         let mut subscription = Subscription::new(self, id, wanted);
-        let serving: FuturesUnordered<_> = shares
-            .into_iter()
-            .map(|(part, params)| {
-                let (own, said) = self.question(part, id);
-                subscription.open.insert(own.clone());
-                async move {
-                    let line = Line::Text(answers::request(&own, LISTEN, &params));
-                    part.session.client_said(line, brought.clone()).await;
-                    let said = tokio::select! {
-                        said = said => said.ok(),
-                        () = part.ended.cancelled() => None,
-                    };
-                    (own, said)
-                }
-            })
-            .collect();
-        tokio::pin!(serving);
+        let mut serving = FuturesUnordered::new();
+        for share in shares {
+            if !self.parts[share.at].is_away() {
+                subscription.open.insert(share.at);
+            }
+            serving.push(self.serves((id, era), share, brought));
+        }
+        if subscription.open.is_empty() {
+            subscription.acknowledge().await;
+        }
         loop {
             let until = subscription.until;
             tokio::select! {
                 biased;
                 Some(heard) = events.recv() => subscription.hears(heard).await,
                 ended = serving.next() => match ended {
-                    Some((own, said)) => subscription.loses(&own, said.as_deref()).await,
                     None => return subscription.answer(),
+                    Some((share, Ended::Away)) => {
+                        subscription.loses(share.at, None).await;
+                        serving.push(self.serves((id, era), share, brought));
+                    }
+                    Some((share, Ended::Said(said))) => subscription.loses(share.at, said.as_deref()).await,
                 },
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
                     subscription.acknowledge().await;
@@ -164,12 +174,27 @@ impl Several {
         }
     }
 
+    /// Has one server tell of its share, once it is there, until it tells nothing more.
+    async fn serves(&self, (id, era): (&Id, Era), share: Share, brought: &Brought) -> (Share, Ended) {
+        let part = &self.parts[share.at];
+        part.comes_back().await;
+        if !part.understands(era).await {
+            return (share, Ended::Said(None));
+        }
+        let (own, said) = self.question(part, id);
+        let line = Line::Text(answers::request(&own, LISTEN, &share.params));
+        part.session.client_said(line, brought.clone()).await;
+        let ended = tokio::select! {
+            biased;
+            () = part.goes() => Ended::Away,
+            said = said => Ended::Said(said.ok()),
+        };
+        self.state().asked.remove(&own);
+        (share, ended)
+    }
+
     /// What a client asks to be told of; and which server is asked for which part of it.
-    async fn shares(
-        &self,
-        era: Era,
-        params: &str,
-    ) -> Result<(Map<String, Value>, Vec<(&Part, String)>), String> {
+    async fn shares(&self, era: Era, params: &str) -> Result<(Map<String, Value>, Vec<Share>), String> {
         const FILTER: &str = "notifications";
         const URIS: &str = "resourceSubscriptions";
         let params = Members::parse(params).map_err(|error| format!("`params`: {error}"))?;
@@ -200,20 +225,20 @@ impl Several {
         let is_more = |(name, value): &(String, &RawValue)| name != URIS && value.get() != "false";
         let is_for_all = uris.is_empty() || filter.0.iter().any(is_more);
         let mut shares = Vec::new();
-        for part in self.living() {
+        for (at, part) in self.parts.iter().enumerate() {
             let own = of_whom.get(part.name.as_str());
-            if (own.is_none() && !is_for_all) || !part.understands(era).await {
+            if (own.is_none() && !is_for_all) || !(part.is_away() || part.understands(era).await) {
                 continue;
             }
-            let share = match own {
+            let filter = match own {
                 Some(own) => filter.with(URIS, &json!(own).to_string()),
                 None => filter.without(&[URIS], &[]),
             };
-            let share = match params.get(FILTER) {
-                Some(_) => params.with(FILTER, &share),
+            let params = match params.get(FILTER) {
+                Some(_) => params.with(FILTER, &filter),
                 None => params.without(&[], &[]),
             };
-            shares.push((part, share));
+            shares.push(Share { at, params });
         }
         if shares.is_empty() {
             return Err(nobodys.unwrap_or_else(|| "no server here answers".to_owned()));
@@ -283,8 +308,8 @@ impl<'a> Subscription<'a> {
     }
 
     /// A server tells nothing more.
-    async fn loses(&mut self, own: &Id, said: Option<&str>) {
-        self.open.remove(own);
+    async fn loses(&mut self, at: usize, said: Option<&str>) {
+        self.open.remove(&at);
         match said.map(Message::parse) {
             Some(Ok(Message::Response {
                 answer: Answered::Error(error),

@@ -104,7 +104,7 @@ impl Several {
             let honored = members.get("notifications").map_or("{}", |honored| honored.get());
             Some(if acknowledges {
                 let honored = serde_json::from_str(honored).ok()?;
-                Change::For(subscription, Heard::Acknowledged { by: own, honored })
+                Change::For(subscription, Heard::Acknowledged { by: at, honored })
             } else {
                 let params = params.to_owned();
                 Change::For(subscription, Heard::Changed { method, params })
@@ -143,14 +143,14 @@ impl Several {
         let changed = match Message::parse(&line) {
             Ok(Message::Request { id, method, params }) => {
                 let params = params.map_or("{}", |params| params.get());
-                Some(answers::request(&theirs(at, &id), &method, params))
+                Some(answers::request(&theirs(at, part, &id), &method, params))
             }
             Ok(Message::Notification { method, params }) => {
                 if method.ends_with("/list_changed") {
                     part.owned.forget();
                 }
                 let id = request_id(params).filter(|_| method == "notifications/cancelled");
-                id.map(|id| answers::cancelled(&theirs(at, &id)))
+                id.map(|id| answers::cancelled(&theirs(at, part, &id)))
             }
             Ok(Message::Response {
                 id,
@@ -166,15 +166,18 @@ impl Several {
     /// Whose request has this id, and what it is to that server.
     pub(super) fn named_part(&self, id: &Id) -> Option<(&Part, Id)> {
         let Id::Text(name) = id else { return None };
-        let (at, own) = name.split_once(':')?;
+        let (asked, own) = name.split_once(':')?;
+        let (at, life) = asked.split_once('.')?;
         let part = self.parts.get(at.parse::<usize>().ok()?)?;
-        Some((part, Id::parse(own)?))
+        // What it asked before it began again it waits for no more.
+        let is_its_own = part.life().to_string() == life;
+        Some((part, Id::parse(own)?)).filter(|_| is_its_own)
     }
 }
 
 /// The id of a server's request, as its client gets it.
-fn theirs(at: usize, id: &Id) -> Id {
-    Id::Text(format!("{at}:{id}"))
+fn theirs(at: usize, part: &Part, id: &Id) -> Id {
+    Id::Text(format!("{at}.{}:{id}", part.life()))
 }
 
 /// A result that names a task, which is one server's.

@@ -12,7 +12,7 @@ pub(super) fn said(mut params: Value) -> Value {
     params
 }
 
-fn discovered() -> Value {
+pub(super) fn discovered() -> Value {
     json!({"resultType": "complete", "supportedVersions": [REVISION], "capabilities": {"tools": {}}, "ttlMs": 1000, "cacheScope": "public"})
 }
 
@@ -196,7 +196,6 @@ async fn a_call_asks_first_what_its_server_speaks() {
     let shop = json!({"name": "shop__look", "arguments": {}});
     scene.asks(2, "tools/call", said(shop)).await;
     assert_eq!(scene.heard(1).await["method"], "server/discover");
-    scene.several.parts[1].session.lose_server().await;
     scene.several.lose(1).await;
     assert_eq!(scene.told().await["error"]["code"], INTERNAL);
     assert!(scene.is_quiet());

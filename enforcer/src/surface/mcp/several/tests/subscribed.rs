@@ -1,6 +1,6 @@
 //! A subscription before several servers.
 
-use super::stateless::said;
+use super::stateless::{discovered, said};
 use super::*;
 use crate::fixture::Offer;
 
@@ -201,15 +201,23 @@ async fn a_server_that_ends_has_changed_and_the_others_go_on_telling() {
     scene.acknowledges(0, tools_changed(), tools_changed()).await;
     let second = scene.acknowledges(1, tools_changed(), tools_changed()).await;
     scene.told_of(7).await;
-    scene.several.parts[0].session.lose_server().await;
     scene.several.lose(0).await;
     assert_eq!(scene.told_of(7).await.0, "notifications/tools/list_changed");
     scene.tells(1, "tools/list_changed", &second, json!({})).await;
     assert_eq!(scene.told_of(7).await.0, "notifications/tools/list_changed");
+
+    // It is asked again when it is there again.
+    assert_eq!(scene.several.regain(0, false), None);
+    assert_eq!(scene.answers(0, discovered()).await["method"], "server/discover");
+    let third = scene.acknowledges(0, tools_changed(), tools_changed()).await;
+    scene.tells(0, "tools/list_changed", &third, json!({})).await;
+    assert_eq!(scene.told_of(7).await.0, "notifications/tools/list_changed");
     // A server ends one by taking it back.
-    let params = json!({"requestId": second});
-    let back = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
-    scene.server_says(1, back).await;
+    for (at, id) in [(0, third), (1, second)] {
+        let back =
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}});
+        scene.server_says(at, back).await;
+    }
     assert_eq!(scene.told().await["id"], 7, "nobody tells of anything any more");
 }
 
