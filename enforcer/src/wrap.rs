@@ -100,6 +100,7 @@ fn between(mcp: Mcp, config: &Config) -> anyhow::Result<Between> {
             grant,
             patience,
             console,
+            handshake: config.mcp.handshake,
         }));
     }
     // INVARIANT: there is one: with none nothing is typed, and that was refused.

@@ -9,9 +9,13 @@ use super::InvalidConfig;
 use crate::surface::mcp::ServerName;
 
 /// What stands behind `checkrein-enforcer mcp`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mcp {
+    /// Over stdio, clients of several servers may begin with a handshake; else 2026-07-28 alone is spoken to them, and servers that do not
+    /// speak it are left out.
+    #[serde(default = "yes")]
+    pub handshake: bool,
     /// The servers; several are one to their clients.
     #[serde(default)]
     pub upstream: Vec<McpUpstream>,
@@ -32,6 +36,15 @@ pub struct McpUpstream {
     pub ca: Option<PathBuf>,
     /// A file of what to show it, a line `Name: value` each.
     pub headers: Option<PathBuf>,
+}
+
+impl Default for Mcp {
+    fn default() -> Self {
+        Self {
+            handshake: true,
+            upstream: Vec::new(),
+        }
+    }
 }
 
 impl Mcp {
@@ -67,4 +80,8 @@ impl Mcp {
         }
         Ok(())
     }
+}
+
+const fn yes() -> bool {
+    true
 }

@@ -89,8 +89,8 @@ struct Asked<'a> {
 }
 
 impl Several {
-    /// Before these servers, whose sessions say to us what they say to their client. Which era is spoken is known to them too; none: the
-    /// client says it.
+    /// Before these servers, whose sessions say to us what they say to their client and know what is spoken, too. Each is believed to speak
+    /// this era; none: that is found out.
     pub(super) fn new(
         parts: Vec<(ServerName, Arc<Session>)>,
         (spoken, era): (Arc<Spoken>, Option<Era>),
@@ -100,8 +100,8 @@ impl Several {
         let part = |(at, (name, session))| Part::new((at, name), session, era);
         Self {
             parts: parts.into_iter().enumerate().map(part).collect(),
+            is_fixed: spoken.is_decided(),
             spoken,
-            is_fixed: era.is_some(),
             tag: format!("{tag}-all"),
             client,
             state: Mutex::default(),

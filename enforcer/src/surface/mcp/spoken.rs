@@ -35,6 +35,11 @@ impl Spoken {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).era
     }
 
+    /// Whether that stays so.
+    pub(super) fn is_decided(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_decided
+    }
+
     /// Which era a request of the client is of.
     pub(super) fn hears(&self, method: &str, params: Option<&RawValue>) -> Result<Era, NotOfIt> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

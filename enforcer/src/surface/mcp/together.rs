@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 
 use super::forms::Forms;
 use super::held::HeldCalls;
+use super::methods::Era;
 use super::several::Several;
 use super::spoken::Spoken;
 use super::{
@@ -37,6 +38,8 @@ pub struct Together {
     pub patience: Duration,
     /// Where people find the console, and the directory of the key that signs what clients bring back of links to it; none: no links.
     pub console: Option<(String, PathBuf)>,
+    /// Clients may begin with a handshake; else 2026-07-28 alone is spoken, and servers that do not speak it are left out.
+    pub handshake: bool,
 }
 
 /// A session, and the queues of what is said in it to its client and to its server.
@@ -60,7 +63,8 @@ impl Together {
         let lives = self.servers.iter().map(|(_, command)| Life::begin(command));
         let lives: Vec<Life> = lives.collect::<Result<_, McpError>>()?;
         let (to_client, for_client) = mpsc::channel(QUEUE);
-        let spoken = Arc::new(Spoken::new(None));
+        let only = (!self.handshake).then_some(Era::Stateless);
+        let spoken = Arc::new(Spoken::new(only));
         let between = self.sessions(&gate, &spoken);
         let sessions: Vec<Arc<Session>> = between.iter().map(|one| Arc::clone(&one.0)).collect();
         let names = self.servers.iter().map(|(name, _)| name.clone());

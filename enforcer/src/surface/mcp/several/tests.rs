@@ -33,11 +33,11 @@ impl Scene {
 
     /// The same where this is spoken, or what the client says.
     fn speaking(era: Option<Era>) -> Self {
-        Self::with(Bench::new(), era, ["bank", "shop"])
+        Self::with(Bench::new(), (era, era), ["bank", "shop"])
     }
 
     /// Two servers that the catalog calls so.
-    fn with(bench: Bench, era: Option<Era>, called: [&str; 2]) -> Self {
+    fn with(bench: Bench, (era, believed): (Option<Era>, Option<Era>), called: [&str; 2]) -> Self {
         let spoken = Arc::new(Spoken::new(era));
         let (to_client, client) = mpsc::channel(64);
         let (mut parts, mut servers, mut queues) = (Vec::new(), Vec::new(), Vec::new());
@@ -60,7 +60,7 @@ impl Scene {
             servers.push(server);
             queues.push(queue);
         }
-        let several = Arc::new(Several::new(parts, (spoken, era), to_client, "tag"));
+        let several = Arc::new(Several::new(parts, (spoken, believed), to_client, "tag"));
         for (at, queue) in queues.into_iter().enumerate() {
             tokio::spawn(Arc::clone(&several).bring(at, queue));
         }

@@ -225,3 +225,31 @@ async fn what_is_of_no_revision_that_is_spoken_reaches_no_server() {
     assert!(scene.is_quiet());
     assert!(scene.bench.records().is_empty());
 }
+
+#[tokio::test]
+async fn where_no_handshake_is_spoken_those_that_do_without_are_what_there_is() {
+    let only = (Some(Era::Stateless), None);
+    let mut scene = Scene::with(Bench::new(), only, ["bank", "shop"]);
+    scene.asks(1, "server/discover", said(json!({}))).await;
+    scene.answers(0, discovered()).await;
+    scene.does_not_know(1).await;
+    assert_eq!(
+        scene.told().await["result"]["supportedVersions"],
+        json!([REVISION])
+    );
+    for (id, method, params) in [(2, "initialize", json!({})), (3, "tools/list", json!({}))] {
+        scene.asks(id, method, params).await;
+        assert_eq!(scene.told().await["error"]["code"], INVALID_PARAMS, "{method}");
+    }
+    scene.asks(4, "initialize", said(json!({}))).await;
+    assert_eq!(scene.told().await["error"]["code"], UNKNOWN_METHOD);
+    scene
+        .asks(
+            5,
+            "tools/call",
+            said(json!({"name": "shop__look", "arguments": {}})),
+        )
+        .await;
+    assert_eq!(scene.told().await["error"]["code"], INTERNAL);
+    assert!(scene.is_quiet());
+}

@@ -11,7 +11,7 @@ impl Scene {
     async fn listening(second: &str) -> Self {
         let bench = Bench::new();
         bench.install(&Offer::listening(2, &bench.keys.bundle));
-        let mut scene = Self::with(bench, None, ["bank", second]);
+        let mut scene = Self::with(bench, (None, None), ["bank", second]);
         scene.discovers().await;
         scene
     }
