@@ -3,12 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use checkrein_shared::identity::Role;
+use checkrein_tests::World;
+use pem::Pem;
+use rustls::client::WantsClientCert;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+use super::envoy::Envoy;
 
 /// Who it is, where the gateway is, and its grant.
 #[derive(Clone)]
@@ -27,26 +33,18 @@ pub(super) struct Answer {
 }
 
 impl Agent {
+    /// Before Envoy, with a certificate of this name.
+    pub(super) fn certified(world: &World, name: &str, envoy: &Envoy, grant: &str) -> Self {
+        let client = world.client_config(Role::Agent, name).unwrap();
+        Self::new(client.parent().unwrap(), envoy.port, grant)
+    }
+
     /// From certificate, key and CA in a directory.
     pub(super) fn new(directory: &Path, port: u16, grant: &str) -> Self {
-        let read = |name: &str| pem::parse_many(std::fs::read(directory.join(name)).unwrap()).unwrap();
-        let certificates = |name: &str| {
-            read(name)
-                .into_iter()
-                .map(|block| CertificateDer::from(block.into_contents()))
-        };
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(certificates("ca.pem"));
-        let key = read("key.pem").remove(0).into_contents();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(
-                certificates("certificate.pem").collect(),
-                PrivateKeyDer::try_from(key).unwrap(),
-            )
+        let certificates = certificates(&directory.join("certificate.pem"));
+        let key = blocks(&directory.join("key.pem")).remove(0);
+        let tls = believing(directory)
+            .with_client_auth_cert(certificates, PrivateKeyDer::try_from(key).unwrap())
             .unwrap();
         Self {
             tls: Arc::new(tls),
@@ -114,4 +112,25 @@ impl Answer {
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
+}
+
+/// What stands in a file of PEM.
+fn blocks(file: &Path) -> Vec<Vec<u8>> {
+    let blocks = pem::parse_many(std::fs::read(file).unwrap()).unwrap();
+    blocks.into_iter().map(Pem::into_contents).collect()
+}
+
+fn certificates(file: &Path) -> Vec<CertificateDer<'static>> {
+    blocks(file).into_iter().map(CertificateDer::from).collect()
+}
+
+/// A client that believes the CA in this directory.
+fn believing(directory: &Path) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(certificates(&directory.join("ca.pem")));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
 }
