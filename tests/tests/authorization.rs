@@ -17,6 +17,8 @@ mod code;
 mod issuer;
 #[path = "authorization/provider.rs"]
 mod provider;
+#[path = "authorization/signer.rs"]
+mod signer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -16,7 +16,8 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::certified;
-use super::issuer::{Issuer, Signer, now_s};
+use super::issuer::Issuer;
+use super::signer::{Signer, now_s};
 
 pub(super) const LIST: &str = "/checkrein.policy.v1.PolicyService/List";
 

@@ -5,7 +5,8 @@ use checkrein_tests::{World, WorldOptions};
 use serde_json::{Value, json};
 
 use super::browser::{Browser, Page, parameter};
-use super::issuer::{Issuer, now_s};
+use super::issuer::Issuer;
+use super::signer::now_s;
 
 struct Scene {
     world: World,

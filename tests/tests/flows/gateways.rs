@@ -1,11 +1,11 @@
-//! A real Envoy, with the configuration of `deploy/envoy`, before a service in plain HTTP and the official MCP server of npm: it asks an
-//! enforcer over mutual TLS, for agents whom it knows by their certificates. `.ci/setup test` installs it.
+//! A real Envoy, with the configurations of `deploy/envoy`, before a service in plain HTTP and the official MCP server of npm: it asks an
+//! enforcer over mutual TLS, for agents whom it knows by their certificates or by tokens. `.ci/setup test` installs it.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `edge` | the enforcer that is asked, under what rules |
 //! | `envoy`, `agent`, `bank`, `tap` | Envoy, who comes to it, and what is behind |
-//! | `http`, `mcp` | what goes through Envoy |
+//! | `http`, `mcp`, `jwt` | what goes through Envoy |
 //! | `authzen` | what is asked at the same port by others |
 
 mod agent;
@@ -14,7 +14,10 @@ mod bank;
 mod edge;
 mod envoy;
 mod http;
+mod jwt;
 mod mcp;
+#[path = "../authorization/signer.rs"]
+mod signer;
 mod tap;
 
 use serde_json::json;

@@ -39,6 +39,16 @@ impl Agent {
         Self::new(client.parent().unwrap(), envoy.port, grant)
     }
 
+    /// Before Envoy, without one.
+    pub(super) fn uncertified(envoy: &Envoy, grant: &str) -> Self {
+        let tls = believing(&envoy.certificate).with_no_client_auth();
+        Self {
+            tls: Arc::new(tls),
+            port: envoy.port,
+            grant: Some(grant.to_owned()),
+        }
+    }
+
     /// From certificate, key and CA in a directory.
     pub(super) fn new(directory: &Path, port: u16, grant: &str) -> Self {
         let certificates = certificates(&directory.join("certificate.pem"));
@@ -50,6 +60,13 @@ impl Agent {
             tls: Arc::new(tls),
             port,
             grant: Some(grant.to_owned()),
+        }
+    }
+
+    pub(super) fn with_grant(&self, grant: &str) -> Self {
+        Self {
+            grant: Some(grant.to_owned()),
+            ..self.clone()
         }
     }
 

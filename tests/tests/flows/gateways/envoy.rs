@@ -1,6 +1,6 @@
 //! Envoy, with a configuration of `deploy/envoy`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use checkrein_shared::identity::Role;
 use checkrein_tests::{WAIT_MAX, World, free_port, installed};
@@ -11,6 +11,8 @@ use tokio::process::{Child, Command};
 pub(super) struct Envoy {
     /// Where agents come in.
     pub(super) port: u16,
+    /// Where it has its certificate, and the CA that agents believe.
+    pub(super) certificate: PathBuf,
     _process: Child,
 }
 
@@ -31,7 +33,7 @@ impl Envoy {
         let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/envoy");
         let mut config = std::fs::read_to_string(place.join(file)).unwrap();
         let client = world.client_config(Role::Enforcer, "ingress").unwrap();
-        let certificate = client.parent().unwrap();
+        let certificate = client.parent().unwrap().to_owned();
         let (port, admin) = (free_port().await.unwrap(), free_port().await.unwrap());
         let mut change = |written: &str, ours: &str| {
             assert!(config.contains(written), "`{written}` is not in {file}");
@@ -71,6 +73,7 @@ impl Envoy {
         listens(port).await;
         Self {
             port,
+            certificate,
             _process: process,
         }
     }
