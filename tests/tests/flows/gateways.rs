@@ -6,13 +6,14 @@
 //! | `edge` | the enforcer that is asked, under what rules |
 //! | `envoy`, `agent`, `bank`, `tap` | Envoy, who comes to it, and what is behind |
 //! | `http`, `mcp`, `jwt` | what goes through Envoy |
-//! | `authzen` | what is asked at the same port by others |
+//! | `ext_mcp`, `authzen` | what is asked at the same port by others |
 
 mod agent;
 mod authzen;
 mod bank;
 mod edge;
 mod envoy;
+mod ext_mcp;
 mod http;
 mod jwt;
 mod mcp;
