@@ -4,13 +4,14 @@
 //! | file | what it does |
 //! |---|---|
 //! | `case` | the calls, and what is to be decided of each |
-//! | `scene`, `stand` | a fleet; an enforcer for an agent, with every surface open |
+//! | `scene`, `stand`, `aged` | a fleet; an enforcer for an agent, with every surface open; one whose policy grows old |
 //! | `beside`, `mcp`, `gateway`, `authzen` | how each surface is asked, and what it said |
 //! | `told` | what was said, and what was recorded |
 //! | `joined` | no surface is left out |
 //!
 //! **Invariant**: a case that a surface can't carry is named, with the reason, and counted.
 
+mod aged;
 mod authzen;
 mod beside;
 mod case;
@@ -29,8 +30,8 @@ use stand::{Call, Stand};
 use told::{Told, decided};
 
 /// Nothing falls out unseen.
-const CASES: usize = 31;
-const ANSWERS: usize = 371;
+const CASES: usize = 36;
+const ANSWERS: usize = 426;
 
 /// Where an agent's action is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -169,7 +170,7 @@ async fn the_same_action_gets_the_same_verdict_for_the_same_reason_through_every
         .collect();
     assert_eq!(
         left_out,
-        [(Surface::Run, 23), (Surface::ExtAuthz, 2), (Surface::AuthZen, 2)]
+        [(Surface::Run, 28), (Surface::ExtAuthz, 2), (Surface::AuthZen, 2)]
     );
     assert_eq!((cases.len(), asked.len()), (CASES, ANSWERS));
 }

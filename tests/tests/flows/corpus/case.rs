@@ -31,6 +31,9 @@ pub(super) struct Case {
     /// Whether one is for the enforcer that is asked.
     #[serde(default = "yes")]
     pub(super) has_pack: bool,
+    /// How long ago the policy was confirmed that the enforcer decides by; none: it is connected.
+    #[serde(default)]
+    pub(super) confirmed_s_ago: Option<u64>,
     /// What people answer, where they are asked.
     #[serde(default = "yes")]
     pub(super) people_agree: bool,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use checkrein_enforcer::{Answer, Found, Request};
 use checkrein_proto::decision::v1::{Decision, SearchRequest};
@@ -12,8 +13,9 @@ use checkrein_shared::{Clock, SystemClock};
 use checkrein_tests::{Person, WAIT_MAX, World, fresh_key, read_pack};
 use tokio::time::timeout;
 
+use super::aged::Aged;
 use super::case::{BILLING, Case, Presents};
-use super::stand::{Call, Stand};
+use super::stand::{Call, Place, Stand};
 use super::told::Told;
 use super::{Carries, Surface};
 
@@ -28,6 +30,9 @@ pub(super) struct Scene {
     stranger: Stand,
     /// Of the same agent as the first, for which no pack is.
     empty: Stand,
+    /// Of the same agent, under policy that was not confirmed for a while, and is not the newest.
+    alone: Stand,
+    aged: Aged,
     /// What reached the servers.
     log: PathBuf,
     _world: World,
@@ -53,24 +58,36 @@ impl Scene {
         let operator = world.operator().await.unwrap();
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/src/policy/fixtures");
         let mut pack = read_pack("payments", &fixtures.join("payments")).unwrap();
-        pack.files.insert("corpus.cedar".to_owned(), RULES.to_vec());
         let register = async |name: &str, labels: &[&str], agent: &str| {
             world.register(name, labels, &[agent]).await.unwrap()
         };
         let billing = register("billing", &["team=payments"], BILLING).await;
         let stranger = register("stranger", &["team=payments"], STRANGER).await;
         let empty = register("empty", &[], BILLING).await;
-        let generation = operator.push(&pack).await.unwrap();
+        let alone = register("alone", &["team=payments"], BILLING).await;
         let catalog = fixtures.join("payments/catalog/bank.json");
         let log = world.path().join("made");
         std::fs::write(&log, "").unwrap();
-        let open = async |directory: PathBuf, agent: &str, generation: Option<u64>| {
-            Stand::open(&world, (directory, agent), generation, (&catalog, &log)).await
+        let mut aged = Aged::before(&world).await;
+        let here = Place {
+            control_plane: world.address(0),
+            clock: Arc::new(SystemClock),
         };
+        let open = async |place: &Place, directory: PathBuf, agent: &str, generation: Option<u64>| {
+            Stand::open((&world, place), (directory, agent), generation, (&catalog, &log)).await
+        };
+        // What it has asks nothing of the ledger, which it could not reach.
+        let old = operator.push(&pack).await.unwrap();
+        let alone = open(&aged.place(), alone, BILLING, Some(old)).await;
+        aged.cut(&alone.enforcer).await;
+        pack.files.insert("corpus.cedar".to_owned(), RULES.to_vec());
+        let generation = operator.push(&pack).await.unwrap();
         Self {
-            billing: open(billing, BILLING, Some(generation)).await,
-            stranger: open(stranger, STRANGER, Some(generation)).await,
-            empty: open(empty, BILLING, None).await,
+            billing: open(&here, billing, BILLING, Some(generation)).await,
+            stranger: open(&here, stranger, STRANGER, Some(generation)).await,
+            empty: open(&here, empty, BILLING, None).await,
+            alone,
+            aged,
             approver: world.approver("bob").await.unwrap(),
             operator,
             log,
@@ -84,11 +101,7 @@ impl Scene {
         (surface, carries): (Surface, Carries),
         case: &'a Case,
     ) -> Vec<Asked<'a>> {
-        let stand = match (case.has_pack, case.agent == BILLING) {
-            (false, _) => &self.empty,
-            (true, true) => &self.billing,
-            (true, false) => &self.stranger,
-        };
+        let stand = self.stand(case);
         let (task, grant, before) = self.task(stand, case).await;
         let call = Call {
             agent: case.agent.clone(),
@@ -118,6 +131,19 @@ impl Scene {
             self.approver.vote(&hold, case.people_agree).await.unwrap();
         }
         asked
+    }
+
+    /// The enforcer that a case is asked at.
+    fn stand(&self, case: &Case) -> &Stand {
+        if let Some(age_s) = case.confirmed_s_ago {
+            self.aged.by(age_s);
+            return &self.alone;
+        }
+        match (case.has_pack, case.agent == BILLING) {
+            (false, _) => &self.empty,
+            (true, true) => &self.billing,
+            (true, false) => &self.stranger,
+        }
     }
 
     /// A task for one call, what the call is presented with, and what was decided in it before.
@@ -165,6 +191,7 @@ impl Scene {
 
     /// What was recorded of them, once all of it has come home, by id.
     pub(super) async fn records(&self, asked: &[Asked<'_>]) -> BTreeMap<String, Decision> {
+        self.aged.heal();
         let reading = async {
             loop {
                 let records = self.recorded().await;

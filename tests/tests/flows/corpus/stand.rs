@@ -1,8 +1,11 @@
 //! An enforcer for one agent, with every surface open.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use checkrein_enforcer::{Config, Enforcer, Surfaces};
+use checkrein_shared::SharedClock;
 use checkrein_shared::id::Generation;
 use checkrein_tests::{Binaries, WAIT_MAX, World};
 use tonic::transport::{Channel, Endpoint};
@@ -21,6 +24,12 @@ pub(super) struct Stand {
     _surfaces: Surfaces,
 }
 
+/// Where its control plane is, for an enforcer, and what time it is there.
+pub(super) struct Place {
+    pub(super) control_plane: SocketAddr,
+    pub(super) clock: SharedClock,
+}
+
 /// One call, as its agent has it made.
 #[derive(Debug)]
 pub(super) struct Call {
@@ -37,17 +46,18 @@ pub(super) struct Call {
 impl Stand {
     /// for an agent, once it decides by this policy, or by whatever it has. Before an MCP server of this catalog, which writes down what it gets.
     pub(super) async fn open(
-        world: &World,
+        (world, place): (&World, &Place),
         (directory, agent): (PathBuf, &str),
         generation: Option<u64>,
         (catalog, log): (&Path, &Path),
     ) -> Self {
         let file = format!(
             "{}[[unix]]\npath = \"gate.sock\"\nagent = \"{agent}\"\n[[gateway]]\npath = \"gateway.sock\"\n",
-            world.enforcer_toml(agent, &[world.address(0)])
+            world.enforcer_toml(agent, &[place.control_plane])
         );
         let config = Config::parse(&file, &directory).unwrap();
-        let enforcer = Enforcer::connect(config.clone()).await.unwrap();
+        let clock = Arc::clone(&place.clock);
+        let enforcer = Enforcer::connect_with(config.clone(), clock).await.unwrap();
         let is_ready = |status: &checkrein_enforcer::Status| {
             status.connected()
                 && generation.is_none_or(|generation| status.decides_by(Generation(generation)))
