@@ -1,6 +1,7 @@
 //! Tasks: authority that ends for everyone at once.
 
 mod amend;
+mod at_once;
 mod budget;
 mod data;
 mod declassify;

@@ -4,7 +4,7 @@ mod held;
 mod online;
 mod returned;
 
-use checkrein_enforcer::{Answer, Enforcer, Request, Status};
+use checkrein_enforcer::{Enforcer, Request, Status};
 use checkrein_proto::fleet::v1::AddAgentRequest;
 use checkrein_proto::task::v1::{Charge, ConfirmRequest, Limits, StartRequest, State, Task};
 use checkrein_shared::SystemClock;
@@ -15,9 +15,9 @@ use checkrein_shared::id::Generation;
 use checkrein_shared::identity::Role;
 use checkrein_shared::key::SigningKey;
 use checkrein_tests::{Person, WAIT_MAX, World, fresh_key, payments};
-use tokio::task::JoinSet;
 
 use super::AGENT;
+use super::at_once::{home, made};
 
 const CHILD: &str = "spiffe://acme.example/agent/search";
 const LOOK: &str = "bank/get_balance";
@@ -200,20 +200,12 @@ async fn no_budget_of_a_chain_is_ever_exceeded_however_many_ask_at_once() {
     ] {
         let scene = Scene::set(root).await;
         let (child, _) = scene.pass_on(&[LOOK], own);
-        let children: Vec<_> = scene.children.iter().map(Enforcer::gate).collect();
-        let calls = children.iter().cycle().take(100).map(|gate| {
-            let (gate, request) = (gate.clone(), Request::new(&*child, LOOK, b"{}"));
-            async move { gate.authorize(request).await.unwrap() }
-        });
-        let answers: Vec<Answer> = calls.collect::<JoinSet<_>>().join_all().await;
-        let permits = answers
-            .iter()
-            .filter(|answer| answer.verdict() == Verdict::Permit);
-        assert_eq!(permits.count(), at_most, "{root:?} {own:?}");
-        let denied = answers.iter().filter(|answer| answer.verdict() == Verdict::Deny);
-        for answer in denied {
-            assert_eq!(answer.decided().cause, Cause::Budget, "{answer:?}");
-        }
+        let look = Request::new(&*child, LOOK, b"{}");
+        let settled = async || home(&scene.children).await;
+        let made = made(&scene.children, &look, at_most, settled).await;
+        assert_eq!(made.len(), at_most, "{root:?} {own:?}");
+        let one_more = ask(&scene.children[0], look).await;
+        assert_eq!(one_more, (Verdict::Deny, Cause::Budget), "{root:?} {own:?}");
     }
 }
 
