@@ -216,7 +216,7 @@ pub(super) async fn follow(
             if under_way.is_waited_for() {
                 // Before the answer, because the stream that this belongs to ends with it.
                 if let Some(shown) = shown.take() {
-                    shown.is_over(under_way).await;
+                    shown.end(under_way).await;
                 }
                 session.terms.held.taken(&follower.call);
                 under_way.answer(told.answer(&under_way.id, call.shape)).await;
@@ -229,7 +229,7 @@ pub(super) async fn follow(
             _ = follower.changes.changed() => {}
             () = under_way.cancelled.cancelled() => {
                 if let Some(shown) = shown.take() {
-                    shown.is_over(under_way).await;
+                    shown.end(under_way).await;
                 }
                 return None;
             }

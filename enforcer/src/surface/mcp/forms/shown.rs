@@ -40,7 +40,7 @@ impl Shown {
     }
 
     /// The call waits no more: a client that has not answered need not, and one that has hears that nothing is left to do there.
-    pub(in crate::surface::mcp) async fn is_over(self, under_way: &UnderWay) {
+    pub(in crate::surface::mcp) async fn end(self, under_way: &UnderWay) {
         let session = &under_way.session;
         let line = if session.requests.client_has(&self.asked) {
             answers::cancelled(&self.asked)
