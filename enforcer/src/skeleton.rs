@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use checkrein_enforcer::{Config, Inventory, McpUpstream, Remote, ServerName, Whereabouts};
+use checkrein_enforcer::{Config, Inventory, Remote, ServerName, Whereabouts};
 use clap::Args;
 use futures_util::future::try_join_all;
 use serde_json::json;
 
-use crate::wrap::remote;
+use crate::wrap::of_config;
 
 #[derive(Debug, Args)]
 pub(crate) struct Catalog {
@@ -117,16 +117,6 @@ fn named(catalog: Catalog) -> anyhow::Result<Vec<(ServerName, Whereabouts)>> {
         None => Whereabouts::Started(catalog.command),
     };
     Ok(vec![(name, whereabouts)])
-}
-
-fn of_config(one: &McpUpstream) -> anyhow::Result<(ServerName, Whereabouts)> {
-    let name: ServerName = one.name.parse()?;
-    let whereabouts = if one.url.is_some() {
-        Whereabouts::At(remote(one)?)
-    } else {
-        Whereabouts::Started(one.command.iter().map(Into::into).collect())
-    };
-    Ok((name, whereabouts))
 }
 
 fn tell(servers: &[Server], found: &[Inventory], json: bool) {

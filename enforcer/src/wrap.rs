@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use checkrein_enforcer::{
-    Config, Enforcer, GrantSource, McpUpstream, Proxied, Remote, ServerName, Together, Wrapped,
+    Config, Enforcer, GrantSource, McpUpstream, Proxied, Remote, ServerName, Together, Whereabouts, Wrapped,
 };
 use checkrein_shared::SystemClock;
 use tokio::signal::unix::{SignalKind, signal};
@@ -93,8 +93,8 @@ fn between(mcp: Mcp, config: &Config) -> anyhow::Result<Between> {
         };
         return Ok(Between::Http { proxied, json });
     }
-    let mut servers = upstream.iter().map(started).collect::<anyhow::Result<Vec<_>>>()?;
-    if servers.len() > 1 {
+    if upstream.len() > 1 {
+        let servers = upstream.iter().map(of_config).collect::<anyhow::Result<_>>()?;
         return Ok(Between::Several(Together {
             servers,
             grant,
@@ -104,7 +104,7 @@ fn between(mcp: Mcp, config: &Config) -> anyhow::Result<Between> {
         }));
     }
     // INVARIANT: there is one: with none nothing is typed, and that was refused.
-    let (name, command) = servers.remove(0);
+    let (name, command) = started(&upstream[0])?;
     Ok(Between::Pipes(Wrapped {
         name,
         command,
@@ -130,11 +130,20 @@ pub(crate) fn remote(one: &McpUpstream) -> anyhow::Result<Remote> {
     })
 }
 
+/// A server of the config, wherever it is.
+pub(crate) fn of_config(one: &McpUpstream) -> anyhow::Result<(ServerName, Whereabouts)> {
+    if one.url.is_some() {
+        return Ok((one.name.parse()?, Whereabouts::At(remote(one)?)));
+    }
+    let (name, command) = started(one)?;
+    Ok((name, Whereabouts::Started(command)))
+}
+
 /// A server of the config that is started.
 fn started(one: &McpUpstream) -> anyhow::Result<(ServerName, Vec<OsString>)> {
     if one.command.is_empty() {
         bail!(
-            "`[[mcp.upstream]]` named `{}` has a `url`; without `--listen` each needs a `command`",
+            "`[[mcp.upstream]]` named `{}` has a `url` and stands alone; give `--listen`, or put another beside it",
             one.name
         );
     }

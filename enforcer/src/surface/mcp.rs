@@ -87,14 +87,20 @@ pub struct Wrapped {
     pub console: Option<(String, PathBuf)>,
 }
 
-/// A server that can't be started.
+/// A server that can't be started, or reached.
 #[derive(Debug, Error)]
-#[error("can't start `{}`", command.display())]
-pub struct McpError {
-    /// What was to be started.
-    command: OsString,
-    /// Why it can't be.
-    source: io::Error,
+pub enum McpError {
+    /// It can't be started.
+    #[error("can't start `{}`", command.display())]
+    Start {
+        /// What was to be started.
+        command: OsString,
+        /// Why it can't be.
+        source: io::Error,
+    },
+    /// Nobody knows where it is, or whom to trust there.
+    #[error(transparent)]
+    Reach(#[from] DoorError),
 }
 
 impl Wrapped {

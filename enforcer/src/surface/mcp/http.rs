@@ -8,11 +8,13 @@
 //! | `stateless` | requests that need no session |
 //! | `upstream`, `place` | the server behind, and where it is |
 //! | `asked` | one that we ask ourselves |
+//! | `beside` | one for a client over stdio |
 //! | `secret` | what nobody guesses |
 //!
 //! **Invariant**: it only carries. What a message says is heard by a session, as over stdio, and decided by the gate.
 
 mod asked;
+mod beside;
 mod door;
 mod events;
 #[cfg(test)]
@@ -59,6 +61,7 @@ use crate::gate::Gate;
 use crate::surface::bearer::Bearers;
 use crate::surface::{Speaks, SurfaceError, Surfaces};
 pub(super) use asked::{Asked, Heard};
+pub(super) use beside::{Beside, Reached};
 use door::{Door, Known};
 use place::Place;
 use sessions::{Open, Sessions};

@@ -18,13 +18,13 @@ const TERMINATED_MAX: Duration = Duration::from_secs(2);
 
 /// Starts it; gives its standard input and output.
 pub(super) fn start(command: &[OsString]) -> Result<(Child, ChildStdin, ChildStdout), McpError> {
-    started(command).map_err(|source| McpError {
+    started(command).map_err(|source| McpError::Start {
         command: command.first().cloned().unwrap_or_default(),
         source,
     })
 }
 
-fn started(command: &[OsString]) -> io::Result<(Child, ChildStdin, ChildStdout)> {
+pub(super) fn started(command: &[OsString]) -> io::Result<(Child, ChildStdin, ChildStdout)> {
     let [program, arguments @ ..] = command else {
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     };

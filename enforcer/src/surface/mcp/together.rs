@@ -1,4 +1,4 @@
-//! Several MCP servers over stdio that one client starts as one.
+//! Several MCP servers that one client starts as one.
 //!
 //! **Invariant**: a server that ends takes along what is its own until it is started again; the client is told, and the others go on.
 
@@ -18,6 +18,9 @@ use tracing::{debug, warn};
 
 use super::forms::Forms;
 use super::held::HeldCalls;
+use super::http::{Beside, Reached};
+use super::inventory::Whereabouts;
+use super::listing::{DEFINED_MAX, Definitions};
 use super::methods::Era;
 use super::several::Several;
 use super::spoken::Spoken;
@@ -26,12 +29,13 @@ use super::{
 };
 use crate::gate::Gate;
 use kept::{Kept, Life};
+pub(super) use kept::{Pause, READY};
 
 /// Several MCP servers, and how what is wanted of them is decided.
 #[derive(Debug, Clone)]
 pub struct Together {
-    /// What the catalog calls each, and what starts it.
-    pub servers: Vec<(ServerName, Vec<OsString>)>,
+    /// What the catalog calls each, and where it is.
+    pub servers: Vec<(ServerName, Whereabouts)>,
     /// What calls are presented with.
     pub grant: GrantSource,
     /// How long a call waits for people before its client is told that it waits.
@@ -40,6 +44,29 @@ pub struct Together {
     pub console: Option<(String, PathBuf)>,
     /// Clients may begin with a handshake; else 2026-07-28 alone is spoken, and servers that do not speak it are left out.
     pub handshake: bool,
+}
+
+/// How it is spoken with.
+enum Speaks {
+    Life(Box<Life>, Vec<OsString>),
+    Reached(Reached),
+}
+
+impl Speaks {
+    fn begin(server: &Whereabouts) -> Result<Self, McpError> {
+        match server {
+            Whereabouts::Started(command) => Ok(Self::Life(Box::new(Life::begin(command)?), command.clone())),
+            Whereabouts::At(remote) => Ok(Self::Reached(Reached::new(remote)?)),
+        }
+    }
+}
+
+/// What is known of a server's tools: over HTTP it need not tell anybody that they have changed.
+fn definitions(server: &Whereabouts) -> Arc<Definitions> {
+    match server {
+        Whereabouts::Started(_) => Arc::default(),
+        Whereabouts::At(_) => Arc::new(Definitions::known_for(DEFINED_MAX)),
+    }
 }
 
 /// A session, and the queues of what is said in it to its client and to its server.
@@ -60,8 +87,8 @@ impl Together {
         ),
         stop: CancellationToken,
     ) -> Result<u8, McpError> {
-        let lives = self.servers.iter().map(|(_, command)| Life::begin(command));
-        let lives: Vec<Life> = lives.collect::<Result<_, McpError>>()?;
+        let begun = self.servers.iter().map(|(_, server)| Speaks::begin(server));
+        let begun: Vec<Speaks> = begun.collect::<Result<_, McpError>>()?;
         let (to_client, for_client) = mpsc::channel(QUEUE);
         let only = (!self.handshake).then_some(Era::Stateless);
         let spoken = Arc::new(Spoken::new(only));
@@ -72,20 +99,34 @@ impl Together {
         let several = Arc::new(Several::new(parts, (spoken, None), to_client, &tag()));
         let closing = CancellationToken::new();
         let mut kept = Vec::new();
-        for (at, ((life, (session, told, lines)), (_, command))) in
-            lives.into_iter().zip(between).zip(self.servers).enumerate()
-        {
+        for (at, (speaks, (session, told, lines))) in begun.into_iter().zip(between).enumerate() {
             tokio::spawn(Arc::clone(&several).bring(at, told));
-            let one = Kept {
-                at,
-                command,
-                several: Arc::clone(&several),
-                session,
-                lines,
-                closing: closing.clone(),
-                stop: stop.clone(),
-            };
-            kept.push(tokio::spawn(one.keep(life)));
+            let (several, closing, stop) = (Arc::clone(&several), closing.clone(), stop.clone());
+            kept.push(match speaks {
+                Speaks::Life(life, command) => {
+                    let one = Kept {
+                        at,
+                        command,
+                        several,
+                        session,
+                        lines,
+                        closing,
+                        stop,
+                    };
+                    tokio::spawn(one.keep(*life))
+                }
+                Speaks::Reached(reached) => {
+                    let one = Beside {
+                        at,
+                        reached,
+                        several,
+                        session,
+                        lines,
+                        closing,
+                    };
+                    tokio::spawn(one.carry())
+                }
+            });
         }
         let last_to_client = CancellationToken::new();
         let writes = tokio::spawn(write_all(for_client, writer, last_to_client.clone()));
@@ -117,7 +158,7 @@ impl Together {
     /// A session for each server.
     fn sessions(&self, gate: &Gate, spoken: &Arc<Spoken>) -> Vec<Between> {
         let forms = Forms::of(gate.clock(), self.console.as_ref());
-        let session = |(name, _): &(ServerName, Vec<OsString>)| {
+        let session = |(name, server): &(ServerName, Whereabouts)| {
             let (to_client, queue) = mpsc::channel(QUEUE);
             let (to_server, for_server) = mpsc::channel(QUEUE);
             let tag = tag();
@@ -127,7 +168,7 @@ impl Together {
                 era: None,
                 grant: self.grant.clone(),
                 patience: self.patience,
-                definitions: Arc::default(),
+                definitions: definitions(server),
                 held: Arc::new(HeldCalls::new(&tag)),
                 forms: forms.of_another(gate.clock()),
             };

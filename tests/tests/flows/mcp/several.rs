@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use checkrein_tests::read_pack;
+use checkrein_tests::{Process, read_pack};
 use serde_json::json;
 
 use super::*;
@@ -39,6 +39,15 @@ pub(super) fn stands_before(scene: &Scene, servers: &[(&str, Vec<PathBuf>)]) {
             "\n[[mcp.upstream]]\nname = \"{name}\"\ncommand = {command}\n"
         )
         .unwrap();
+    }
+    std::fs::write(&scene.config, config).unwrap();
+}
+
+/// Writes servers over HTTP into the configuration.
+pub(super) fn stands_before_urls(scene: &Scene, servers: &[(&str, &str)]) {
+    let mut config = std::fs::read_to_string(&scene.config).unwrap();
+    for (name, url) in servers {
+        write!(config, "\n[[mcp.upstream]]\nname = \"{name}\"\nurl = \"{url}\"\n").unwrap();
     }
     std::fs::write(&scene.config, config).unwrap();
 }
@@ -174,6 +183,40 @@ async fn a_server_that_is_killed_is_started_again_and_what_it_was_asked_is_not_a
     let told = timeout(WAIT_MAX, back).await.unwrap();
     assert_eq!(text(&told), "greeted 1 times");
     assert_eq!(client.tools().await, seen);
+    client.ends().await;
+    let noted = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(noted, "started\ndie\nstarted\nlook\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_over_http_that_forgets_its_session_gets_another_and_no_call_twice() {
+    let scene = Scene::set(&as_one(everything(), mortal()), &["everything/*", "mortal/*"]).await;
+    let place = tempfile::tempdir().unwrap();
+    let log = place.path().join("log");
+    let mut forgetful = Command::new(node());
+    forgetful.arg(peer("mortal.mjs")).arg(&log).arg("http");
+    let forgetful = Process::start(&mut forgetful).await.unwrap();
+    let url = forgetful.ready["url"].as_str().unwrap();
+    stands_before(&scene, &[("everything", server("everything", "stdio"))]);
+    stands_before_urls(&scene, &[("mortal", url)]);
+    let mut client = Client::start(&command(&scene)).await;
+    let seen = client.tools().await;
+    assert!(seen.contains(&"mortal__die".to_owned()), "{seen:?}");
+    let told = client.calls("mortal__die", json!({})).await;
+    assert_eq!(text(&told), "greeted 1 times");
+    let back = async {
+        loop {
+            let told = client.calls("mortal__look", json!({})).await;
+            if told["result"]["isError"] != true && told["error"].is_null() {
+                return told;
+            }
+        }
+    };
+    let told = timeout(WAIT_MAX, back).await.unwrap();
+    assert_eq!(text(&told), "greeted 2 times");
+    assert_eq!(client.tools().await, seen);
+    let told = client.calls("everything__echo", json!({"message": "x"})).await;
+    assert_eq!(text(&told), "Echo: x");
     client.ends().await;
     let noted = std::fs::read_to_string(&log).unwrap();
     assert_eq!(noted, "started\ndie\nstarted\nlook\n");

@@ -162,7 +162,7 @@ impl Open {
 }
 
 /// Carries lines to the server, for as long as somebody may write one.
-async fn carry(
+pub(super) async fn carry(
     mut lines: mpsc::Receiver<String>,
     session: std::sync::Weak<Session>,
     upstream: Arc<Upstream>,

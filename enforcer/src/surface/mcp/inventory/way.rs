@@ -26,7 +26,7 @@ impl Way {
     pub(super) fn to(server: &Whereabouts) -> Result<Self, InventoryError> {
         match server {
             Whereabouts::Started(command) => {
-                let (child, says, stdout) = server::start(command).map_err(|error| error.source)?;
+                let (child, says, stdout) = server::started(command)?;
                 let hears = Lines::new(stdout);
                 Ok(Self::Pipes { child, says, hears })
             }

@@ -142,7 +142,7 @@ pub(super) fn said(id: &Id, method: &str, all: &[(&str, Option<String>)]) -> Str
 }
 
 /// Which revision a client is told, once it is.
-pub(super) fn revision(told: &str) -> Option<String> {
+pub(in crate::surface::mcp) fn revision(told: &str) -> Option<String> {
     let (_, result) = Message::result(told)?;
     Members::parse(result.get())
         .ok()?

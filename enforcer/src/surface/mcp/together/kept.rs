@@ -28,7 +28,7 @@ const AGAIN_MAX: Duration = Duration::from_mins(1);
 const LIVED_MIN: Duration = Duration::from_mins(2);
 /// So much that is no answer is passed over while it begins.
 const LINES_MAX: usize = 1_000;
-const READY: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+pub(in crate::surface::mcp) const READY: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 /// A server, through all of its lives.
 pub(super) struct Kept {
@@ -53,7 +53,7 @@ pub(super) struct Life {
 
 /// How long it is left alone.
 #[derive(Debug)]
-struct Pause(Duration);
+pub(in crate::surface::mcp) struct Pause(Duration);
 
 /// Why it has not begun again.
 #[derive(Debug, Error)]
@@ -70,9 +70,15 @@ enum NotBegun {
     Older(String),
 }
 
+impl Default for Pause {
+    fn default() -> Self {
+        Self(AGAIN_MIN)
+    }
+}
+
 impl Pause {
     /// After a life of so long.
-    fn after(&mut self, lived: Duration) -> Duration {
+    pub(in crate::surface::mcp) fn after(&mut self, lived: Duration) -> Duration {
         if lived >= LIVED_MIN {
             self.0 = AGAIN_MIN;
         }
@@ -117,7 +123,7 @@ impl Life {
 impl Kept {
     /// Sees to it that it lives, until it is to end.
     pub(super) async fn keep(mut self, mut life: Life) {
-        let mut pause = Pause(AGAIN_MIN);
+        let mut pause = Pause::default();
         let closing = self.closing.clone();
         loop {
             let begun = Instant::now();

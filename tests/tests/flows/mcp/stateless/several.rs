@@ -5,7 +5,7 @@ use checkrein_tests::installed;
 use super::forms::CONSOLE;
 use super::*;
 use crate::flows::mcp::conformance;
-use crate::flows::mcp::several::{as_one, command, stands_before};
+use crate::flows::mcp::several::{as_one, command, stands_before, stands_before_urls};
 use crate::flows::mcp::{everything, server as server_of_npm};
 
 const NAMES: [&str; 5] = ["deploy", "echo", "pay", "seen", "wait"];
@@ -22,16 +22,6 @@ fn twice(mut pack: PackSource, name: &str) -> PackSource {
         pack.files.insert(format!("catalog/other.{end}"), same);
     }
     pack
-}
-
-/// Writes servers over HTTP into the configuration.
-fn stands_before_urls(scene: &Scene, servers: &[(&str, &String)]) {
-    let mut config = std::fs::read_to_string(&scene.config).unwrap();
-    for (name, url) in servers {
-        let server = format!("\n[[mcp.upstream]]\nname = \"{name}\"\nurl = \"{url}\"\n");
-        config.push_str(&server);
-    }
-    std::fs::write(&scene.config, config).unwrap();
 }
 
 fn all() -> Vec<String> {
@@ -205,4 +195,31 @@ async fn behind_one_door_it_is_told_by_those_that_it_may_listen_to() {
     listens(&scene, &mut client, &["suite"]).await;
     client.ends().await;
     door.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_started_and_one_over_http_are_one_to_a_client_without_a_handshake() {
+    let (_server, upstream) = server().await;
+    let scene = Scene::set(&both(&upstream).await, &["modern/*", "other/*"]).await;
+    stands_before(&scene, &[("other", stdio::command())]);
+    stands_before_urls(&scene, &[("modern", &upstream)]);
+    let mut client = Client::run(client(), &command(&scene)).await;
+    deals_with_both(&mut client).await;
+    is_denied(
+        &client.calls("modern__pay", json!({"amount": "much"})).await,
+        "invalid_arguments",
+    );
+    let number = client
+        .begins(json!({"do": "call", "name": "modern__pay", "arguments": {"amount": 5}}))
+        .await;
+    scene.operator.waiting(&scene.task).await.unwrap();
+    assert_eq!(
+        paid(&seen_by(&mut client, "modern").await),
+        0,
+        "nobody has agreed"
+    );
+    scene.approves().await;
+    assert_eq!(text(&client.told(number).await), "paid 5");
+    assert_eq!(paid(&seen_by(&mut client, "modern").await), 1);
+    client.ends().await;
 }
