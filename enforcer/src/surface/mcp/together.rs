@@ -48,14 +48,14 @@ pub struct Together {
 
 /// How it is spoken with.
 enum Speaks {
-    Life(Box<Life>, Vec<OsString>),
+    Life(Life, Vec<OsString>),
     Reached(Reached),
 }
 
 impl Speaks {
     fn begin(server: &Whereabouts) -> Result<Self, McpError> {
         match server {
-            Whereabouts::Started(command) => Ok(Self::Life(Box::new(Life::begin(command)?), command.clone())),
+            Whereabouts::Started(command) => Ok(Self::Life(Life::begin(command)?, command.clone())),
             Whereabouts::At(remote) => Ok(Self::Reached(Reached::new(remote)?)),
         }
     }
@@ -113,7 +113,7 @@ impl Together {
                         closing,
                         stop,
                     };
-                    tokio::spawn(one.keep(*life))
+                    tokio::spawn(one.keep(life))
                 }
                 Speaks::Reached(reached) => {
                     let one = Beside {
