@@ -101,9 +101,8 @@ impl<'a> Seen<'a> {
         let mut parts = kind.split(';').map(str::trim);
         let is_json = parts.next() == Some("application/json");
         let is_utf8 = parts.all(|part| {
-            !part.starts_with("charset=")
-                || part.trim_matches('"').ends_with("utf-8")
-                || part == "charset=\"utf-8\""
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            name.trim() != "charset" || value.trim().trim_matches('"') == "utf-8"
         });
         if !is_json || !is_utf8 {
             return Err(unread(
