@@ -58,7 +58,9 @@ async fn a_letter_arrives_over_tls_for_those_it_was_meant_for_whatever_a_hold_sa
             assert_eq!(mail["from"], "checkrein@acme.example");
             let message = mail["message"].as_str().unwrap();
             let (headers, _) = message.split_once("\r\n\r\n").unwrap();
-            assert!(!headers.to_lowercase().contains("bcc"), "{headers}");
+            // A name of a message may have these letters in it.
+            let is_blind = |line: &str| line.to_lowercase().starts_with("bcc:");
+            assert!(!headers.lines().any(is_blind), "{headers}");
             assert!(headers.contains("Message-ID: <notification_"), "{headers}");
             assert!(headers.to_lowercase().contains("text/plain"), "{headers}");
             assert_eq!(mail["to"].as_array().unwrap().len(), 1);
