@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use thiserror::Error;
 use tokio::time::timeout;
+use tracing::debug;
 
 use super::answers;
 use super::http::{DoorError, Remote};
@@ -24,6 +25,8 @@ use way::Way;
 /// A server that has not begun after this, a download included, does not begin.
 const BEGIN_MAX: Duration = Duration::from_mins(2);
 const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// One that does not take leave in this time is left all the same; one that was started has ended by then.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
 /// One that is silent for so long to a question of the other era does not speak it.
 const OTHER_ERA_MAX: Duration = Duration::from_secs(10);
 const HELLO: &str = concat!(
@@ -115,7 +118,9 @@ async fn with<T>(
     let way = Way::to(server)?;
     let mut server = Server { way, asked: 0 };
     let found = asks(&mut server).await;
-    server.way.end().await;
+    if timeout(LEAVE_MAX, server.way.end()).await.is_err() {
+        debug!("a server does not take leave; it was left");
+    }
     found
 }
 
@@ -134,9 +139,9 @@ impl Server {
     async fn begin(&mut self) -> Result<(Era, String), InventoryError> {
         match self.ask("initialize", HELLO, BEGIN_MAX).await {
             Ok(about) => {
-                self.way
-                    .tell(READY.to_owned(), "notifications/initialized")
-                    .await?;
+                const READIES: &str = "notifications/initialized";
+                let told = timeout(ANSWER_MAX, self.way.tell(READY.to_owned(), READIES)).await;
+                told.map_err(|_| InventoryError::Late(READIES))??;
                 Ok((Era::Handshake, about))
             }
             Err(refused @ (InventoryError::Error(..) | InventoryError::Refused(..))) => {
@@ -235,3 +240,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
