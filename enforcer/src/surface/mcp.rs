@@ -7,7 +7,7 @@
 //! | `session`, `requests` | who says what to whom, and who waits |
 //! | `call`, `held` | a call is decided, made, held, answered |
 //! | `forms` | how a client is told that its call waits |
-//! | `several`, `together` | one client before several servers |
+//! | `several`, `together`, `pause` | one client before several servers; how soon one that has gone is begun with again |
 //! | `listing`, `tools` | tools as they are defined, and which are shown |
 //! | `answers` | what we say ourselves |
 //! | `stateless`, `spoken` | what is different from the revision 2026-07-28 on, and which of the two eras is spoken |
@@ -30,6 +30,7 @@ mod inventory;
 mod listing;
 mod methods;
 mod name;
+mod pause;
 pub(in crate::surface) mod posted;
 mod requests;
 mod server;

@@ -24,6 +24,9 @@ pub(super) const PENDING: i64 = -31002;
 /// Where a result says what was decided of its call.
 const DECISION: &str = "checkrein/decision";
 
+/// What a client says after the handshake.
+pub(super) const READY: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
 /// What kind of answer a method has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {

@@ -34,7 +34,6 @@ const HELLO: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     r#""}}"#
 );
-const READY: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 const DISCOVER: &str = "server/discover";
 const LISTEN: &str = "subscriptions/listen";
 
@@ -140,7 +139,7 @@ impl Server {
         match self.ask("initialize", HELLO, BEGIN_MAX).await {
             Ok(about) => {
                 const READIES: &str = "notifications/initialized";
-                let told = timeout(ANSWER_MAX, self.way.tell(READY.to_owned(), READIES)).await;
+                let told = timeout(ANSWER_MAX, self.way.tell(answers::READY.to_owned(), READIES)).await;
                 told.map_err(|_| InventoryError::Late(READIES))??;
                 Ok((Era::Handshake, about))
             }

@@ -10,11 +10,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::McpError;
+use super::wire::{Id, Line, Lines, Message};
 use crate::child::{Child, exit_code};
 
 /// After its standard input was closed it may take so long to end, and so long again after SIGTERM.
 const END_MAX: Duration = Duration::from_secs(5);
 const TERMINATED_MAX: Duration = Duration::from_secs(2);
+/// So much that is no answer is passed over before one.
+const LINES_MAX: usize = 1_000;
 
 /// Starts it; gives its standard input and output.
 pub(super) fn start(command: &[OsString]) -> Result<(Child, ChildStdin, ChildStdout), McpError> {
@@ -37,6 +40,19 @@ pub(super) fn started(command: &[OsString]) -> io::Result<(Child, ChildStdin, Ch
     let mut child = Child::start(command)?;
     let (stdin, stdout) = child.pipes()?;
     Ok((child, stdin, stdout))
+}
+
+/// The line that answers this; none: it ended before, or says too much else.
+pub(super) async fn answer(lines: &mut Lines<ChildStdout>, id: &Id) -> io::Result<Option<String>> {
+    for _ in 0..LINES_MAX {
+        let Some(line) = lines.next().await? else { break };
+        if let Line::Text(line) = line
+            && matches!(Message::parse(&line), Ok(Message::Response { id: of, .. }) if of == *id)
+        {
+            return Ok(Some(line));
+        }
+    }
+    Ok(None)
 }
 
 /// Waits for its end, its standard input being closed; helps, where it takes too long. Gives what we are to end with.

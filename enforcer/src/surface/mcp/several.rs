@@ -35,7 +35,6 @@ use super::session::{Brought, Session, ToClient, request_id};
 use super::spoken::Spoken;
 use super::stateless::{Envelope, NotOfIt};
 use super::wire::{Id, Line, Lines, Message, shown};
-pub(super) use gathered::revision;
 use part::Part;
 use subscribed::{LISTEN, Subscriptions};
 

@@ -29,7 +29,6 @@ use super::{
 };
 use crate::gate::Gate;
 use kept::{Kept, Life};
-pub(super) use kept::{Pause, READY};
 
 /// Several MCP servers, and how what is wanted of them is decided.
 #[derive(Debug, Clone)]

@@ -362,5 +362,12 @@ pub(super) fn shown(name: &str) -> String {
     name.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
+/// The revision that an answer to `initialize` says.
+pub(super) fn revision(answer: &str) -> Option<String> {
+    let (_, result) = Message::result(answer)?;
+    let result = Members::parse(result.get()).ok()?;
+    result.get("protocolVersion").and_then(text)
+}
+
 #[cfg(test)]
 mod tests;

@@ -46,7 +46,7 @@ impl Shown {
             answers::cancelled(&self.asked)
         } else {
             let params = json!({ "elicitationId": self.hold });
-            format!(r#"{{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{params}}}"#)
+            answers::notification("notifications/elicitation/complete", &params.to_string())
         };
         session.tell_client(Some(&under_way.id), line).await;
     }

@@ -12,7 +12,7 @@ use super::super::stateless::REVISION as STATELESS;
 use super::super::wire::{Id, Message, on_one_line};
 use super::events::Events;
 use super::place::{NoAnswer, Place};
-use super::upstream::{REVISION, SESSION, heads, revision, whole};
+use super::upstream::{REVISION, SESSION, agreed, heads, whole};
 use super::{DoorError, Remote, stateless};
 
 /// The server, and what it wants to be told with each request.
@@ -80,7 +80,7 @@ impl Asked {
         };
         if self.era == Era::Handshake && !self.told.contains_key(REVISION) {
             let session = head.headers.get(SESSION).cloned();
-            let agreed = [(SESSION, session), (REVISION, revision(&found))];
+            let agreed = [(SESSION, session), (REVISION, agreed(&found))];
             for (name, value) in agreed {
                 self.told.extend(value.map(|value| (name, value)));
             }

@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::super::LAST_LINES_MAX;
+use super::super::answers::READY;
 use super::super::methods::Era;
+use super::super::pause::Pause;
 use super::super::session::{Session, Terms};
 use super::super::several::{GATHER_MAX, Several};
 use super::super::stateless;
 use super::super::tag;
-use super::super::together::{Pause, READY};
-use super::super::wire::Message;
+use super::super::wire::{Message, revision};
 use super::place::Place;
 use super::sessions::carry;
 use super::upstream::{REVISION, Upstream};
@@ -169,7 +170,7 @@ async fn greet(session: &Session, open: &Arc<Upstream>, several: &Several, greet
     let ours = Arc::new(Session::new(terms, (to_client, to_server), &tag()));
     let carries = tokio::spawn(carry(for_server, Arc::downgrade(&ours), Arc::clone(open)));
     let answer = ours.ask_server_within(GATHER_MAX, "initialize", greeting).await;
-    let answer = answer.as_deref().and_then(super::super::several::revision);
+    let answer = answer.as_deref().and_then(revision);
     let is_understood = answer.is_some_and(|revision| several.is_as_new(&revision));
     if is_understood {
         Arc::clone(open).tell(ours, READY.to_owned()).await;

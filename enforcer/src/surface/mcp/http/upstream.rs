@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 
 use super::super::answers::{self, INTERNAL};
 use super::super::session::Session;
-use super::super::wire::{Id, LINE_BYTES_MAX, Line, Members, Message, on_one_line};
+use super::super::wire::{Id, LINE_BYTES_MAX, Line, Members, Message, on_one_line, revision};
 use super::events::Events;
 use super::place::{NoAnswer, Place};
 use super::stateless;
@@ -264,7 +264,7 @@ impl Upstream {
         if self.breaks_off || told.contains_key(REVISION) {
             return;
         }
-        told.extend(revision(text).map(|revision| (REVISION, revision)));
+        told.extend(agreed(text).map(|revision| (REVISION, revision)));
     }
 
     fn told(&self) -> MutexGuard<'_, HeaderMap> {
@@ -284,9 +284,8 @@ pub(super) fn heads() -> HeaderMap {
 }
 
 /// The revision that an answer to `initialize` agrees on.
-pub(super) fn revision(answer: &str) -> Option<HeaderValue> {
-    let said: serde_json::Value = serde_json::from_str(answer).ok()?;
-    HeaderValue::from_str(said["result"]["protocolVersion"].as_str()?).ok()
+pub(super) fn agreed(answer: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&revision(answer)?).ok()
 }
 
 /// All of a body, on one line.

@@ -8,10 +8,7 @@ use crate::child::Child;
 use crate::surface::mcp::http::{Asked, Heard};
 use crate::surface::mcp::methods::Era;
 use crate::surface::mcp::server;
-use crate::surface::mcp::wire::{Id, Line, Lines, Message, write_line};
-
-/// So much that is no answer is passed over before one.
-const LINES_MAX: usize = 1_000;
+use crate::surface::mcp::wire::{Id, Lines, write_line};
 
 pub(super) enum Way {
     Pipes {
@@ -51,7 +48,8 @@ impl Way {
         match self {
             Self::Pipes { says, hears, .. } => {
                 write_line(says, line).await?;
-                heard(hears, id, method).await
+                let answer = server::answer(hears, id).await?;
+                answer.ok_or(InventoryError::Silent(method))
             }
             Self::Http(asked) => {
                 let unreached = |words: String| InventoryError::Unreached(method, words);
@@ -86,22 +84,4 @@ impl Way {
             Self::Http(asked) => asked.end().await,
         }
     }
-}
-
-async fn heard(
-    hears: &mut Lines<ChildStdout>,
-    id: &Id,
-    method: &'static str,
-) -> Result<String, InventoryError> {
-    for _ in 0..LINES_MAX {
-        let Some(Line::Text(line)) = hears.next().await? else {
-            break;
-        };
-        match Message::parse(&line) {
-            Ok(Message::Response { id: of, .. }) if of == *id => return Ok(line),
-            Ok(_) => {}
-            Err(_) => break,
-        }
-    }
-    Err(InventoryError::Silent(method))
 }

@@ -15,7 +15,7 @@ use super::super::answers::{self, INTERNAL, UNKNOWN_METHOD};
 use super::super::methods::Era;
 use super::super::requests::REQUESTS_MAX;
 use super::super::session::Brought;
-use super::super::wire::{Id, Line, Message};
+use super::super::wire::{Id, Line, Message, revision};
 use super::part::{Part, discovers};
 use super::{Asked, GATHER_MAX, Question, Several, gathered};
 
@@ -37,7 +37,7 @@ impl Several {
             let told = several.gathered(era, (&id, &method), &params, &brought);
             let told = cancelled.run_until_cancelled(told).await;
             if let (Some(told), "initialize") = (&told, method.as_str()) {
-                several.state().revision = gathered::revision(told);
+                several.state().revision = revision(told);
             }
             several.give_up_parts_of(&id).await;
             several.state().gathering.remove(&id);

@@ -141,15 +141,6 @@ pub(super) fn said(id: &Id, method: &str, all: &[(&str, Option<String>)]) -> Str
     }
 }
 
-/// Which revision a client is told, once it is.
-pub(in crate::surface::mcp) fn revision(told: &str) -> Option<String> {
-    let (_, result) = Message::result(told)?;
-    Members::parse(result.get())
-        .ok()?
-        .get("protocolVersion")
-        .and_then(text)
-}
-
 /// What they say of themselves, as one.
 fn together(method: &str, results: &[(&str, Map<String, Value>)]) -> Map<String, Value> {
     let mut can = Map::new();

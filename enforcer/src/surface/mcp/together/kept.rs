@@ -7,7 +7,6 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use thiserror::Error;
 use tokio::io;
 use tokio::process::{ChildStdin, ChildStdout};
@@ -16,19 +15,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::super::pause::Pause;
 use super::super::several::{GATHER_MAX, Several};
-use super::super::wire::{Answered, Id, Line, Lines, Message, write_line};
+use super::super::wire::{Id, Lines, revision, write_line};
 use super::super::{LAST_CALLS_MAX, LAST_LINES_MAX, McpError, Session, answers, server, tag};
 use crate::child::Child;
-
-/// It is left alone for so long before it is started again, then for twice as long, and so on up to the last.
-const AGAIN_MIN: Duration = Duration::from_secs(1);
-const AGAIN_MAX: Duration = Duration::from_mins(1);
-/// One that lived for so long is started again as if it had never ended.
-const LIVED_MIN: Duration = Duration::from_mins(2);
-/// So much that is no answer is passed over while it begins.
-const LINES_MAX: usize = 1_000;
-pub(in crate::surface::mcp) const READY: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 /// A server, through all of its lives.
 pub(super) struct Kept {
@@ -51,10 +42,6 @@ pub(super) struct Life {
     lines: Lines<ChildStdout>,
 }
 
-/// How long it is left alone.
-#[derive(Debug)]
-pub(in crate::surface::mcp) struct Pause(Duration);
-
 /// Why it has not begun again.
 #[derive(Debug, Error)]
 enum NotBegun {
@@ -64,28 +51,10 @@ enum NotBegun {
     Silent,
     #[error("it can't be spoken to")]
     Pipes(#[from] io::Error),
-    #[error("it answers `initialize` with an error")]
+    #[error("it answers `initialize` with an error, or without a revision")]
     Refuses,
     #[error("it speaks `{0}`, which is older than what its client was told")]
     Older(String),
-}
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(AGAIN_MIN)
-    }
-}
-
-impl Pause {
-    /// After a life of so long.
-    pub(in crate::surface::mcp) fn after(&mut self, lived: Duration) -> Duration {
-        if lived >= LIVED_MIN {
-            self.0 = AGAIN_MIN;
-        }
-        let now = self.0;
-        self.0 = (now * 2).min(AGAIN_MAX);
-        now
-    }
 }
 
 impl Life {
@@ -98,25 +67,14 @@ impl Life {
         })
     }
 
-    /// Says to it what its client said when it began; gives what it answers, which is for us alone.
+    /// Says to it what its client said when it began; gives the revision that it answers with, which is for us alone.
     async fn greet(&mut self, greeting: &str) -> Result<String, NotBegun> {
         let own = Id::Text(tag());
         write_line(&mut self.stdin, answers::request(&own, "initialize", greeting)).await?;
-        for _ in 0..LINES_MAX {
-            let Some(Line::Text(line)) = self.lines.next().await? else {
-                return Err(NotBegun::Silent);
-            };
-            if let Ok(Message::Response { id, answer }) = Message::parse(&line)
-                && id == own
-            {
-                let Answered::Result(result) = answer else {
-                    return Err(NotBegun::Refuses);
-                };
-                write_line(&mut self.stdin, READY.to_owned()).await?;
-                return Ok(result.get().to_owned());
-            }
-        }
-        Err(NotBegun::Silent)
+        let answer = server::answer(&mut self.lines, &own).await?;
+        let revision = revision(&answer.ok_or(NotBegun::Silent)?).ok_or(NotBegun::Refuses)?;
+        write_line(&mut self.stdin, answers::READY.to_owned()).await?;
+        Ok(revision)
     }
 }
 
@@ -201,9 +159,8 @@ impl Kept {
             let mut life = Life::begin(command)?;
             let mut is_greeted = false;
             while let Some(greeting) = several.regain(*at, is_greeted) {
-                let answer = timeout(GATHER_MAX, life.greet(&greeting)).await;
-                let answer = answer.map_err(|_| NotBegun::Silent)??;
-                let revision = revision(&answer);
+                let greeted = timeout(GATHER_MAX, life.greet(&greeting)).await;
+                let revision = greeted.map_err(|_| NotBegun::Silent)??;
                 if !several.is_as_new(&revision) {
                     return Err(NotBegun::Older(revision));
                 }
@@ -243,11 +200,3 @@ async fn write(lines: &mut mpsc::Receiver<String>, stdin: ChildStdin, last: &Can
 async fn dropped(lines: &mut mpsc::Receiver<String>) {
     while lines.recv().await.is_some() {}
 }
-
-fn revision(answer: &str) -> String {
-    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
-    answer["protocolVersion"].as_str().unwrap_or_default().to_owned()
-}
-
-#[cfg(test)]
-mod tests;
