@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `wire` | lines, and the messages on them |
 //! | `methods` | what a method is to us |
-//! | `session`, `requests` | who says what to whom, and who waits |
+//! | `session`, `client`, `requests` | who says what to whom, and who waits |
 //! | `call`, `held` | a call is decided, made, held, answered |
 //! | `forms` | how a client is told that its call waits |
 //! | `several`, `together`, `pause` | one client before several servers; how soon one that has gone is begun with again |
@@ -20,6 +20,7 @@
 
 mod answers;
 mod call;
+mod client;
 mod forms;
 #[cfg(test)]
 mod fuzz;
@@ -57,13 +58,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::gate::Gate;
+use client::ToClient;
 use forms::Forms;
 pub use grant::{GrantSource, NoGrant};
 use held::HeldCalls;
 pub use http::{DoorError, McpDoor, Proxied, Remote};
 pub use inventory::{Inventory, InventoryError, Whereabouts};
 pub use name::{InvalidServerName, ServerName};
-use session::{Session, Terms, ToClient};
+use session::{Session, Terms};
 pub use together::Together;
 
 /// So many lines wait for a reader at most; then whoever writes them waits.

@@ -244,7 +244,7 @@ pub(super) async fn follow(
                 if let (Some(token), Some(held)) = (&call.token, &waits) {
                     step += 1;
                     session
-                        .tell_client(Some(&under_way.id), answers::waits(token, step, held))
+                        .client.tell(Some(&under_way.id), answers::waits(token, step, held))
                         .await;
                 }
             }

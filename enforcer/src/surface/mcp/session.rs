@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::answers;
+use super::client::{Client, ToClient};
 use super::forms::{Forms, Takes};
 use super::grant::{GrantSource, Presented};
 use super::held::HeldCalls;
@@ -71,18 +72,8 @@ pub(super) struct Session {
     pub(super) leaving: CancellationToken,
     /// The client has gone: nobody waits for anything.
     pub(super) gone: CancellationToken,
-    client: mpsc::Sender<ToClient>,
+    pub(super) client: Client,
     server: mpsc::Sender<String>,
-}
-
-/// A line for the client.
-#[derive(Debug)]
-pub(super) struct ToClient {
-    pub(super) line: String,
-    /// The request of the client's that it belongs to; none: to none, or nobody knows.
-    pub(super) about: Option<Id>,
-    /// It is the answer to that request.
-    pub(super) answers: bool,
 }
 
 /// What a line of the client came with.
@@ -118,7 +109,7 @@ impl UnderWay {
                 Era::Handshake => line,
                 Era::Stateless => stateless::complete(line),
             };
-            self.session.answer_client(&self.id, line).await;
+            self.session.client.answer(&self.id, line).await;
         }
     }
 
@@ -154,7 +145,7 @@ impl Session {
             tasks: TaskTracker::new(),
             leaving: CancellationToken::new(),
             gone: CancellationToken::new(),
-            client,
+            client: Client::new(client),
             server,
         }
     }
@@ -194,26 +185,6 @@ impl Session {
                 Err(error) => return warn!(%error, "the server can't be read any more"),
             }
         }
-    }
-
-    /// Tells the client something that belongs to one of its requests, or to none.
-    pub(super) async fn tell_client(&self, about: Option<&Id>, line: String) {
-        let line = ToClient {
-            line,
-            about: about.cloned(),
-            answers: false,
-        };
-        // Nobody is there to be told if it fails.
-        drop(self.client.send(line).await);
-    }
-
-    async fn answer_client(&self, id: &Id, line: String) {
-        let line = ToClient {
-            line,
-            about: Some(id.clone()),
-            answers: true,
-        };
-        drop(self.client.send(line).await);
     }
 
     pub(super) async fn tell_server(&self, line: String) {

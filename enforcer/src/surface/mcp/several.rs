@@ -28,10 +28,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::answers::{self, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, UNKNOWN_METHOD};
+use super::client::{Client, ToClient};
 use super::methods::Era;
 use super::name::ServerName;
 use super::requests::GivenUp;
-use super::session::{Brought, Session, ToClient, request_id};
+use super::session::{Brought, Session, request_id};
 use super::spoken::Spoken;
 use super::stateless::{Envelope, NotOfIt};
 use super::wire::{Id, Line, Lines, Message, shown};
@@ -51,7 +52,7 @@ pub(super) struct Several {
     is_fixed: bool,
     /// Begins the ids of what is asked of servers here, and is not guessed.
     tag: String,
-    client: mpsc::Sender<ToClient>,
+    client: Client,
     state: Mutex<State>,
     pub(super) tasks: TaskTracker,
     /// The client says nothing more, and hears nothing of changes.
@@ -103,7 +104,7 @@ impl Several {
             is_fixed: spoken.is_decided(),
             spoken,
             tag: format!("{tag}-all"),
-            client,
+            client: Client::new(client),
             state: Mutex::default(),
             tasks: TaskTracker::new(),
             leaving: CancellationToken::new(),
@@ -122,13 +123,16 @@ impl Several {
     pub(super) async fn client_said(self: &Arc<Self>, line: Line, brought: Brought) {
         let line = match line.text() {
             Ok(line) => line,
-            Err(error) => return self.refuse(None, error.code(), &error.to_string()).await,
+            Err(error) => return self.client.refuse(None, error.code(), &error.to_string()).await,
         };
         match Message::parse(&line) {
             Ok(Message::Request { id, method, params }) => {
                 let era = match self.hears(&method, params) {
                     Ok(era) => era,
-                    Err(not) => return self.none_of_it(&id, &not).await,
+                    Err(not) => {
+                        let free = Some(&id).filter(|id| !self.is_in_use(id));
+                        return self.client.refuse_revision(free, &not).await;
+                    }
                 };
                 let asked = Asked {
                     id,
@@ -148,7 +152,7 @@ impl Several {
                 part.session.client_said(Line::Text(line), brought).await;
             }
             Err(error) => {
-                self.refuse(None, error.code(), &error.to_string()).await;
+                self.client.refuse(None, error.code(), &error.to_string()).await;
             }
         }
     }
@@ -157,10 +161,10 @@ impl Several {
         let id = asked.id.clone();
         if self.is_in_use(&id) {
             let words = format!("the id {id} is in use; a request needs one of its own until it is answered");
-            return self.refuse(None, INVALID_REQUEST, &words).await;
+            return self.client.refuse(None, INVALID_REQUEST, &words).await;
         }
         match (asked.era, asked.method.as_str()) {
-            (Era::Handshake, "ping") => self.answer(&id, answers::result(&id, "{}")).await,
+            (Era::Handshake, "ping") => self.client.answer(&id, answers::result(&id, "{}")).await,
             (Era::Handshake, "initialize" | "logging/setLevel")
             | (Era::Stateless, "server/discover")
             | (_, "tools/list" | "resources/list" | "resources/templates/list" | "prompts/list") => {
@@ -172,7 +176,7 @@ impl Several {
             (Era::Stateless, LISTEN) => self.subscribe(asked).await,
             (_, method) => {
                 let words = format!("there is no method `{}` before several servers", shown(method));
-                self.refuse(Some(&id), UNKNOWN_METHOD, &words).await;
+                self.client.refuse(Some(&id), UNKNOWN_METHOD, &words).await;
             }
         }
     }
@@ -218,7 +222,7 @@ impl Several {
             Some(Ok((part, params))) if part.known(asked.era).is_some() => {
                 return self.give(part, asked, &params).await;
             }
-            Some(Err(words)) => return self.refuse(Some(&asked.id), INVALID_PARAMS, &words).await,
+            Some(Err(words)) => return self.client.refuse(Some(&asked.id), INVALID_PARAMS, &words).await,
             _ => {}
         }
         let Some(cancelled) = self.begin(&asked.id).await else {
@@ -239,7 +243,7 @@ impl Several {
             several.state().gathering.remove(&id);
             match found {
                 Some(Ok((part, params))) => several.give(part, asked, &params).await,
-                Some(Err(words)) => several.refuse(Some(&id), INVALID_PARAMS, &words).await,
+                Some(Err(words)) => several.client.refuse(Some(&id), INVALID_PARAMS, &words).await,
                 None => {}
             }
         });
@@ -272,7 +276,7 @@ impl Several {
                 part.name
             )
         };
-        self.refuse(Some(&asked.id), INTERNAL, &words).await;
+        self.client.refuse(Some(&asked.id), INTERNAL, &words).await;
     }
 
     /// The client does not wait for a request any more; where a server is to be told so by whoever carries its lines.
@@ -323,7 +327,7 @@ impl Several {
         for list in ["tools", "resources", "prompts"] {
             let method = format!("notifications/{list}/list_changed");
             if has_begun {
-                self.tell(None, answers::notification(&method, "{}")).await;
+                self.client.tell(None, answers::notification(&method, "{}")).await;
             } else {
                 self.tell_subscribers(&method).await;
             }
@@ -337,42 +341,6 @@ impl Several {
     fn is_in_use(&self, id: &Id) -> bool {
         let is_gathered = self.state().gathering.contains_key(id);
         is_gathered || self.parts.iter().any(|part| !part.session.requests.is_free(id))
-    }
-
-    /// A request that is of no revision that is spoken here.
-    async fn none_of_it(&self, id: &Id, not: &NotOfIt) {
-        // An answer under the id of another request would be taken for that one's.
-        let id = Some(id).filter(|id| !self.is_in_use(id));
-        info!(code = not.code, not.words, "a request of the client is refused");
-        let refused = answers::error(id, not.code, &not.words, not.data.as_ref());
-        self.tell(None, refused).await;
-    }
-
-    async fn refuse(&self, id: Option<&Id>, code: i64, words: &str) {
-        info!(code, words, "a line of the client is refused");
-        let line = answers::error(id, code, words, None);
-        match id {
-            Some(id) => self.answer(id, line).await,
-            None => self.tell(None, line).await,
-        }
-    }
-
-    async fn answer(&self, id: &Id, line: String) {
-        let told = ToClient {
-            line,
-            about: Some(id.clone()),
-            answers: true,
-        };
-        drop(self.client.send(told).await);
-    }
-
-    async fn tell(&self, about: Option<Id>, line: String) {
-        let told = ToClient {
-            line,
-            about,
-            answers: false,
-        };
-        drop(self.client.send(told).await);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

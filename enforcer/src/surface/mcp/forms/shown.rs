@@ -35,7 +35,7 @@ impl Shown {
         let words = links::words(&follower.call.sameness.tool, &held);
         let params = json!({ "mode": "url", "elicitationId": hold, "url": page, "message": words });
         let line = answers::request(&asked, "elicitation/create", &params.to_string());
-        session.tell_client(Some(&under_way.id), line).await;
+        session.client.tell(Some(&under_way.id), line).await;
         Some(Self { asked, hold })
     }
 
@@ -48,6 +48,6 @@ impl Shown {
             let params = json!({ "elicitationId": self.hold });
             answers::notification("notifications/elicitation/complete", &params.to_string())
         };
-        session.tell_client(Some(&under_way.id), line).await;
+        session.client.tell(Some(&under_way.id), line).await;
     }
 }

@@ -16,10 +16,11 @@ use tokio::time::timeout;
 use super::*;
 use crate::fixture::Bench;
 use crate::surface::mcp::answers::{INVALID_PARAMS, MISSING_CAPABILITY};
+use crate::surface::mcp::client::ToClient;
 use crate::surface::mcp::grant::GrantSource;
 use crate::surface::mcp::held::HeldCalls;
 use crate::surface::mcp::methods::Era;
-use crate::surface::mcp::session::{Brought, Terms, ToClient};
+use crate::surface::mcp::session::{Brought, Terms};
 use crate::surface::mcp::wire::Line;
 
 const TOOLS: &str = r#"[{"name":"look","inputSchema":{"type":"object","properties":{"account":{"type":"string"}}}},{"name":"pay","inputSchema":{"type":"object","properties":{"to":{"type":"string"},"amount":{"type":"integer"}},"required":["to","amount"]}}]"#;

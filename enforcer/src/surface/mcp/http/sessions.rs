@@ -14,9 +14,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
 
+use super::super::client::ToClient;
 use super::super::methods::Era;
 use super::super::requests::GivenUp;
-use super::super::session::{Brought, Session, Terms, ToClient};
+use super::super::session::{Brought, Session, Terms};
 use super::super::several::Several;
 use super::super::spoken::Spoken;
 use super::super::tag;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use super::super::session::ToClient;
+use super::super::client::ToClient;
 use super::super::wire::Id;
 
 /// So much waits for a reader.

@@ -10,7 +10,6 @@ use super::super::forms::{self, Takes};
 use super::super::listing::DEFINED_MAX;
 use super::super::methods::{self, ClientMethod, Era};
 use super::super::requests::{GivenUp, NotBegun, REQUESTS_MAX};
-use super::super::stateless::NotOfIt;
 use super::super::tools;
 use super::super::wire::{Id, Line, Members, Message, shown};
 use super::{Brought, Session, UnderWay, request_id};
@@ -20,13 +19,16 @@ impl Session {
     pub(in crate::surface::mcp) async fn client_said(self: &Arc<Self>, line: Line, brought: Brought) {
         let line = match line.text() {
             Ok(line) => line,
-            Err(error) => return self.refuse(None, error.code(), &error.to_string()).await,
+            Err(error) => return self.client.refuse(None, error.code(), &error.to_string()).await,
         };
         match Message::parse(&line) {
             Ok(Message::Request { id, method, params }) => {
                 let era = match self.spoken.hears(&method, params) {
                     Ok(era) => era,
-                    Err(not) => return self.none_of_it(&id, &not).await,
+                    Err(not) => {
+                        let free = Some(&id).filter(|id| self.requests.is_free(id));
+                        return self.client.refuse_revision(free, &not).await;
+                    }
                 };
                 if era == Era::Stateless {
                     self.terms.definitions.live_for(DEFINED_MAX);
@@ -70,7 +72,9 @@ impl Session {
             Err(error) => {
                 // An answer under the id of another request would be taken for that one's.
                 let id = readable_id(&line).filter(|id| self.requests.is_free(id));
-                self.refuse(id.as_ref(), error.code(), &error.to_string()).await;
+                self.client
+                    .refuse(id.as_ref(), error.code(), &error.to_string())
+                    .await;
             }
         }
     }
@@ -85,7 +89,7 @@ impl Session {
         let begun = match known {
             None if self.requests.is_free(&id) => {
                 let words = format!("there is no method `{method}`");
-                return self.refuse(Some(&id), UNKNOWN_METHOD, &words).await;
+                return self.client.refuse(Some(&id), UNKNOWN_METHOD, &words).await;
             }
             None => Err(NotBegun::InUse),
             Some(ClientMethod::Passes) => self.requests.pass(&id).map(|()| None),
@@ -96,11 +100,11 @@ impl Session {
             Err(NotBegun::InUse) => {
                 let words =
                     format!("the id {id} is in use; a request needs one of its own until it is answered");
-                return self.refuse(None, INVALID_REQUEST, &words).await;
+                return self.client.refuse(None, INVALID_REQUEST, &words).await;
             }
             Err(NotBegun::TooMany) => {
                 let words = format!("{REQUESTS_MAX} requests are under way; ask again when one has ended");
-                return self.refuse(Some(&id), INTERNAL, &words).await;
+                return self.client.refuse(Some(&id), INTERNAL, &words).await;
             }
         };
         let Some(cancelled) = cancelled else {
@@ -126,24 +130,6 @@ impl Session {
                 let refused = instead.answer(&under_way.id, answers::Shape::Plain);
                 under_way.answer(refused).await;
             }
-        }
-    }
-
-    /// A request that is of no revision that is spoken here.
-    async fn none_of_it(&self, id: &Id, not: &NotOfIt) {
-        // An answer under the id of another request would be taken for that one's.
-        let id = Some(id).filter(|id| self.requests.is_free(id));
-        info!(code = not.code, not.words, "a request of the client is refused");
-        let refused = answers::error(id, not.code, &not.words, not.data.as_ref());
-        self.tell_client(None, refused).await;
-    }
-
-    async fn refuse(&self, id: Option<&Id>, code: i64, words: &str) {
-        info!(code, words, "a line of the client is refused");
-        let refused = answers::error(id, code, words, None);
-        match id {
-            Some(id) => self.answer_client(id, refused).await,
-            None => self.tell_client(None, refused).await,
         }
     }
 }

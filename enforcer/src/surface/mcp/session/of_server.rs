@@ -18,7 +18,7 @@ impl Session {
         };
         match Message::parse(&line) {
             Ok(Message::Response { id, .. }) => match self.requests.answered(&id) {
-                Goes::ToClient => self.answer_client(&id, line).await,
+                Goes::ToClient => self.client.answer(&id, line).await,
                 // Whoever asked may have gone.
                 Goes::Here(reply) => drop(reply.send(line)),
                 Goes::Nowhere => info!(%id, "the server answered what nobody waits for; dropped"),
@@ -34,7 +34,7 @@ impl Session {
                     self.requests.server_has(&id);
                 }
                 if self.spoken.now().server_may_notify(&method) {
-                    self.tell_client(about, line).await;
+                    self.client.tell(about, line).await;
                 } else {
                     info!(
                         method = shown(&method),
@@ -53,7 +53,7 @@ impl Session {
         }
         let refused = if era.server_may_ask(method) {
             match self.requests.server_asks(&id) {
-                Ok(()) => return self.tell_client(about, line).await,
+                Ok(()) => return self.client.tell(about, line).await,
                 Err(NotBegun::InUse) => {
                     return warn!(%id, "the server asked under an id that is in use; dropped");
                 }
@@ -84,7 +84,7 @@ impl Session {
         match self.requests.answered(id) {
             Goes::ToClient => {
                 let told = answers::error(Some(id), INTERNAL, words, None);
-                self.answer_client(id, told).await;
+                self.client.answer(id, told).await;
             }
             // Whoever made a call is told by this that nobody knows how it ended.
             Goes::Here(reply) => drop(reply),
@@ -95,7 +95,7 @@ impl Session {
     /// Whoever waits for the server's answer gets this instead.
     pub(in crate::surface::mcp) async fn server_failed(&self, id: &Id, told: String) {
         match self.requests.answered(id) {
-            Goes::ToClient => self.answer_client(id, told).await,
+            Goes::ToClient => self.client.answer(id, told).await,
             Goes::Here(reply) => drop(reply.send(told)),
             Goes::Nowhere => {}
         }
@@ -111,7 +111,7 @@ impl Session {
     pub(in crate::surface::mcp) async fn lose_server(&self) {
         for id in self.requests.lose() {
             let lost = answers::error(Some(&id), INTERNAL, "the server ended before it answered", None);
-            self.answer_client(&id, lost).await;
+            self.client.answer(&id, lost).await;
         }
     }
 }

@@ -42,7 +42,7 @@ impl Several {
             several.give_up_parts_of(&id).await;
             several.state().gathering.remove(&id);
             if let Some(told) = told {
-                several.answer(&id, told).await;
+                several.client.answer(&id, told).await;
             }
         });
     }
@@ -60,7 +60,7 @@ impl Several {
         };
         if !has_room {
             let words = format!("{REQUESTS_MAX} requests are under way; ask again when one has ended");
-            self.refuse(Some(id), INTERNAL, &words).await;
+            self.client.refuse(Some(id), INTERNAL, &words).await;
         }
         has_room.then_some(cancelled)
     }

@@ -103,7 +103,7 @@ impl Several {
         if !has_room {
             let words =
                 format!("{SUBSCRIPTIONS_MAX} subscriptions are open; cancel one, or ask for more in one");
-            return self.refuse(Some(&id), INTERNAL, &words).await;
+            return self.client.refuse(Some(&id), INTERNAL, &words).await;
         }
         let Some(cancelled) = self.begin(&id).await else {
             self.state().subscriptions.remove(&id);
@@ -127,7 +127,7 @@ impl Several {
             several.give_up_parts_of(&id).await;
             several.state().gathering.remove(&id);
             if let Some(told) = told {
-                several.answer(&id, told).await;
+                several.client.answer(&id, told).await;
             }
         });
     }
@@ -347,7 +347,7 @@ impl<'a> Subscription<'a> {
         let Ok(meta) = Members::parse(meta) else { return };
         let meta = meta.with(SAYS_SUBSCRIPTION, &self.id.to_string());
         let line = answers::notification(method, &params.with("_meta", &meta));
-        self.several.tell(Some(self.id.clone()), line).await;
+        self.several.client.tell(Some(self.id), line).await;
     }
 
     /// What the client's request comes to in the end.

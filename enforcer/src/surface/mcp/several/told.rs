@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 use tracing::{debug, info};
 
 use super::super::answers;
+use super::super::client::ToClient;
 use super::super::methods::Era;
-use super::super::session::{Brought, ToClient, request_id};
+use super::super::session::{Brought, request_id};
 use super::super::wire::{Answered, Id, Line, Members, Message, text};
 use super::Several;
 use super::named::joined;
@@ -68,7 +69,7 @@ impl Several {
                 about,
                 answers: told.answers,
             };
-            drop(self.client.send(told).await);
+            self.client.say(told).await;
         }
     }
 
